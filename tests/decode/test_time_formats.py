@@ -228,3 +228,26 @@ def test_feed_check_says_what_does_not_fit(time: str, why: str) -> None:
     with pytest.raises(FeedDefinitionError) as raised:
         feed(time)
     assert why in str(raised.value)
+
+
+@pytest.mark.parametrize("formats", [("unix_s", "iso8601"), ("iso8601", "unix_s"), ("iso8601", "unix_ms")])
+@pytest.mark.parametrize("text", ["20260131", "2026031"])
+def test_digits_that_are_a_date_and_a_number_are_refused(formats: tuple[str, str], text: str) -> None:
+    """In a column of such texts, too; a number without quotes has one reading."""
+    times = TimeFormats(formats)
+    with pytest.raises(ValueError, match="keep one of both formats"):
+        times.parse_value(text)
+    column = times.parse_column([text, "1769817600", "202601310"])
+    assert column is not None
+    assert column.ok.tolist() == [False, True, True]
+    assert times.parse_value(int(text))[1] == INSTANT
+    assert TimeFormats(["iso8601"]).parse_value(text)[1] == DAY
+    assert (
+        TimeFormats([formats[0], "rfc3339"] if formats[0] != "iso8601" else ["unix_s"]).parse_value(text)[1] == INSTANT
+    )
+
+
+def test_a_pattern_of_digits_beside_a_number_is_refused_when_the_feed_is_checked() -> None:
+    with pytest.raises(FeedDefinitionError, match="keep one of them"):
+        feed('format = ["%Y%m%d", "unix_s"]\noffset = "optional"\nzone = "Europe/Vienna"\n')
+    assert feed('format = ["%d.%m.%Y", "unix_s"]\noffset = "optional"\nzone = "Europe/Vienna"\n')

@@ -117,7 +117,7 @@ class Folded(Tables):
         self, batch: Sequence[tuple[Writes, Sequence[LogEntry]]], entries: Sequence[LogEntry], version: int
     ) -> None:
         contests = [contest for writes, _ in batch for contest in writes.contests]
-        for table in ("series", "replaced", "changes"):
+        for table in ("series", "replaced", "changes", "submissions"):
             for contest in contests:
                 self.insert(table, getattr(contest, table))
         for writes, of_feed in batch:
@@ -128,6 +128,7 @@ class Folded(Tables):
             rows = ledger.rejection_rows(writes.rejections, writes.tenant, writes.feed, origins, texts)
             self.insert("rejections", rows)
         for contest in contests:
+            self._withdraw(contest)
             self.insert("points", contest.points)
         for contest in contests:
             if contest.windows is not None:
@@ -139,11 +140,25 @@ class Folded(Tables):
         """One write to the store."""
         if rows.is_empty():
             return
+        self._count_write()
+        self.tables[table] = folded(schema_table(table), self.tables[table], rows)
+
+    def _count_write(self) -> None:
         if self.writes_left is not None:
             if self.writes_left == 0:
                 raise Killed
             self.writes_left -= 1
-        self.tables[table] = folded(schema_table(table), self.tables[table], rows)
+
+    def _withdraw(self, contest: ContestWrites) -> None:
+        """`mill_withdraw_points`, as one write."""
+        if contest.withdrawn.is_empty():
+            return
+        self._count_write()
+        held = self.held("points").with_columns(time_ns=pl.col("time").cast(pl.Int64))
+        keys = contest.withdrawn.rename({"time": "time_ns"})
+        self.tables["points"] = held.join(keys, on=["series", "time_ns"], how="anti", maintain_order="left").drop(
+            "time_ns"
+        )
 
     def _before(self, tenant: str, feed: str, contest: ContestWrites, version: int) -> None:
         """What is written before anything else of a batch: see `mill.superseded`."""
@@ -155,15 +170,18 @@ class Folded(Tables):
                 held = self.held(table)
                 dead = held.join(gone, on="series").filter(pl.col("seq") <= pl.col("upto"))
                 self.tables[table] = held.join(dead, on=schema_table(table).key, how="anti", maintain_order="left")
-        if contest.superseded.is_empty():
+        if not contest.supersedes:
             return
         lost = contest.superseded
         stored = self.held("payloads").filter(pl.col("seq").is_in(lost["seq"].implode()))
         rows = [
             row | {"received_ns": NOW_NS, "body": row["body"].hex()} for row in stored.iter_rows(named=True)
         ]  # fmt: skip
-        self.insert("rejections", superseded_rows(rows, tenant, feed, lost, self._pipeline.texts))
-        self._repoint(lost)
+        by_local_time = contest.repointed is not None
+        self.insert(
+            "rejections", superseded_rows(rows, tenant, feed, lost, self._pipeline.texts, by_local_time=by_local_time)
+        )
+        self._repoint(lost) if contest.repointed is None else self._repoint_records(contest.repointed)
         if rows:
             self._restate([row["seq"] for row in rows], version)
 
@@ -174,9 +192,20 @@ class Folded(Tables):
             winner_seq="seq", winner_idx="idx", new_seq="winner_seq", new_idx="winner_idx"
         ).unique()  # fmt: skip
         moved = held.filter(pl.col("reasons").list.contains("duplicate")).join(winners, on=["winner_seq", "winner_idx"])
+        self._insert_repointed(moved)
+
+    def _repoint_records(self, repointed: pl.DataFrame) -> None:
+        """`mill_repoint_records`."""
+        held = self.held("rejections")
+        winners = repointed.select("seq", "idx", new_seq="winner_seq", new_idx="winner_idx")
+        self._insert_repointed(
+            held.filter(pl.col("reasons").list.contains("duplicate")).join(winners, on=["seq", "idx"])
+        )
+
+    def _insert_repointed(self, moved: pl.DataFrame) -> None:
         place = pl.col("new_seq").cast(pl.Int64) * 2**20 + pl.col("new_idx").cast(pl.Int64)
         moved = moved.with_columns(winner_seq="new_seq", winner_idx="new_idx", version=-place)
-        self.insert("rejections", moved.select(held.columns))
+        self.insert("rejections", moved.select(self.held("rejections").columns))
 
     def _restate(self, seqs: Sequence[int], version: int) -> None:
         """`mill_restate`: count the outcome of applied payloads again."""

@@ -15,6 +15,7 @@ from tidemill.mill.known import NEVER, SERIES_STATES, hash_words
 from tidemill.mill.store_state import CURRENT, EARLIER, SEALED, StoreState
 from tidemill.mill.tombstones import TOMBSTONES
 from tidemill.rules.history_lookup import LATEST, POINTS
+from tidemill.rules.submissions import SUBMITTED
 
 
 class Tables:
@@ -37,6 +38,7 @@ class Tables:
             series=self._states(series.unique()),
             tombstones=self._of("deleted_records", TOMBSTONES),
             current=self._of("points", CURRENT),
+            submitted=self._of("submissions", SUBMITTED),
             sealed=self._sealed(batch),
             earlier=self._of("rejections", EARLIER),
             applied=self._applied(),

@@ -140,3 +140,25 @@ def rows(store: Folded | House) -> dict[str, list[str]]:
     plainly = strip(everything)
     blank = {"feed_version": 0, "rules_version": 0}
     return {table: sorted(str(row | {k: 0 for k in blank if k in row}) for row in of) for table, of in plainly.items()}
+
+
+@settings(max_examples=rounds(15, 300), **MANY)
+@given(payloads=PAYLOADS, policies=st.lists(POLICIES, min_size=6, max_size=6))
+def test_versions_with_different_policies_see_each_others_points_in_one_batch(
+    fold: Make, payloads: list[list[plain.Record]], policies: list[str]
+) -> None:
+    """One batch of payloads of versions that follow each other ends as a batch for each of them."""
+    together, apart = fold(), fold()
+    for store in (together, apart):
+        for number, (body, policy) in enumerate(zip(payloads, policies, strict=False)):
+            version = store.texts.apply(store.tenant, "location", plain.location(policy, f"# {number}\n")).version
+            store.send("location", body, feed_version=version)
+    together.apply([together.entries()])
+    apart.apply([[entry] for entry in apart.entries()])
+    assert rows_without_changes(together) == rows_without_changes(apart)
+
+
+def rows_without_changes(store: Folded | House) -> dict[str, list[str]]:
+    """What a store holds, without what was published in between."""
+    assert isinstance(store, Folded)
+    return {table: held for table, held in rows(store).items() if table not in EVIDENCE}

@@ -51,7 +51,7 @@ class Store:
         keys = set(points.select("series", "time").rows())
         current = pl.DataFrame([self.points[key] for key in keys if key in self.points], schema=CURRENT)
         kept, superseded = keep_first_records(points, current)
-        for row in kept.select(*CURRENT, "value", "version").rows(named=True):
+        for row in kept.select(*CURRENT, "value").rows(named=True):
             key = (row["series"], row["time"])
             if key not in self.points or self.points[key]["version"] <= row["version"]:
                 self.points[key] = row

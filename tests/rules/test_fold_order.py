@@ -103,3 +103,27 @@ def test_what_came_before_the_second_run_is_of_the_first() -> None:
         feed(policy()), Decoder(feed(policy())).decode_batch([logged(1, body, "f", received_ns=received)])
     )
     assert found.frame["time"].to_list() == [received - 60 * 10**9]
+
+
+@pytest.mark.parametrize(
+    ("clocks", "received", "expected"),
+    [
+        # 02:45 cannot be of the second run yet, nor can what ascends to it
+        (("02:00", "02:15", "02:30", "02:45"), "01:10", ["00:00", "00:15", "00:30", "00:45"]),
+        (("02:30", "02:45", "02:00"), "01:10", ["00:30", "00:45", "01:00"]),
+        # by its order 02:40 would be of the second run, 30 minutes after it was received
+        (("02:30", "02:00", "02:40"), "01:10", ["00:30", "fold_unclear", "00:40"]),
+        (("02:50", "02:40", "02:55"), "01:00", ["00:50", "00:40", "00:55"]),
+    ],
+)
+def test_what_the_time_of_receipt_says_is_not_overwritten_by_the_order(
+    clocks: tuple[str, ...], received: str, expected: list[str]
+) -> None:
+    received_at = datetime.fromisoformat(f"2022-10-30T{received}Z")
+    body = ("[" + ",".join(of(*(f"2022-10-30T{clock}" for clock in clocks))) + "]").encode()
+    both = feed(policy())
+    sent = logged(1, body, "f", received_ns=int(received_at.timestamp()) * 10**9)
+    checked = apply_rules(both, Decoder(both).decode_batch([sent]))
+    told = {row["idx"]: format_instant(row["time"])[11:16] for row in checked.frame.iter_rows(named=True)}
+    told |= {row["idx"]: row["reasons"][0] for row in checked.rejections.iter_rows(named=True)}
+    assert [told[index] for index in range(len(clocks))] == expected

@@ -1,7 +1,7 @@
 """What intake says at once of a local time is what the mill would decide."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import example, given, settings
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.support.payloads import FEEDS, FIX, logged
 from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import Decoder
+from tidemill.feeds.load import load_feed
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.refuse_times import LocalTimeCheck
 
@@ -41,3 +42,27 @@ def test_a_usual_fix_is_not_decoded_for_it() -> None:
 
     assert CHECK.faults(FIX, never) == ()
     assert CHECK.faults(FIX.replace(b"13:05:12", b"13:05:12Z"), never) == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(['shift = {{ by = "{by}" }}', 'stamp = "end"\ninterval = "1mo"']),
+    st.sampled_from(["1d", "-7d", "9d", "-1h"]),
+    st.integers(-12, 12),
+    st.integers(-60 * 24, 60 * 24),
+)
+@example('shift = {{ by = "{by}" }}', "-7d", 7, 0)
+def test_times_that_the_feed_moves_are_judged_where_they_end(more: str, by: str, days: int, minutes: int) -> None:
+    """The gap of New York, 2017-03-12 02:30, seen from days away."""
+    text = (
+        'name = "f"\n[time]\npath = "$.t"\noffset = "optional"\nzone = "America/New_York"\n'
+        + more.format(by=by)
+        + '\n[fields.v]\npath = "$.v"\n'
+    )
+    moved = load_feed(text)
+    moment = datetime(2017, 3, 12, 2, 30) + timedelta(days=days, minutes=minutes)
+    body = json.dumps({"t": f"{moment:%Y-%m-%d %H:%M:%S}", "v": 1}).encode()
+    decoder = Decoder(moved)
+    rejected = apply_rules(moved, decoder.decode_batch([logged(1, body, "f")])).rejections["reasons"].to_list()
+    found = LocalTimeCheck(moved).faults(body, lambda: decoder.decode_batch([logged(1, body, "f")]))
+    assert [[fault.code] for fault in found] == rejected

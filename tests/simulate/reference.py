@@ -20,6 +20,7 @@ class Reference:
     def __init__(self, lie=""):
         self.lie = lie
         self.fixes, self.rows, self.series = {}, {}, {}
+        self.submitted = set()
         self.receipts = 0
 
     async def __call__(self, scope, receive, send):
@@ -83,9 +84,11 @@ class Reference:
         except (KeyError, TypeError, ValueError):
             faults.append("$.timestamp")
         if not faults:
-            key = (fix["user_id"], instant)
-            if self.lie == "last wins" or key not in self.fixes:
-                self.fixes[key] = fix
+            user = fix["user_id"]
+            known = {(user, instant)} | ({(user, fix["timestamp"])} if self.lie != "a border makes two" else set())
+            if self.lie == "last wins" or not known & self.submitted:
+                self.fixes[user, instant] = fix
+            self.submitted |= known
         return faults
 
     def instant(self, fix):

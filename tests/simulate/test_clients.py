@@ -35,6 +35,7 @@ def test_nothing_is_unexpected_of_a_server_that_keeps_its_contract(kind):
         ("phones", "broken records are taken", "200 instead of 400"),
         ("phones", "last wins", "average"),
         ("phones", "local is UTC", "missing"),
+        ("phones", "a border makes two", "never sent"),
         ("files", "broken records are taken", "202 instead of 400"),
         ("files", "rows stay", "values of"),
         ("machines", "values are rounded", "the first other one at 0"),

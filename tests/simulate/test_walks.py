@@ -1,13 +1,15 @@
 """Walks are what phones record: local times in the zone of the position, two users crossing borders."""
 
 import itertools
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import msgspec
 import tzfpy
 
 from tidemill.model.time import parse_instant
 from tidemill.simulate.phones import planned_requests
-from tidemill.simulate.walks import CROSSING, broken_record, walk
+from tidemill.simulate.walks import CROSSING, broken_record, fix_across_border, walk
 
 START = parse_instant("2017-01-01T12:00:00Z")
 
@@ -39,7 +41,25 @@ def test_a_time_that_the_clock_shows_twice_carries_its_offset():
 
 def test_every_kind_of_sending_occurs():
     kinds = [sending.kind for sending in itertools.islice(planned_requests(1, 0, START), 1000)]
-    assert set(kinds) == {"fix", "duplicate", "late", "burst", "broken"}
+    assert set(kinds) == {"fix", "duplicate", "late", "burst", "broken", "across"}
+    assert "across" not in {sending.kind for sending in itertools.islice(planned_requests(1, 2, START), 1000)}
+
+
+def test_a_text_across_a_border_is_another_instant_in_the_zone_of_its_position():
+    for user in range(CROSSING):
+        for fix in itertools.islice(walk(1, user, START), 100):
+            across = fix_across_border(fix)
+            if across is None:
+                assert "T" in fix.timestamp
+                continue
+            local = datetime.fromisoformat(across.timestamp).replace(
+                tzinfo=ZoneInfo(tzfpy.get_tz(across.long, across.lat))
+            )
+            assert (across.timestamp, across.instant_ns // 1000) == (
+                fix.timestamp,
+                round(local.timestamp() * 1_000_000),
+            )
+            assert abs(across.instant_ns - fix.instant_ns) == 3600 * 10**9
 
 
 def test_every_break_is_one():

@@ -33,7 +33,8 @@ _POLICY_EXAMPLES: Final = {
     "payload_refused": '[input]\non_fault = "refuse"\n',
 }
 _DUPLICATES: Final = {
-    "first": "Of records of one series and time the one submitted first stays; the others are rejected.",
+    "first": "Of records of one series and time the one submitted first stays; the others are rejected. With "
+    '`duplicates_by = ["time", "local_time"]` also those of one local time in several zones.',
     "last": "Of records of one series and time the one submitted last stays; what it replaced is kept as lineage.",
     "keep": "Records of one series and time all stay.",
 }

@@ -30,6 +30,8 @@ UNITS: Final = {"unix_s": "seconds", "unix_ms": "milliseconds", "unix_us": "micr
 OFFSET_UNITS_S: Final = {"s": 1, "min": 60, "h": 3600}
 _FIRST_NS: Final = MIN_NS - 86_400 * NS_PER_S  # before this, no offset brings a time into range
 
+_LONGEST_DATE: Final = 8  # digits of a date that is only digits
+
 TimeKind = Literal["time_text", "time_number", "time_any"]
 TIME_KINDS: Final = frozenset(get_args(TimeKind))
 
@@ -45,6 +47,7 @@ class TimeFormats:
         counted = [name for name in self._formats if name in UNIT_NS]
         self._unit = counted[0] if counted else None
         self._texts = tuple(self._text_reader(name) for name in self._formats)
+        self._dated = self._unit is not None and "iso8601" in self._formats
         self._quick = bool(self._formats) and self._formats[0] in ("iso8601", "rfc3339")
         self._respelled = self._formats[:1] == ("iso8601",)
 
@@ -84,6 +87,8 @@ class TimeFormats:
         if not isinstance(value, str):
             assert self._unit is not None
             return number_ns(value, UNIT_NS[self._unit]), self._kind_of_number
+        if self._has_two_readings(value):
+            raise ValueError(f"'{value}' is a date, and a number of {UNITS[str(self._unit)]}: keep one of both formats")
         first: ValueError | None = None
         for read in self._texts:
             try:
@@ -92,6 +97,16 @@ class TimeFormats:
                 first = first or error
         assert first is not None
         raise ValueError(f"'{value[:40]}' is not {self.expected}") if len(self._texts) > 1 else first
+
+    def _has_two_readings(self, text: str) -> bool:
+        """Whether a text is a date by `iso8601` and a number since the epoch by another format of the list."""
+        if not (self._dated and text.isascii() and text.isdigit()):
+            return False
+        try:
+            parse_iso(text)
+        except ValueError:
+            return False
+        return True
 
     def _column_of_both(self, values: Sequence[Any]) -> LocalTimes | None:
         texts = np.fromiter((type(value) is str for value in values), np.bool_, len(values))
@@ -109,7 +124,8 @@ class TimeFormats:
         count = len(texts)
         if self._unit is not None and self._formats[0] == self._unit:
             digits = "".join(texts)
-            if digits.isascii() and digits.isdigit() and all(texts) and max(map(len, texts)) < 20:
+            plain = digits.isascii() and digits.isdigit() and all(texts) and max(map(len, texts)) < 20
+            if plain and not (self._dated and min(map(len, texts)) <= _LONGEST_DATE):
                 times = parse_numbers(list(map(int, texts)), UNIT_NS[self._unit])
                 return msgspec.structs.replace(times, local=np.full(count, self._kind_of_number, np.uint8))
         if self._quick:

@@ -132,13 +132,21 @@ class Definition(Table, frozen=True):
     labels: Labels | None = None
     rules: tuple[Rule, ...] = ()
     duplicates: Literal["first", "last", "keep"] = "last"
+    duplicates_by: tuple[Literal["time", "local_time"], ...] = ("time",)
     shape: Shape = Shape()
     rollups: Rollup | None = None
     retention: RetentionPolicy = RetentionPolicy()
 
 
 class Feed(Definition, frozen=True):
-    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog."""
+    """A feed definition. `name` is unique within a tenant; `version` is given by the catalog.
+
+    `duplicates` decides between records of one series at one time: the `last` submitted is current, the `first` is, or
+    all are kept (`keep`). `duplicates_by = ["time", "local_time"]` (with `first`) takes records also for the same if
+    the local times that were sent are the same and their zones differ; a time with an offset is no local time. A record
+    is a duplicate if any earlier one has its time or its local time, also one that is a duplicate itself. Local times
+    are compared as long as points are kept.
+    """
 
     source: Source | None = None
 
@@ -163,3 +171,8 @@ class Feed(Definition, frozen=True):
     def first_wins(self) -> bool:
         """Whether the first submitted of several points of a series at the same instant is the current one."""
         return self.duplicates == "first"
+
+    @property
+    def compares_local_times(self) -> bool:
+        """Whether records of one series are duplicates also by their local time as it was sent, whatever its zone."""
+        return "local_time" in self.duplicates_by

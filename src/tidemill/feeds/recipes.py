@@ -19,6 +19,7 @@ RECIPES: Final[Mapping[str, str]] = MappingProxyType(_read_recipes())
 FORMER_RECIPES: Final = frozenset(
     {
         "c71b9562902efe0e51aa46b6828954872f4ec4a942eb56895fb3fd4d84459706",  # meters, polled a port of its own accord
+        "97c6561ea5c6e77172d2e7e90687f1e2ff2d9d0e0d3df1505793e5fa1358ccac",  # location, compared instants only
         "cab6740a0bbb07576497ba6764e23c5ddbf9bf85a82e37273a42a89d07e707cd",  # telemetry, likewise
     }
 )

@@ -31,15 +31,17 @@ class TimePolicy(Table, frozen=True):
     `rfc3339` only the texts of RFC 3339 (also without an offset); `unix_s|unix_ms|unix_us|unix_ns` a number, in quotes
     or not; and anything with a `%` is a pattern such as `%d.%m.%Y %H:%M`: `%Y %y` year, `%m %b %B` month, `%d %e` day,
     `%j` day of the year, `%a %A` weekday, `%H %k` hour (`%I` with `%p`), `%M` minute, `%S` second, `%f` its decimals,
-    `%z` offset, `%F` `%T` `%R` for `%Y-%m-%d` `%H:%M:%S` `%H:%M`. `received` takes the time of receipt instead.
+    `%z` offset, `%F` `%T` `%R` for `%Y-%m-%d` `%H:%M:%S` `%H:%M`. A text of digits that is a date by `iso8601` and a
+    number by another format of the list (`"20260131"`) is refused. `received` takes the time of receipt instead.
 
     An offset in the time always wins, then one in a member of its own, `offset_path`: a text such as `+01:00`, or a
     number of `offset_unit` (`s`, `min`, `h`), east positive. Without any, `offset = "required"` makes it a contract
     fault; else the zone comes from `zone` (IANA name), from `zone_path` (a text in the record) or from `zone_position`
     (paths of latitude and longitude; at sea the nautical zone). `epoch = "local"`: the numbers count that local wall
     clock and not UTC. `gap`: a local time that did not exist; `fold`: a local time that existed twice; `by_order`
-    chooses by the order of a series' records in the payload, and rejects a time if the order does not decide
-    (`fold_unclear`).
+    chooses by the order of a series' records in the payload, else by the points around it that came before: records at
+    whose times the first run is stored are the second run, unless they have the very values that are stored. A time
+    that neither decides is rejected (`fold_unclear`).
 
     `stamp = "end"`: a time is the end of the `interval` that it closes (`30m`, `1d`, `1mo`), and points are stored at
     its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` corrects times that are

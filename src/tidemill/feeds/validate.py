@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from tidemill.checks.check import HistoryCheck
+from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.library import checks_by_name, unusable_checks
 from tidemill.checks.pattern_cost import MAX_COST, pattern_cost
 from tidemill.checks.texts import Pattern, cost_fault
@@ -189,11 +189,30 @@ def _shape_faults(feed: Feed) -> Iterator[DefinitionFault]:
 
 
 def _duplicates_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    if message := _duplicates_by_fault(feed):
+        yield DefinitionFault(("duplicates_by",), "conflict", message)
     if feed.duplicates != "first" or feed.shape.kind != "points":
         return
     if not any(field.required for field in feed.fields.values()):
         message = "duplicates = 'first' needs a required field: it decides which record was first"
         yield DefinitionFault(("duplicates",), "conflict", message)
+
+
+def _duplicates_by_fault(feed: Feed) -> str | None:
+    """What is wrong with `duplicates_by`; null: nothing."""
+    if "time" not in feed.duplicates_by:
+        return "name 'time', too: a series has one point at a time"
+    if not feed.compares_local_times:
+        return None
+    if feed.duplicates != "first":
+        return "'local_time' needs duplicates = 'first'"
+    if feed.shape.kind != "points" or feed.registers is not None:
+        return "'local_time' needs records with [fields], one point for each"
+    if any(issubclass(checks_by_name().get(rule.check, Check), HistoryCheck) for rule in feed.rules):
+        return "'local_time' cannot be combined with rules that look at earlier records: leave out one or the other"
+    if not feed.time.zoned:
+        return "'local_time' needs local times: name their zone by 'zone', 'zone_path' or 'zone_position' in [time]"
+    return None
 
 
 def _rule_faults(feed: Feed) -> Iterator[DefinitionFault]:

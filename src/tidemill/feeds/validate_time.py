@@ -89,7 +89,13 @@ def _ambiguity_faults(time: TimePolicy) -> Iterator[DefinitionFault]:
     readers: dict[str, Callable[[str], Written]] = {name: pattern.parse for name, pattern in patterns.items()}
     if "iso8601" in time.formats or "rfc3339" in time.formats:
         readers["iso8601"] = parse_iso
+    units = [name for name in time.formats if name in UNIX]
     for name, pattern in patterns.items():
+        text = pattern.write(_PROBES[0])
+        if units and text.isascii() and text.isdigit():
+            message = f"'{text}' is a time by {name} and a number by {units[0]}; keep one of them"
+            yield DefinitionFault(("time", "format"), "conflict", message)
+            return
         for other, read in readers.items():
             if other == name:
                 continue

@@ -148,6 +148,8 @@ class Applier:
         feed = entry.payload.feed
         self._store.command("mill_purge_payload_rejections", feed=feed, **keys)
         self._store.command("mill_purge_payload_changes", **keys)
+        if self._store.rows("mill_payload_submissions", **keys)[0]["n"]:
+            self._store.command("mill_purge_payload_submissions", **keys)
         if self._store.rows("mill_point_count", **keys)[0]["n"]:
             late = rollups.late_of(self._book, entry.payload.tenant, feed, entry.payload.feed_version)
             self._store.command(
@@ -196,11 +198,18 @@ class Applier:
         for contest in writes.contests:
             if contest.purged:
                 purge_series(self._store, tenant, contest.purged)
-            if not contest.superseded.is_empty():
+            if contest.supersedes:
                 self._status.restated += write_superseded(
-                    self.context, tenant, feed, contest.superseded, texts_of=self._pipeline.texts, version=version
+                    self.context,
+                    tenant,
+                    feed,
+                    contest.superseded,
+                    texts_of=self._pipeline.texts,
+                    version=version,
+                    repointed=contest.repointed,
                 )
             self._known.learn(contest.series, contest.latest)
+            self._known.submissions.learn(contest.submissions)
         return writes
 
     def _delete(self, entries: list[LogEntry]) -> None:

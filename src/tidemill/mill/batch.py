@@ -14,8 +14,9 @@ from tidemill.rules.history_lookup import Past
 
 
 class Contest(msgspec.Struct, frozen=True):
-    """Points among which duplicates are decided: those of all versions of a feed with the same duplicate policy.
-    `feed`: the newest of these versions; `points` and `series` as the shape makes them (`rules.shape`)."""
+    """Points among which duplicates are decided: those of versions of a feed that follow each other and have the same
+    duplicate policy. `feed`: the newest of these versions; `points`, `series` as the shape makes them
+    (`rules.shape`)."""
 
     feed: Feed
     points: pl.DataFrame
@@ -25,7 +26,7 @@ class Contest(msgspec.Struct, frozen=True):
 class FeedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Payloads of one feed, each at most once. `seqs` (u64): the offsets of the payloads with data; `counts`: their
     `seq` and `records`; `refused`: the rejections (REJECTED) of payloads that intake refused; `rejected`: those of the
-    rules; `contests` have at least one point each."""
+    rules; `contests`, in the order of the feed's versions, have at least one point each."""
 
     tenant: str
     feed: str
@@ -74,8 +75,8 @@ def _feed_version(entry: LogEntry) -> int:
 
 
 def _contests(versions: Sequence[TransformedBatch]) -> Iterator[Contest]:
-    for _, run in groupby(sorted(versions, key=_duplicate_policy), key=_duplicate_policy):
-        same = sorted(run, key=lambda version: version.feed.version)
+    for _, run in groupby(versions, key=_duplicate_policy):
+        same = list(run)
         points = pl.concat([version.points for version in same])
         if not points.is_empty():
             yield Contest(same[-1].feed, points, pl.concat([version.series for version in same]))

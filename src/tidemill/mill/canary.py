@@ -19,7 +19,7 @@ from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
 # Not `rejections` and `payloads`: setting a payload aside writes a row of each, and is not done where that is refused.
-_TABLES: Final = ("series", "points", "replaced", "changes", "rollups")
+_TABLES: Final = ("series", "points", "replaced", "changes", "rollups", "submissions")
 _PROBE: Final = pl.DataFrame({"tenant": [""]})
 _SMALL_BYTES: Final = 64 << 10
 _LOOK_BACK: Final = 500  # entries of the log behind the checkpoint

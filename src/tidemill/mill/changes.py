@@ -46,6 +46,7 @@ AFFECTED: Final[dict[str, Any]] = {
 }
 _WHY: Final = ("", "late", "replaced", "overtaken")  # a later word says more
 _LAST: Final = (1 << 63) - 1
+_ONE: Final = pl.lit(1, pl.UInt64)
 
 
 def change_rows(
@@ -73,17 +74,18 @@ def replaced_changes(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def superseded_changes(superseded: pl.DataFrame, current: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
-    """CHANGED of records that were current and are superseded (`rules.duplicates.SUPERSEDED`) by `points` of this
-    batch, given the current points at these instants (`store_state.CURRENT`)."""
-    winners = points.join(
-        superseded.select("time", seq="winner_seq", idx="winner_idx", lost_seq="seq", lost_idx="idx"),
-        on=["time", "seq", "idx"],
+    """CHANGED of records that were current and are superseded (`rules.duplicates.SUPERSEDED`), given their current
+    points (`store_state.CURRENT`) and the `points` that this batch stores. Where the batch stores none at an instant,
+    because the winner has another one, the value is gone: `new` is null and `new_count` 0."""
+    new = points.select("series", "time", new="value", seq="seq", idx="idx", is_stored=pl.lit(True))
+    lost = current.join(superseded.select("seq", "idx", "winner_seq", "winner_idx"), on=["seq", "idx"])
+    both = lost.select("series", "time", "winner_seq", "winner_idx", old="value").join(
+        new, on=["series", "time"], how="left"
     )
-    both = winners.join(
-        current.select("series", "time", pl.col("value").alias("old"), lost_seq="seq", lost_idx="idx"),
-        on=["series", "time", "lost_seq", "lost_idx"],
-    ).filter(pl.col("old").ne_missing(pl.col("value")))
-    return _points(both.rename({"value": "new"}), "overtaken")
+    changed = both.filter(pl.col("old").ne_missing(pl.col("new"))).with_columns(
+        seq=pl.coalesce("seq", "winner_seq"), idx=pl.coalesce("idx", "winner_idx")
+    )
+    return _points(changed, "overtaken", new_count=pl.col("is_stored").fill_null(False).cast(pl.UInt64))
 
 
 def windows_of_batch(points: pl.DataFrame, changed: pl.DataFrame, *, every: int, late: int) -> pl.DataFrame:
@@ -126,7 +128,6 @@ def restated_windows(present: pl.DataFrame, before: pl.DataFrame, windows: pl.Da
     )
 
 
-def _points(changed: pl.DataFrame, why: str) -> pl.DataFrame:
-    count = pl.lit(1, pl.UInt64)
-    points = changed.with_columns(old_count=count, new_count=count, why=pl.lit(why))
+def _points(changed: pl.DataFrame, why: str, new_count: pl.Expr = _ONE) -> pl.DataFrame:
+    points = changed.with_columns(old_count=_ONE, new_count=new_count, why=pl.lit(why))
     return points.select(list(CHANGED))

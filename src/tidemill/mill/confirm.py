@@ -66,7 +66,7 @@ class Confirmer:
         self._last_lacking = 0  # the offset of the payload that was lacking last
         self._pause_s = EVERY_S
         self._pages = PageCheck(
-            store, VersionedReader(book, max_depth), PointCheck(store, Explainer(store, book, clock))
+            store, VersionedReader(book, store, max_depth), PointCheck(store, Explainer(store, book, clock))
         )
 
     @property

@@ -14,12 +14,15 @@ from tidemill.mill import changes, ledger, rollups
 from tidemill.mill.affected import AffectedWindows, affected_windows
 from tidemill.mill.batch import Contest, FeedBatch
 from tidemill.mill.known import hash_words
-from tidemill.mill.ledger import DUPLICATE, concat_rejections
+from tidemill.mill.ledger import DUPLICATE, LOCAL_DUPLICATE, concat_rejections
 from tidemill.mill.replaced import REPLACED, last_wins
-from tidemill.mill.store_state import StoreState
+from tidemill.mill.store_state import CURRENT, SEQS, StoreState
+from tidemill.mill.submissions import submission_rows
 from tidemill.mill.tombstones import without_deleted
-from tidemill.mill.writes import ContestWrites, Writes, point_rows, replaced_rows, series_rows
+from tidemill.mill.writes import WITHDRAWN, ContestWrites, Writes, point_rows, replaced_rows, series_rows
 from tidemill.rules.duplicates import SUPERSEDED, keep_first_records
+from tidemill.rules.submissions import keep_first_submissions
+from tidemill.store.tables import table
 
 _RECORD = ["seq", "idx"]
 
@@ -27,13 +30,16 @@ _RECORD = ["seq", "idx"]
 class Decision(msgspec.Struct, frozen=True):
     """The decision about a contest: `points` to store (columns of the shape), `rejections` (REJECTED), `superseded`:
     records in the store that were current and are not any more (`duplicates.SUPERSEDED`), `replaced` (REPLACED);
-    `purge`: rows of deleted series must leave the store before the points are written."""
+    `purge`: rows of deleted series must leave the store before the points are written. Of a feed that compares local
+    times: `repointed` (see `submissions.Contested`), and `entrants`, the records that were compared (their anchors)."""
 
     points: pl.DataFrame
     rejections: pl.DataFrame
     superseded: pl.DataFrame
     replaced: pl.DataFrame
     purge: bool
+    repointed: pl.DataFrame | None = None
+    entrants: pl.DataFrame | None = None
 
 
 def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Writes:
@@ -57,21 +63,33 @@ def decide(batch: FeedBatch, state: StoreState, *, version: int, now: int) -> Wr
     )
 
 
-def decide_contest(contest: Contest, state: StoreState) -> Decision:
-    """The decision about every point of a contest."""
+def decide_contest(contest: Contest, state: StoreState, seqs: pl.Series = SEQS) -> Decision:
+    """The decision about every point of a contest. `seqs`: payloads whose rejections are listed with this batch, also
+    where their records are of another contest."""
     deleted = state.series.filter(pl.col("deleted_seq") > 0).select("series", "deleted_seq")
     points, earlier = _without_tombstones(contest.points, state.tombstones)
-    current, dead = state.current, state.current.clear()
+    current, dead, submitted = state.current, state.current.clear(), state.submitted
     if deleted.height:
         points, settled = _without_deleted(points, deleted, state)
         earlier = concat_rejections([earlier, settled])
         current, dead = _alive_and_dead(current, deleted)
+        submitted, _ = _alive_and_dead(submitted, deleted)
     points, late = _without_sealed(contest.feed, points, state)
     entrants, lost, replaced, purge = points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=REPLACED), False
+    by_local_time, repointed, detail = contest.feed.compares_local_times, None, DUPLICATE
     if contest.feed.duplicates == "first":
         # The first submitted point stays current. A deleted one does not: it is purged before the next one is stored.
         purge = dead.height > 0 and not points.filter("anchor").join(dead, on=["series", "time"]).is_empty()
-        points, lost = keep_first_records(points, current)
+        if by_local_time:
+            contested = keep_first_submissions(points, current, submitted)
+            points, lost, repointed, detail = (
+                contested.points,
+                contested.superseded,
+                contested.repointed,
+                LOCAL_DUPLICATE,
+            )
+        else:
+            points, lost = keep_first_records(points, current)
     elif contest.feed.duplicates == "last":
         points, replaced = last_wins(points, current)
         if state.applied.len():  # of payloads that were applied before, the replaced values are in the table already
@@ -80,17 +98,23 @@ def decide_contest(contest: Contest, state: StoreState) -> Decision:
     return Decision(
         points=points,
         rejections=concat_rejections(
-            [earlier, _with_series(late, offered), _with_series(_duplicates(lost, entrants), offered)]
+            [
+                earlier,
+                _with_series(late, offered),
+                _with_series(_duplicates(lost, pl.concat([entrants["seq"], seqs]), detail), offered),
+            ]
         ),
         superseded=lost.filter("stood") if lost.height else lost,
         replaced=replaced,
         purge=purge,
+        repointed=repointed,
+        entrants=entrants.filter("anchor") if by_local_time else None,
     )
 
 
 def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: int, now: int) -> ContestWrites:
     """The rows to write for one contest of a batch."""
-    tenant, feed, decision = batch.tenant, contest.feed, decide_contest(contest, state)
+    tenant, feed, decision = batch.tenant, contest.feed, decide_contest(contest, state, batch.seqs)
     points = decision.points
     changed = (
         changes.replaced_changes(decision.replaced)
@@ -99,6 +123,7 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
     )
     if not decision.superseded.is_empty():
         changed = pl.concat([changed, changes.superseded_changes(decision.superseded, state.current, points)])
+    withdrawn = withdrawn_points(contest.feed, decision, state)
     return ContestWrites(
         points=point_rows(tenant, points),
         series=series_rows(state.series, tenant, contest.series, points),
@@ -107,10 +132,31 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
         rejections=decision.rejections,
         superseded=decision.superseded,
         purged=_deleted(contest, state) if decision.purge else {},
-        before_points=bool(decision.replaced["stood"].any()) or not changed.is_empty(),
+        submissions=decided_submissions(tenant, decision, state),
+        repointed=decision.repointed,
+        withdrawn=withdrawn,
+        before_points=bool(decision.replaced["stood"].any()) or not changed.is_empty() or not withdrawn.is_empty(),
         latest=points.select("series", "time"),
         windows=_windows(tenant, feed, state, points, changed),
     )
+
+
+def withdrawn_points(feed: Feed, decision: Decision, state: StoreState) -> pl.DataFrame:
+    """WITHDRAWN: the points of superseded records at whose instants the decision stores none instead. Those of anchors
+    are last, because they show whether a record is still current."""
+    if not feed.compares_local_times or decision.superseded.is_empty():
+        return pl.DataFrame(schema=WITHDRAWN)
+    assert decision.entrants is not None
+    lost = state.current.join(decision.superseded, on=_RECORD, how="semi").select(list(WITHDRAWN))
+    lost = lost.join(decision.points, on=list(WITHDRAWN), how="anti")
+    return lost.sort(pl.col("series").is_in(decision.entrants["series"].unique().implode()), "series", "time")
+
+
+def decided_submissions(tenant: str, decision: Decision, state: StoreState) -> pl.DataFrame:
+    """Rows of table `submissions` for a decision."""
+    if decision.entrants is None:
+        return pl.DataFrame(schema=table("submissions").columns)
+    return submission_rows(tenant, decision.entrants, decision.points, decision.superseded, state.current)
 
 
 def _deleted(contest: Contest, state: StoreState) -> dict[int, int]:
@@ -134,7 +180,8 @@ def _windows(
 
 
 def _after(state: StoreState, writes: ContestWrites) -> StoreState:
-    """The state for the next contest, in which the series and points that these writes store are known."""
+    """The state for the next contest, in which the series and points that these writes store are known, as if they had
+    been written in a batch of their own."""
     latest = writes.latest.group_by("series").agg(pl.col("time").max().alias("written"))
     rows = writes.series.select(
         "series",
@@ -145,6 +192,7 @@ def _after(state: StoreState, writes: ContestWrites) -> StoreState:
     series = state.series.join(latest, on="series", how="left").join(rows, on="series", how="left")
     return msgspec.structs.replace(
         state,
+        current=_with_points(state.current, writes.points),
         series=series.with_columns(
             latest=pl.max_horizontal("latest", "written"),
             version=pl.max_horizontal("version", "row_version"),
@@ -152,6 +200,15 @@ def _after(state: StoreState, writes: ContestWrites) -> StoreState:
             created_ns=pl.coalesce("created", "created_ns"),
             words=pl.coalesce("row_words", "words"),
         ).drop("written", "row_version", "created", "row_words"),
+    )
+
+
+def _with_points(current: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """CURRENT with rows of table `points` that are being written: of each point the row with the highest version."""
+    written = rows.with_columns(pl.col("time").cast(pl.Int64), received_ns=pl.col("received_at").cast(pl.Int64))
+    both = pl.concat([current, written.select(pl.col(name).cast(kind) for name, kind in CURRENT.items())])
+    return both.sort("version", descending=True).unique(
+        ["series", "time", "ordinal"], keep="first", maintain_order=True
     )
 
 
@@ -163,13 +220,13 @@ def _alive_and_dead(rows: pl.DataFrame, deleted: pl.DataFrame) -> tuple[pl.DataF
     return both.filter(~is_dead).select(rows.columns), both.filter(is_dead).select(rows.columns)
 
 
-def _duplicates(lost: pl.DataFrame, entrants: pl.DataFrame) -> pl.DataFrame:
+def _duplicates(lost: pl.DataFrame, seqs: pl.Series, detail: str) -> pl.DataFrame:
     """The records to reject as duplicates: those of the batch, including a record that was current and is applied again
     in this batch, because it is counted with its batch."""
     if lost.is_empty():
         return lost
-    mine = ~pl.col("stood") | pl.col("seq").is_in(entrants["seq"].unique().implode())
-    return lost.filter(mine).with_columns(reasons=pl.lit(["duplicate"]), detail=pl.lit(DUPLICATE))
+    mine = ~pl.col("stood") | pl.col("seq").is_in(seqs.unique().implode())
+    return lost.filter(mine).with_columns(reasons=pl.lit(["duplicate"]), detail=pl.lit(detail))
 
 
 def _without_deleted(

@@ -11,6 +11,7 @@ import polars as pl
 
 from tidemill.mill.context import MillContext
 from tidemill.model.deletion import Deletion
+from tidemill.store.client import Store
 from tidemill.store.deletions import DeletionScope
 
 _CHUNK: Final = 5_000
@@ -26,6 +27,21 @@ def write_tombstones(context: MillContext, scope: DeletionScope, seq: int, delet
     else:
         store.command("deletion_write_tombstones", records=scope.records, **bound, **scope.points)
         store.command("deletion_write_rejected_tombstones", deletion=seq, **scope.rejections)
+    if _has_submissions(store, scope):
+        _write_chained_tombstones(store, scope, seq)
+
+
+def _has_submissions(store: Store, scope: DeletionScope) -> bool:
+    """Whether records of these series were compared by their local times."""
+    rows = store.rows("deletion_submissions", tenant=scope.tenant, series=scope.series) if scope.series else [{"n": 0}]
+    return bool(rows[0]["n"])
+
+
+def _write_chained_tombstones(store: Store, scope: DeletionScope, seq: int) -> None:
+    """Write tombstones of the duplicates of deleted records at other instants, and of the duplicates of these."""
+    keys = {"tenant": scope.tenant, "feed": scope.feed, "deletion": seq}
+    while store.rows("deletion_chained_count", **keys)[0]["n"]:
+        store.command("deletion_write_chained_tombstones", **keys)
 
 
 def write_tombstones_of_shared_records(context: MillContext, scope: DeletionScope, seq: int) -> None:
@@ -62,6 +78,8 @@ def purge_rows(context: MillContext, scope: DeletionScope, seq: int, deletion: D
         store.command("deletion_purge_replaced", **scope.points)
     if traces["rejections"]:
         store.command("deletion_purge_rejections", **scope.rejections)
+    if _has_submissions(store, scope):
+        store.command("deletion_purge_submissions", feed=scope.feed, deletion=seq, **scope.points)
     status.turn()
     if deletion.kind == "payload" and scope.series:
         store.command("deletion_purge_payload_points", tenant=scope.tenant, series=scope.series, low=scope.low)

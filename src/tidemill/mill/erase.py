@@ -13,7 +13,7 @@ from tidemill.model.offset import ONLY, Partition
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
-_TABLES: Final = ("points", "replaced", "rejections", "payloads", "changes")
+_TABLES: Final = ("points", "replaced", "rejections", "payloads", "changes", "submissions")
 
 
 class Eraser:

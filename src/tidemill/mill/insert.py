@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from itertools import chain
+from typing import Final
 
 import polars as pl
 
@@ -17,6 +18,9 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.writes import Writes
 from tidemill.store.client import BLOCK_BYTES
 from tidemill.store.tables import table
+
+_LEDGER: Final = ("series", "replaced", "changes", "submissions")
+_CHUNK: Final = 10_000  # keys in one statement
 
 
 def insert_all(
@@ -32,11 +36,14 @@ def insert_all(
     inserted; `payloads` are inserted last. Raises StoreUnavailableError, StoreQueryError with some of it written."""
     store, status = context.store, context.status
     contests = [contest for writes in batch for contest in writes.contests]
-    ledger = {name: [getattr(contest, name) for contest in contests] for name in ("series", "replaced", "changes")}
+    ledger = {name: [getattr(contest, name) for contest in contests] for name in _LEDGER}
     points = {"points": [contest.points for contest in contests]}
     with status.stage("insert"):
         if any(contest.before_points for contest in contests):
             _insert(context, pool, ledger, rejections)
+            reach("mill.before_withdrawal")
+            for writes in batch:
+                _withdraw(context, writes)
             _insert(context, pool, points)
         else:
             _insert(context, pool, ledger | points, rejections)
@@ -46,6 +53,15 @@ def insert_all(
         _run_tasks(pool, [partial(_publish, context, windows, version) for windows in of_feeds if windows])
     with status.stage("payloads"):
         store.insert("payloads", payloads)
+
+
+def _withdraw(context: MillContext, writes: Writes) -> None:
+    """Remove the points of superseded records whose winner has another instant, and the rows beneath them."""
+    for contest in writes.contests:
+        for part in contest.withdrawn.iter_slices(_CHUNK):
+            if part.height:
+                keys = {"series": part["series"], "times": part["time"]}
+                context.store.command("mill_withdraw_points", tenant=writes.tenant, **keys)
 
 
 def _publish(context: MillContext, of_feed: Sequence[AffectedWindows], version: int) -> None:

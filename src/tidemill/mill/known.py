@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
+from tidemill.mill.submissions import KnownSubmissions
 from tidemill.mill.tombstones import Tombstones
 from tidemill.model.offset import ONLY, Partition
 from tidemill.model.time import MIN_NS
@@ -54,6 +55,7 @@ class KnownSeries:
         self._store = store
         self._states: dict[int, SeriesState] = {}
         self.tombstones = Tombstones(store, partition)
+        self.submissions = KnownSubmissions(store)
 
     def load_series(self, tenant: str, series: Iterable[int], since: int) -> int:
         """Load the states of these series; returns how many were unknown. `since`: the earliest instant of which a
@@ -119,6 +121,7 @@ class KnownSeries:
         """Forget all series: what is remembered may not have been written."""
         self._states.clear()
         self.tombstones.drop()
+        self.submissions.drop()
 
     def _load(self, tenant: str, series: list[int], since: int) -> None:
         self._states.update((id_, SeriesState()) for id_ in series)

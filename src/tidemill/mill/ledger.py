@@ -44,6 +44,7 @@ _DETAIL = pl.concat_str(
     ignore_nulls=True,
 )
 DUPLICATE = "duplicate: another record of the same series and time was submitted first"
+LOCAL_DUPLICATE = "duplicate: another record of the same series was submitted first with the same time or local time"
 
 
 def concat_rejections(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from tidemill.mill.batch import Contest, FeedBatch
 from tidemill.mill.changes import CHANGED
 from tidemill.mill.context import MillContext
 from tidemill.mill.store_state import CURRENT, EARLIER, SEALED, StoreState
+from tidemill.rules.submissions import SUBMITTED, keep_first_submissions
 from tidemill.store.client import Store
 
 _CHUNK = 10_000  # keys in one query: 400 kB of bound values, some 50 ms
@@ -39,7 +40,7 @@ class StateReader:
         settled = self.read_settled(batch.tenant, batch.feed, seqs, batch.contests)
         if not batch.contests:
             return settled
-        current = [self._current(batch.tenant, contest, settled.series) for contest in batch.contests]
+        read = [self.read_current(batch.tenant, contest, settled.series) for contest in batch.contests]
         first, retried = _least(batch.seqs), pl.DataFrame(schema=CHANGED)
         has_windows = any(contest.feed.rollups for contest in batch.contests)
         retried_from = first if has_windows and first <= announced_until else 0
@@ -48,7 +49,8 @@ class StateReader:
             retried = _typed(rows.rename({"time_ns": "time"}), CHANGED)
         return msgspec.structs.replace(
             settled,
-            current=pl.concat(current),
+            current=pl.concat([current for current, _ in read]),
+            submitted=pl.concat([submitted for _, submitted in read]),
             applied=self._applied(batch, applied_until),
             announced=retried,
             retried_from=retried_from,
@@ -101,13 +103,38 @@ class StateReader:
             return seqs.clear()
         return self._store.frame("mill_applied", tenant=batch.tenant, seqs=seqs)["seq"].cast(pl.UInt64)
 
-    def _current(self, tenant: str, contest: Contest, states: pl.DataFrame) -> pl.DataFrame:
-        """CURRENT of a contest: at its instants. Under the policy `first` at the instants of its anchors, and at all
-        instants of the records that win over a current one."""
+    def read_current(self, tenant: str, contest: Contest, states: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """(CURRENT, SUBMITTED) of a contest: the points at its instants. Under the policy `first` at the instants of
+        its anchors, and all points of the records that they supersede. Local times only where the feed compares
+        them."""
+        nothing = pl.DataFrame(schema=SUBMITTED)
         if contest.feed.duplicates == "keep":
-            return pl.DataFrame(schema=CURRENT)
+            return pl.DataFrame(schema=CURRENT), nothing
         if contest.feed.duplicates == "last":
-            return self._at(tenant, _possible(contest.points, states))
+            return self._at(tenant, _possible(contest.points, states)), nothing
+        if contest.feed.compares_local_times:
+            return self._current_submissions(tenant, contest, states)
+        return self._current_first(tenant, contest, states), nothing
+
+    def _current_submissions(
+        self, tenant: str, contest: Contest, states: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        anchors = contest.points.filter("anchor")
+        submitted = self._known.submissions.read(tenant, anchors, states)
+        current = self._at(tenant, _possible(anchors, states))
+        later = submitted.filter(pl.col("seq") >= _least(anchors["seq"])).select(_INSTANT).unique()
+        later = later.join(anchors, on=_INSTANT, how="anti").join(states.select("series", "sealed_until"), on="series")
+        if contest.feed.retention.seal_rollups and later.height:  # what counted for a sealed window stays
+            later = later.join(sealed_records(self._store, tenant, contest.feed, later), on=_INSTANT, how="anti")
+        current = pl.concat([current, self._at(tenant, later)])
+        if current.is_empty():
+            return current, submitted
+        superseded = keep_first_submissions(contest.points, current, submitted).superseded.filter("stood")
+        rest = superseded.join(contest.points, left_on=["winner_seq", "winner_idx"], right_on=_RECORD)
+        rest = rest.select("series", "time").unique().join(current, on=_INSTANT, how="anti")
+        return pl.concat([current, self._at(tenant, rest)]), submitted
+
+    def _current_first(self, tenant: str, contest: Contest, states: pl.DataFrame) -> pl.DataFrame:
         anchors = contest.points.filter("anchor")
         current = self._at(tenant, _possible(anchors, states))
         if current.is_empty():

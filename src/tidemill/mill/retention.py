@@ -119,6 +119,8 @@ class RetentionJob:
             before = now - duration_ns(feed.retention.points)
             bounds = {"before": before, "fresh": self._first_fresh(row["tenant"], before, now + JUMP_NS)}
             tasks.append(self._expiry_task(row["tenant"], feed, bounds))
+            if feed.first_wins:  # also one that compares local times no more
+                tasks.append(partial(self._expire_submissions, row["tenant"], feed, bounds))
         return [*tasks, self._erase]
 
     def _first_fresh(self, tenant: str, before: int, latest: int) -> int:
@@ -146,6 +148,12 @@ class RetentionJob:
         if count:
             _log.info("removing %d points of %s/%s past retention", count, tenant, feed.name)
             self._store.command("mill_expire_points", tenant=tenant, feed=feed.name, **bounds)
+        return False
+
+    def _expire_submissions(self, tenant: str, feed: Feed, bounds: Mapping[str, int]) -> bool:
+        keys = {"tenant": tenant, "feed": feed.name}
+        if not self._is_published(tenant) and self._store.rows("mill_expired_submissions", **keys, **bounds)[0]["n"]:
+            self._store.command("mill_expire_submissions", **keys, **bounds)
         return False
 
     def _seal(self, tenant: str, feed: Feed, bounds: Mapping[str, int]) -> bool:
@@ -202,3 +210,5 @@ def purge_series(store: Store, tenant: str, deleted: Mapping[int, int]) -> None:
     keys = {"tenant": tenant, "series": list(deleted), "seqs": list(deleted.values())}
     store.command("mill_purge_series_points", **keys)
     store.command("mill_purge_series_replaced", **keys)
+    if store.rows("deletion_submissions", tenant=tenant, series=keys["series"])[0]["n"]:
+        store.command("mill_purge_series_submissions", **keys)

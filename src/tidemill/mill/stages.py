@@ -75,9 +75,11 @@ class TransformPipeline:
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:
-        """Whether the rules of a feed version need the past. Then its entries must not be checked in one batch with
-        those of another version, and only after everything before them is applied. Raises as `transform`."""
-        return any(isinstance(rule.compiled(), PastCheck) for rule in self._feed(tenant, name, version).rules)
+        """Whether the rules or the times of a feed version need the past. Then its entries must not be checked in one
+        batch with those of another version, and only after everything before them is applied. Raises as
+        `transform`."""
+        feed = self._feed(tenant, name, version)
+        return feed.time.fold == "by_order" or any(isinstance(rule.compiled(), PastCheck) for rule in feed.rules)
 
     def texts(self, entries: Mapping[int, LogEntry], records: pl.DataFrame) -> list[str]:
         """The texts of records (`seq`, `idx`) of entries for the ledger, in their order. A payload is cut once for all

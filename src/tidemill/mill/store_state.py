@@ -11,6 +11,7 @@ import polars as pl
 from tidemill.mill.changes import CHANGED
 from tidemill.mill.known import SERIES_STATES
 from tidemill.mill.tombstones import TOMBSTONES
+from tidemill.rules.submissions import SUBMITTED
 
 # The current row of each point at the instants of a batch, also where its series is deleted (seq <= deleted_seq).
 CURRENT: Final[dict[str, Any]] = {
@@ -41,15 +42,16 @@ class StoreState(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the store for one feed's batch.
 
     `series`: SERIES_STATES of every series of the batch. `tombstones`: TOMBSTONES of its payloads. `current`: CURRENT.
-    `sealed`: SEALED of its windows, for a feed that seals. `earlier`: EARLIER of records whose series was deleted or
-    whose window was sealed since. `applied`: those of its payloads that were applied before. `announced`: the CHANGED
-    points that an earlier attempt at it wrote to `changes`; `retried_from`: its first payload if there may have been
-    such an attempt, else 0.
+    `submitted`: SUBMITTED of its records' times, for a feed that compares local times. `sealed`: SEALED of its windows,
+    for a feed that seals. `earlier`: EARLIER of records whose series was deleted or whose window was sealed since.
+    `applied`: those of its payloads that were applied before. `announced`: the CHANGED points that an earlier attempt
+    at it wrote to `changes`; `retried_from`: its first payload if there may have been such an attempt, else 0.
     """
 
     series: pl.DataFrame = pl.DataFrame(schema=SERIES_STATES)
     tombstones: pl.DataFrame = pl.DataFrame(schema=TOMBSTONES)
     current: pl.DataFrame = pl.DataFrame(schema=CURRENT)
+    submitted: pl.DataFrame = pl.DataFrame(schema=SUBMITTED)
     sealed: pl.DataFrame = pl.DataFrame(schema=SEALED)
     earlier: pl.DataFrame = pl.DataFrame(schema=EARLIER)
     applied: pl.Series = SEQS

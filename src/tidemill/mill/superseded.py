@@ -7,7 +7,7 @@ the superseded record current.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -16,28 +16,37 @@ from tidemill.mill.context import MillContext
 from tidemill.mill.stored import stored_entry
 from tidemill.model.payload import LogEntry
 
+_CHUNK: Final = 10_000  # records in one statement
 RecordTexts = Callable[[Mapping[int, LogEntry], pl.DataFrame], list[str]]
 
 
 def write_superseded(
-    context: MillContext, tenant: str, feed: str, superseded: pl.DataFrame, *, texts_of: RecordTexts, version: int
+    context: MillContext,
+    tenant: str,
+    feed: str,
+    superseded: pl.DataFrame,
+    *,
+    texts_of: RecordTexts,
+    version: int,
+    repointed: pl.DataFrame | None = None,
 ) -> int:
     """Write the rejections of superseded records (`duplicates.SUPERSEDED`); returns of how many payloads the outcome
-    changes. Raises StoreUnavailableError, StoreQueryError."""
-    store = context.store
-    payloads = store.rows("mill_payloads", tenant=tenant, seqs=superseded["seq"].unique())
-    store.insert("rejections", superseded_rows(payloads, tenant, feed, superseded, texts_of))
+    changes. `repointed`: duplicates that have another winner now, where these are known (`submissions.Contested`); null
+    where they are the duplicates of the superseded records. Raises StoreUnavailableError, StoreQueryError."""
+    store, by_local_time = context.store, repointed is not None
+    payloads = []
+    if superseded.height:
+        payloads = store.rows("mill_payloads", tenant=tenant, seqs=superseded["seq"].unique())
+        rows = superseded_rows(payloads, tenant, feed, superseded, texts_of, by_local_time=by_local_time)
+        store.insert("rejections", rows)
     # After the rejections are written: duplicates of a superseded record name the winner, and outcomes are counted
     # again.
-    store.command(
-        "mill_repoint",
-        tenant=tenant,
-        feed=feed,
-        seqs=superseded["seq"],
-        idxs=superseded["idx"],
-        winner_seqs=superseded["winner_seq"],
-        winner_idxs=superseded["winner_idx"],
-    )
+    moved, query = (superseded, "mill_repoint") if repointed is None else (repointed, "mill_repoint_records")
+    for part in moved.iter_slices(_CHUNK):
+        if part.height:
+            records = {"seqs": part["seq"], "idxs": part["idx"]}
+            winners = {"winner_seqs": part["winner_seq"], "winner_idxs": part["winner_idx"]}
+            store.command(query, tenant=tenant, feed=feed, **records, **winners)
     seqs = [row["seq"] for row in payloads]
     if seqs:
         store.command("mill_restate", tenant=tenant, feed=feed, seqs=seqs, version=version)
@@ -45,7 +54,13 @@ def write_superseded(
 
 
 def superseded_rows(
-    payloads: Sequence[Mapping[str, Any]], tenant: str, feed: str, superseded: pl.DataFrame, texts_of: RecordTexts
+    payloads: Sequence[Mapping[str, Any]],
+    tenant: str,
+    feed: str,
+    superseded: pl.DataFrame,
+    texts_of: RecordTexts,
+    *,
+    by_local_time: bool = False,
 ) -> pl.DataFrame:
     """Rows of table `rejections` for superseded records, given their payloads as the store has them (`mill_payloads`).
     Pure.
@@ -54,7 +69,7 @@ def superseded_rows(
     """
     entries = {row["seq"]: stored_entry(tenant, feed, row, row["feed_version"]) for row in payloads}
     known = superseded.filter(pl.col("seq").is_in(list(entries))).with_columns(
-        reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.DUPLICATE)
+        reasons=pl.lit(["duplicate"]), detail=pl.lit(ledger.LOCAL_DUPLICATE if by_local_time else ledger.DUPLICATE)
     )
     rejections = ledger.concat_rejections([known])
     texts = texts_of(entries, rejections)

@@ -1,6 +1,7 @@
 """What a batch writes to the store, as frames: the result of `decide`. `insert.py` inserts them."""
 
 from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -10,14 +11,18 @@ from tidemill.mill.known import hash_words
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
 
+WITHDRAWN: Final[dict[str, Any]] = {"series": pl.UInt64, "time": pl.Int64}
+
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
     """The writes of points that contend with each other.
 
-    `points`, `series`, `replaced`, `changes`: rows of these tables. `rejections` (REJECTED): all of the contest.
-    `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their rejections are
-    written before the points. `purged`: by series, the payload up to which rows of it are to leave the table `points`
-    first.
+    `points`, `series`, `replaced`, `changes`, `submissions`: rows of these tables. `rejections` (REJECTED): all of the
+    contest. `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their
+    rejections are written before the points. `repointed` (`rules.submissions.REPOINTED`): null where the feed does not
+    compare local times. `withdrawn` (WITHDRAWN): the points of superseded records that get no other in their place:
+    removed before the points are written. `purged`: by series, the payload up to which rows of it are to leave the
+    table `points` first.
     `before_points`: `replaced` and `changes` are written before the points, because they are decided from the points
     that are current before. `latest`: `series`, `time` of the points. `windows`: to publish when the points are
     written; null: none.
@@ -29,10 +34,18 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
     changes: pl.DataFrame
     rejections: pl.DataFrame
     superseded: pl.DataFrame
+    repointed: pl.DataFrame | None
+    submissions: pl.DataFrame
+    withdrawn: pl.DataFrame
     purged: Mapping[int, int]
     before_points: bool
     latest: pl.DataFrame
     windows: AffectedWindows | None
+
+    @property
+    def supersedes(self) -> bool:
+        """Whether records in the store lose what they had: their points, or their winner."""
+        return bool(self.superseded.height or (self.repointed is not None and self.repointed.height))
 
     @property
     def size_bytes(self) -> int:

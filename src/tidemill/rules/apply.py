@@ -14,7 +14,7 @@ from tidemill.rules import history
 from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
 from tidemill.rules.rule_tests import RuleTests, feed_tests, hit_column
 from tidemill.rules.summary import add_summary
-from tidemill.rules.time import resolve_stamps, resolve_times
+from tidemill.rules.time import resolve_beside_points, resolve_stamps
 
 REJECTIONS: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
@@ -41,9 +41,10 @@ class CheckedBatch(msgspec.Struct, frozen=True):
 def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) -> CheckedBatch:
     """Resolve each record's instant and evaluate every rule for every record.
 
-    The past is read through `lookup` only where the feed has a rule that needs it; then the batch must begin at the
-    offset `lookup.before_seq`, and what `lookup.past` raises (StoreUnavailableError, StoreQueryError) is raised."""
-    frame = resolve_times(feed, batch.frame)
+    The past is read through `lookup` only where the feed has a rule that needs it, or a record a fold that only points
+    around it decide; then the batch must begin at the offset `lookup.before_seq`, and what `lookup.past` raises
+    (StoreUnavailableError, StoreQueryError) is raised."""
+    frame = resolve_beside_points(feed, batch, lookup)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
     rule_tests = feed_tests(feed)

@@ -14,6 +14,7 @@ CURRENT: Final[dict[str, Any]] = {
     "time": pl.Int64,
     "seq": pl.UInt64,
     "idx": pl.UInt32,
+    "version": pl.Int64,
 }
 SUPERSEDED: Final[dict[str, Any]] = {
     "seq": pl.UInt64,
@@ -52,8 +53,9 @@ def _has_no_duplicates(points: pl.DataFrame, current: pl.DataFrame) -> bool:
 
 
 def _with_winner(stored: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
-    """Every record once, with (seq, idx) of the record that stays at its series and time: the lowest."""
+    """Every record once, with (seq, idx) of the record that stays at its series and time: the lowest; or a record that
+    was stored under another policy and has a higher version."""
     entrants = pl.concat([stored, new]).unique([*_KEY, *_RECORD], keep="first", maintain_order=True)
-    return entrants.sort([*_KEY, *_RECORD]).with_columns(
+    return entrants.sort([*_KEY, "version"], descending=[False, False, True]).with_columns(
         winner_seq=pl.col("seq").first().over(_KEY), winner_idx=pl.col("idx").first().over(_KEY)
     )

@@ -3,7 +3,8 @@
 A payload whose times ascend (or descend) throughout runs through the repeated hour twice: where its clock goes back,
 the second pass begins. With one pass only, it is the first if the record before it is as near as records of the payload
 usually are to each other, and the second if that holds for the record after it. A record received before the second of
-the two instants is of the first. Where none of this decides, the fold stays UNCLEAR.
+the two instants is of the first, and so are those of its pass. Where none of this decides, or where the order says what
+cannot be, the fold stays UNCLEAR.
 """
 
 from typing import Final
@@ -49,6 +50,7 @@ class _PayloadOrder:
 
     def __init__(self, ns: Ints, of_fold: Ints, later: Ints, chosen: NDArray[np.uint8]) -> None:
         self._ns, self._of_fold, self._later, self._chosen = ns, of_fold, later, chosen
+        self._certain = chosen == FIRST  # by the time of receipt, whatever the order
 
     def decide_group(self, rows: Ints) -> None:
         """Decide the folds of the records of one series in one payload; `rows` in the order of their index."""
@@ -75,8 +77,12 @@ class _PayloadOrder:
             jump = int(self._later[numbers[falls[0]]] - clock[falls[0] - 1])
             if clock[falls[0]] == clock[falls[0] - 1] and usual and jump > 2 * usual:
                 return  # more likely the same record twice
-            self._chosen[numbers[: falls[0]]] = FIRST
-            self._chosen[numbers[falls[0] :]] = SECOND
+            if not self._certain[numbers[falls[0] :]].any():
+                self._chosen[numbers[: falls[0]]] = FIRST
+                self._chosen[numbers[falls[0] :]] = SECOND
+            return
+        if self._certain[numbers].any():
+            self._chosen[numbers] = FIRST
             return
         first, last = int(part[0]), int(part[-1])
         near_before = first > 0 and 0 < clock[0] - self._ns[rows[first - 1]] <= usual

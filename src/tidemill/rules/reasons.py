@@ -14,7 +14,7 @@ INTAKE_REASONS: Final = {
 TIME_REASONS: Final = {
     "dst_gap": "The local time never was: clocks were put forward over it.",
     "dst_fold": "The local time was twice, and the feed takes neither.",
-    "fold_unclear": "The local time was twice, and the order of the records does not tell which of the two it is.",
+    "fold_unclear": "The local time was twice; neither the records' order nor the points around it tell which it is.",
     "zone_missing": "The time is local and the record says nothing of where.",
     "zone_unknown": "The record names a time zone that does not exist.",
 }

@@ -21,6 +21,7 @@ from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.time import resolve_times
 from tidemill.rules.time_details import time_detail
+from tidemill.rules.time_shifts import calendar_span
 from tidemill.rules.zones import offsets_around, zone_at
 
 _NEAR_NS: Final = 2 * DAY_S * NS_PER_S
@@ -34,18 +35,22 @@ class LocalTimeCheck:
         self._times = compile_plan(feed).times
         self._path = feed.time.path or "$"
         self._keys = parse_path(self._path)
+        # Such times are moved on the wall clock, by days or months: where they end is left to the full resolution.
+        self._moved = feed.time.shift is not None or calendar_span(feed.time) is not None
         self._zone_position = tuple(map(parse_path, feed.time.zone_position or ()))
 
     def faults(self, body: bytes, decode: Callable[[], Batch]) -> tuple[Fault, ...]:
         """The fault of the record's time, or (). The body must have no faults of the contract; `decode` returns its
         batch and is called only where that is needed."""
-        if not self._feed.time.zoned or self._certain(body):
+        if not self._feed.time.zoned or (not self._moved and self._certain(body)):
             return ()
         frame = decode().frame
         if frame.height != 1:
             return ()
         resolved = resolve_times(self._feed, frame)
         reason = resolved["time_reason"][0]
+        if reason == "fold_unclear":  # the mill decides it beside what is stored
+            return ()
         if reason is None:
             return ()
         detail = resolved.select(time_detail(self._feed).alias("detail"))["detail"][0]

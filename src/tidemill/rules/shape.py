@@ -1,9 +1,10 @@
 """Makes points and their series of the records that passed. The points of a record never depend on other records.
 
-`points`: series u64, field str, time i64 ns, ordinal i64, value f64|null, version i64, seq u64, idx u32, flags u8,
-received_ns i64, attributes (list of key and value; null where the feed has none), marks (list of str, or null), anchor
-bool. `series`: series u64, feed, name, field, tags (list of key and value), unit, description. Such lists are sorted by
-key.
+`points`: series u64, field str, time i64 ns, local_ns i64 (the local time as it was sent, as if it were UTC; null where
+the feed does not compare local times, and for an instant), ordinal i64, value f64|null, version i64, seq u64, idx u32,
+flags u8, received_ns i64, attributes (list of key and value; null where the feed has none), marks (list of str, or
+null), anchor bool. `series`: series u64, feed, name, field, tags (list of key and value), unit, description. Such lists
+are sorted by key.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from tidemill.decode.batch import TAGS, Batch
+from tidemill.decode.times import INSTANT
 from tidemill.feeds.definition import SUMMARY, Feed
 from tidemill.model.ids import series_id
 from tidemill.model.offset import MAX_SEQ
@@ -25,6 +27,7 @@ POINTS: Final[dict[str, Any]] = {
     "series": pl.UInt64,
     "field": pl.String,
     "time": pl.Int64,
+    "local_ns": pl.Int64,
     "ordinal": pl.Int64,
     "value": pl.Float64,
     "version": pl.Int64,
@@ -45,7 +48,7 @@ SERIES: Final[dict[str, Any]] = {
     "unit": pl.String,
     "description": pl.String,
 }
-_RECORD: Final = ("time", "seq", "idx", "flags", "received_ns", "attributes", "marks")
+_RECORD: Final = ("time", "local_ns", "seq", "idx", "flags", "received_ns", "attributes", "marks")
 
 
 class Shaped(msgspec.Struct, frozen=True):
@@ -64,7 +67,7 @@ def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -
     losing record's value cannot stay, whichever of the two was applied first.
     """
     series = BatchSeries(feed, tenant, batch)
-    records = checked.frame.with_columns(_attributes(feed).alias("attributes"))
+    records = checked.frame.with_columns(_attributes(feed).alias("attributes"), _local_times(feed).alias("local_ns"))
     if feed.registers is not None:
         points = _register_points(records, batch, series)
     else:
@@ -179,6 +182,12 @@ def _or_else(column: str, instead: str) -> pl.Expr:
 @lru_cache(maxsize=1 << 16)
 def _series(tenant: str, feed: str, tags: tuple[tuple[str, str], ...], field: str) -> int:
     return series_id(tenant, feed, dict(tags), field)
+
+
+def _local_times(feed: Feed) -> pl.Expr:
+    """`local_ns` of records: the wall clock as it was written, before anything moves it."""
+    nothing = pl.lit(None, pl.Int64)
+    return pl.when(pl.col("local") != INSTANT).then("wall_ns") if feed.compares_local_times else nothing
 
 
 def _attributes(feed: Feed) -> pl.Expr:

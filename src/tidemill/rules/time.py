@@ -10,19 +10,23 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tidemill.decode.batch import Batch
 from tidemill.decode.plan import position_columns
 from tidemill.decode.times import DAY, INSTANT
 from tidemill.feeds.definition import Feed
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
-from tidemill.rules import fold_order, time_shifts
+from tidemill.rules import fold_history, fold_order, time_shifts
+from tidemill.rules.fold_history import UnclearFolds
+from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
 from tidemill.rules.zones import UNKNOWN, LocalInstants, to_instants, zone_at
 
 FOLD_EARLIER: Final = 1  # bit 0: a local time in a fold, taken as the earlier instant
 FOLD_LATER: Final = 2  # bit 1: a local time in a fold, taken as the later instant
 GAP_SHIFTED: Final = 4  # bit 2: a local time in a gap, moved forward by the length of the gap
 SHIFTED: Final = 8  # bit 3: a time that the feed's shift was added to
+_NO_FOLDS: Final = UnclearFolds(*[np.zeros(0, np.int64)] * 3)
 _NO_REASON: Final = pl.Series("time_reason", [None], dtype=pl.String)
 
 
@@ -55,7 +59,31 @@ class _Times:
 
 def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     """A batch's frame (or one of stamps) with `time`, `flags` and `time_reason`."""
-    times = _Times(frame["wall_ns"].to_numpy())
+    return resolve_with_folds(feed, frame)[0]
+
+
+def resolve_beside_points(feed: Feed, batch: Batch, lookup: HistoryLookup) -> pl.DataFrame:
+    """The frame of a batch with `time`, `flags` and `time_reason`; folds that the order of the records does not decide
+    are decided by the points around them, read through `lookup`."""
+    frame, folds = resolve_with_folds(feed, batch.frame)
+    if not len(folds.rows) or lookup is NO_HISTORY:
+        return frame
+    chosen = fold_history.choose_beside_points(feed, frame, folds, batch, lookup)
+    time, flags, reasons = (frame[name].to_list() for name in ("time", "flags", "time_reason"))
+    for number in np.flatnonzero(chosen != fold_order.UNCLEAR).tolist():
+        row, is_second = int(folds.rows[number]), chosen[number] == fold_order.SECOND
+        time[row] = int((folds.later if is_second else folds.earlier)[number])
+        flags[row], reasons[row] = flags[row] ^ (FOLD_EARLIER | FOLD_LATER if is_second else 0), None
+    return frame.with_columns(
+        pl.Series("time", time, dtype=pl.Int64),
+        pl.Series("flags", flags, dtype=pl.UInt8),
+        pl.Series("time_reason", reasons, dtype=pl.String),
+    )
+
+
+def resolve_with_folds(feed: Feed, frame: pl.DataFrame) -> tuple[pl.DataFrame, UnclearFolds]:
+    """As `resolve_times`, with the rows that have the reason `fold_unclear`."""
+    times, folds = _Times(frame["wall_ns"].to_numpy()), _NO_FOLDS
     kinds = frame["local"].to_numpy()
     local = np.flatnonzero(kinds)
     _move_wall_clocks(feed, frame, times, kinds != INSTANT)
@@ -68,12 +96,13 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
         resolved = _resolve_days(_without_interval_ends(feed, instants), times.ns[rows], kinds[rows] == DAY)
         _apply_policy(feed, times, rows, resolved)
         if feed.time.fold == "by_order":
-            _apply_record_order(frame, times, rows[instants.fold], instants.later[instants.fold])
+            folds = _apply_record_order(frame, times, rows[instants.fold], instants.later[instants.fold])
     length_ns = time_shifts.fixed_interval_ns(feed.time)
     if length_ns:
+        folds = UnclearFolds(folds.rows, folds.earlier - length_ns, folds.later - length_ns)
         times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_shifts.OUT_OF_RANGE)
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
-    return frame.hstack(times.columns())
+    return frame.hstack(times.columns()), folds
 
 
 def _move_wall_clocks(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
@@ -128,14 +157,18 @@ def _apply_policy(feed: Feed, times: _Times, rows: NDArray[np.int64], instants: 
         times.refuse(rows[instants.fold], "dst_fold")
 
 
-def _apply_record_order(frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]) -> None:
+def _apply_record_order(
+    frame: pl.DataFrame, times: _Times, rows: NDArray[np.int64], later: NDArray[np.int64]
+) -> UnclearFolds:
     """Set the instants of local times in a fold (of which `times` has the earlier) by the order of the records; refuse
-    those that the order does not decide."""
+    those that the order does not decide, and return them."""
     chosen = fold_order.choose_folds(frame, times.ns, rows, later)
     second = chosen == fold_order.SECOND
     times.ns[rows[second]] = later[second]
     times.flags[rows[second]] ^= FOLD_EARLIER | FOLD_LATER
-    times.refuse(rows[chosen == fold_order.UNCLEAR], "fold_unclear")
+    unclear = chosen == fold_order.UNCLEAR
+    times.refuse(rows[unclear], "fold_unclear")
+    return UnclearFolds(rows[unclear], times.ns[rows[unclear]], later[unclear])
 
 
 def _refuse_unknown(feed: Feed, frame: pl.DataFrame, rows: NDArray[np.int64], times: _Times) -> None:

@@ -1,8 +1,8 @@
 """Walks of simulated phones: for each user the fixes that a device would record, and the kinds of broken records.
 
 Pure and seeded. A device writes its local time (zone of its position) without an offset, sometimes with an offset; two
-of the users cross from one zone into another and back. A user never has the same text for two instants, so that
-duplicates are unambiguous.
+of the users cross from one zone into another and back. A walk never has the same text twice; `fix_across_border` gives
+a fix its text a second time, on the other side.
 """
 
 import random
@@ -26,6 +26,7 @@ _STARTS: Final = (
     (139.76, 35.68),  # Tokyo
     (-30.0, 45.0),  # at sea
 )
+_ACROSS: Final = 0.5  # degrees: the walks of those who cross stay nearer to their border
 CROSSING: Final = 2  # so many of the first start points are on a border
 
 
@@ -76,6 +77,23 @@ def walk(seed: int, user: int, start_ns: int) -> Iterator[Fix]:
             speed=speed,
             instant_ns=int(moment.timestamp()) * NS_PER_S + moment.microsecond * 1000,
         )
+
+
+def fix_across_border(fix: Fix) -> Fix | None:
+    """The fix with the same text in the next zone to the east or west, where that is another instant; null where there
+    is none near, or where the text has an offset or is no plain local time there."""
+    here = tzfpy.get_tz(fix.long, fix.lat)
+    for long in (fix.long - _ACROSS, fix.long + _ACROSS):
+        there = tzfpy.get_tz(long, fix.lat)
+        if there == here or "T" in fix.timestamp:
+            continue
+        local = datetime.fromisoformat(fix.timestamp).replace(tzinfo=zone(there))
+        instant = local.astimezone(UTC)
+        plain = local.utcoffset() == local.replace(fold=1).utcoffset() and instant.astimezone(zone(there)) == local
+        instant_ns = int(instant.timestamp()) * NS_PER_S + instant.microsecond * 1000
+        if plain and instant_ns != fix.instant_ns:
+            return msgspec.structs.replace(fix, long=round(long, 6), instant_ns=instant_ns)
+    return None
 
 
 def _device_text(moment: datetime, lat: float, long: float, *, with_offset: bool) -> str:

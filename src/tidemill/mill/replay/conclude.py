@@ -96,6 +96,8 @@ class Concluding:
             "plan-series": milled.read_all_portions(folder, "series"),
             "plan-withdrawn": plan.removed,
             "plan-superseded": plan.superseded,
+            "plan-submissions": plan.submissions,
+            "plan-submissions-old": self._submitted(manifest, conclusion.offsets),
             "plan-replaced": plan.replaced,
             "plan-stale": replaced.rename({"time_ns": "time"}).filter(conclusion.offsets.has()),
             "plan-moved": plan.moved,
@@ -105,8 +107,16 @@ class Concluding:
             "plan-ledger-old": old.select("seq").unique(),
             "plan-outcomes": _outcomes(milled.read_all_portions(folder, "counts"), selection, conclusion),
         }
+        if plan.repointed is not None:
+            frames["plan-repointed"] = plan.repointed
         for name, frame in frames.items():
             folder.write_frame(name, frame)
+
+    def _submitted(self, manifest: PublishManifest, offsets: OffsetSet) -> pl.DataFrame:
+        """`seq` of the payloads that have rows in table `submissions`."""
+        of = {"tenant": manifest.tenant, "feed": manifest.feed}
+        rows = self._store.frame("replay_submitted", **of, **offsets.bound)
+        return rows.select(pl.col("seq").cast(pl.UInt64)).filter(offsets.has())
 
     def _with_records(
         self, folder: Folder, manifest: PublishManifest, rejected: pl.DataFrame, old: pl.DataFrame

@@ -48,7 +48,7 @@ class Publisher:
         yield from self._insert("series", series)
         yield from self._points(tenant, points, folder.read_frame("plan-withdrawn"))
         reach("replay.after_points")
-        self._supersede(manifest, folder.read_frame("plan-superseded"))
+        self._supersede(manifest, folder)
         yield
         windows, changed = folder.read_frame("plan-windows"), folder.read_frame("plan-changed-windows")
         known.load_series(tenant, windows["series"].unique(), 0)
@@ -83,6 +83,15 @@ class Publisher:
                     idxs=part["idx"],
                 )
         yield from self._insert("replaced", replaced_rows(manifest.tenant, folder.read_frame("plan-replaced")))
+        if folder.has("plan-submissions"):  # a plan of an earlier release of the software has none
+            yield from self._submissions(folder, manifest)
+
+    def _submissions(self, folder: Folder, manifest: PublishManifest) -> Iterator[None]:
+        of = {"tenant": manifest.tenant, "feed": manifest.feed}
+        for part in folder.read_frame("plan-submissions-old").iter_slices(_CHUNK):
+            if part.height:
+                yield from self._command("replay_purge_submissions", seqs=part["seq"], **of)
+        yield from self._insert("submissions", folder.read_frame("plan-submissions"))
 
     def _points(self, tenant: str, points: pl.DataFrame, removed: pl.DataFrame) -> Iterator[None]:
         """Write the points and remove rows. Where a new row has the key of a removed one, the old row is removed first,
@@ -109,11 +118,21 @@ class Publisher:
                     idxs=part["idx"],
                 )
 
-    def _supersede(self, manifest: PublishManifest, superseded: pl.DataFrame) -> None:
-        if superseded.is_empty():
+    def _supersede(self, manifest: PublishManifest, folder: Folder) -> None:
+        superseded = folder.read_frame("plan-superseded")
+        repointed = folder.read_frame("plan-repointed") if folder.has("plan-repointed") else None
+        if superseded.is_empty() and (repointed is None or repointed.is_empty()):
             return
         tenant, feed, version = manifest.tenant, manifest.feed, manifest.version
-        write_superseded(self._context, tenant, feed, superseded, texts_of=self._texts_of, version=version)
+        write_superseded(
+            self._context,
+            tenant,
+            feed,
+            superseded,
+            texts_of=self._texts_of,
+            version=version,
+            repointed=repointed,
+        )
 
     def _rollups(
         self, known: KnownSeries, manifest: PublishManifest, windows: pl.DataFrame, changed: pl.DataFrame

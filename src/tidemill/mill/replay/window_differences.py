@@ -10,7 +10,7 @@ from tidemill.mill.compare import WINDOW_CHANGES, window_changes
 from tidemill.mill.known import KnownSeries
 from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.plan import ReplayPlan
-from tidemill.mill.replay.stored_rows import current_rows
+from tidemill.mill.replay.stored_rows import KEY, current_rows
 from tidemill.model.time import NS_PER_S
 from tidemill.store.client import Store
 
@@ -40,7 +40,8 @@ def changed_windows(
             published = rollups.read_stored_windows(store, tenant=tenant, every=every, windows=part)
             offered = plan.points.select(*_COLUMNS, rollups.window_of(every).alias("window"))
             offered = offered.join(part, on=rollups.KEY, how="semi").select(_COLUMNS)
-            after = current_rows(pl.concat([current.filter(~offsets.has()), offered], how="vertical_relaxed"))
+            stays = current.filter(~offsets.has()).join(plan.removed, on=[*KEY, "seq", "idx"], how="anti")
+            after = current_rows(pl.concat([stays, offered], how="vertical_relaxed"))
             parts.append(window_changes(_moved(plan, every, part), published, _values(after, every)))
     return pl.concat([pl.DataFrame(schema=WINDOW_CHANGES), *parts])
 

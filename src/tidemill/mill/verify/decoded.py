@@ -15,9 +15,13 @@ from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import refused
+from tidemill.mill.context import new_context
+from tidemill.mill.store_history import StorePast
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
+from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
 from tidemill.rules.shape import shape_points
+from tidemill.store.client import Store
 
 RECORD: Final = ["seq", "idx"]
 POINTS: Final = {
@@ -43,10 +47,12 @@ class DecodedPayloads(msgspec.Struct, frozen=True):
 
 
 class VersionedReader:
-    """Decodes payloads of every feed version of a catalog; keeps what it compiled."""
+    """Decodes payloads of every feed version of a catalog; keeps what it compiled. The points of `store` are read for
+    times that are decided beside them."""
 
-    def __init__(self, book: FeedBook, max_depth: int = MAX_DEPTH) -> None:
+    def __init__(self, book: FeedBook, store: Store, max_depth: int = MAX_DEPTH) -> None:
         self._book = book
+        self._store = store
         self._max_depth = max_depth
         self._compiled: dict[tuple[str, str, int], tuple[Feed, Decoder]] = {}
 
@@ -82,14 +88,20 @@ class VersionedReader:
     def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:
         compiled, decoder = self._of(tenant, feed, version)
         batch = decoder.decode_batch(entries)
-        checked = apply_rules(compiled, batch)
+        checked = apply_rules(compiled, batch, self._lookup(tenant, compiled))
         shaped = shape_points(compiled, tenant, checked, batch)
+        # What an unclear fold was decided by may have been deleted since.
+        mute = shaped.rejections.filter(~pl.col("reasons").list.contains("fold_unclear"))
         return DecodedPayloads(
             points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
             counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),
-            mute=shaped.rejections.select(RECORD),
+            mute=mute.select(RECORD),
             unreadable={},
         )
+
+    def _lookup(self, tenant: str, feed: Feed) -> HistoryLookup:
+        by_points = feed.time.fold == "by_order"
+        return HistoryLookup(tenant, 0, StorePast(new_context(self._store))) if by_points else NO_HISTORY
 
     def _of(self, tenant: str, feed: str, version: int) -> tuple[Feed, Decoder]:
         key = (tenant, feed, version)

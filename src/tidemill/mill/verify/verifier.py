@@ -91,7 +91,7 @@ class Verifier:
         self._catalog = catalog
         self._book = book = book.without_sources()  # what only polling needs is no fault here
         explainer = Explainer(store, book, clock)
-        self._pages = PageCheck(store, VersionedReader(book, max_depth), PointCheck(store, explainer))
+        self._pages = PageCheck(store, VersionedReader(book, store, max_depth), PointCheck(store, explainer))
         self._windows = WindowCheck(store, explainer)
 
     def verify(self, scope: VerifyScope, on_progress: Callable[[WalkProgress], None] = lambda _: None) -> VerifyReport:

@@ -362,7 +362,7 @@ OPTIMIZE TABLE rollups FINAL SETTINGS optimize_skip_merged_partitions = 1, alter
 -- How many rewrites of tables are not done.
 SELECT count() AS n FROM system.mutations
 WHERE database = currentDatabase() AND NOT is_done
-    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes')
+    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'submissions')
 
 -- name: erase_now
 -- The store's own time, in whole seconds.
@@ -372,7 +372,8 @@ SELECT toUnixTimestamp(now()) AS now_s
 -- How many parts written up to `until` are on disk though no query reads them any more. (Empty parts hold nothing.)
 SELECT count() AS n FROM system.parts
 WHERE database = currentDatabase() AND _state != 'Active' AND toUnixTimestamp(modification_time) <= {until:UInt64}
-    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups') AND rows > 0
+    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups', 'submissions')
+    AND rows > 0
 
 -- name: erase_start_merges
 -- Wakes the engine's background work, which removes old parts, and sleeps for minutes while nothing is written.
