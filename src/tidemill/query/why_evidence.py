@@ -20,6 +20,7 @@ from tidemill.model.time import parse_instant
 from tidemill.query.deletions import AppliedDeletion, applied_deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
+from tidemill.query.payload_search import PayloadSearch, Wanted
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Hidden
@@ -130,9 +131,21 @@ class Waiting(msgspec.Struct, frozen=True):
     since_ns: int
 
 
+class Doubts(msgspec.Struct, frozen=True):
+    """What of a feed is not known where nothing of an instant is known: payloads that were not searched (`unsearched`),
+    rejected records without a time that could be read (`untimed`, at most 1,000), payloads of which the times were not
+    noted (`unnoted`), and payloads that were deleted by their receipt (`deleted_payloads`)."""
+
+    unsearched: int = 0
+    untimed: int = 0
+    unnoted: bool = False
+    deleted_payloads: int = 0
+
+
 class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence about an instant (ns). Rows are those of the queries; `facts` are those of payloads, by offset;
-    `feed` is the current definition (None: not readable); `versions` are those that judged records, by number."""
+    `feed` is the current definition (None: not readable); `versions` are those that judged records, by number. `nulls`
+    and `expired`: values of accepted records that left no point (`payload_search.FoundValues`)."""
 
     subject: Subject
     at_ns: int
@@ -146,6 +159,14 @@ class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
     deletions: list[AppliedDeletion]
     facts: dict[int, dict[str, Any]]
     waiting: Waiting | None
+    nulls: list[dict[str, Any]] = []
+    expired: list[dict[str, Any]] = []
+    doubts: Doubts = Doubts()
+
+    @property
+    def field(self) -> str:
+        """The field of the series, in words."""
+        return f"'{self.subject.field}'" if self.subject.field else "it"
 
 
 class Gatherer:
@@ -154,23 +175,33 @@ class Gatherer:
     def __init__(self, store: Store, log: LogReader, book: FeedBook) -> None:
         self._store, self._log = store, log
         self._origins = Origins(store, book)
+        self._search = PayloadSearch(store, self._origins)
 
     def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> InstantEvidence:
         """The evidence about an instant of a series. `applied` is the applied offset of each partition."""
         waiting = self._waiting(tenant, subject.feed, applied)
         feed = self._origins.feed_version(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
-        points, replaced, rejections, windows, changes, deletions = run_parallel(
+        wanted = Wanted(subject.feed, subject.number, subject.field, subject.tags, at_ns, at_ns)
+        points, replaced, rejections, windows, changes, deletions, found = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: self._rejections(tenant, subject, at_ns),
             lambda: windows_at(self._store, tenant, subject.number, at_ns, feed),
             lambda: self._changes(tenant, subject, feed, at_ns),
             lambda: applied_deletions(self._store, tenant),
+            lambda: self._search.accepted_values(tenant, wanted, only_nulls=True),
         )
+        covering = [item for item in deletions if item.covers(subject.feed, subject.number, subject.tags, at_ns)]
+        if all(row["value"] is None for row in points) and self._expires(tenant, feed):
+            found = self._search.accepted_values(tenant, wanted, only_nulls=False)
+        pointless = _pointless(found.values, [*points, *replaced], subject, covering)
+        doubts = Doubts(unsearched=found.unsearched)
+        if not (points or replaced or pointless or covering or any(row["certain"] for row in rejections)):
+            doubts = self._doubts(tenant, subject.feed, deletions, found.unsearched)
         hidden = subject.deleting  # no answer contains values of a deleted series
         named = {row["seq"] for row in points} | {row[name] for row in replaced for name in ("seq", "by_seq")}
-        named |= {row[name] for row in rejections for name in ("seq", "winner_seq")}
+        named |= {row[name] for row in rejections for name in ("seq", "winner_seq")} | {row["seq"] for row in pointless}
         facts = self._origins.payload_facts(tenant, named)
         numbers = {row["feed_version"] for row in facts.values()}
         return InstantEvidence(
@@ -183,10 +214,28 @@ class Gatherer:
             rejections=rejections,
             windows=[] if hidden else windows,
             changes=[] if hidden else changes,
-            deletions=[item for item in deletions if item.covers(subject.feed, subject.number, subject.tags, at_ns)],
+            deletions=covering,
             facts=facts,
             waiting=waiting,
+            nulls=[] if hidden else [row for row in pointless if row["value"] is None],
+            expired=[] if hidden else [row for row in pointless if row["value"] is not None],
+            doubts=doubts,
         )
+
+    def _expires(self, tenant: str, feed: Feed | None) -> bool:
+        """Whether points expire under any version of a feed."""
+        if feed is None:
+            return False
+        versions = (
+            self._origins.feed_version(tenant, feed.name, {"feed_version": number})
+            for number in range(1, feed.version + 1)
+        )
+        return bool(feed.retention.points) or any(version and version.retention.points for version in versions)
+
+    def _doubts(self, tenant: str, feed: str, deletions: list[AppliedDeletion], unsearched: int) -> Doubts:
+        blind = self._store.rows("search_blind_spots", tenant=tenant, feed=feed)[0]
+        deleted = sum(item.kind == "payload" and item.selector.get("feed", feed) == feed for item in deletions)
+        return Doubts(unsearched, int(blind["untimed"]), bool(blind["unnoted"]), deleted)
 
     def _rejections(self, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
         return self._store.rows(
@@ -222,9 +271,23 @@ class Gatherer:
         return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 
+def _pointless(
+    found: list[dict[str, Any]], stored: list[dict[str, Any]], subject: Subject, covering: list[AppliedDeletion]
+) -> list[dict[str, Any]]:
+    """The values that no row of points or of replaced values holds, and that no deletion removed."""
+    known = {(row["seq"], row["idx"]) for row in stored}
+    deleted = max([subject.deleted_seq, *(deletion.seq for deletion in covering)])
+    return [row for row in found if (row["seq"], row["idx"]) not in known and row["seq"] > deleted]
+
+
 def _is_data_of_feed(entry: LogEntry, tenant: str, feed: str) -> bool:
     payload = entry.payload
     return payload.tenant == tenant and payload.feed == feed and payload.kind in (EntryKind.DATA, EntryKind.REFUSED)
+
+
+def is_computed(feed: Feed | None) -> bool:
+    """Whether the values of a feed's points are computed, so that one that is missing did not come as null."""
+    return feed is not None and feed.shape.kind == "summary"
 
 
 def replay_times(evidence: InstantEvidence) -> dict[str, int]:
