@@ -9,6 +9,7 @@ import pytest
 
 from tests.mill.house import House
 from tests.mill.test_retention import Clocks, retention
+from tests.mill.verifying import prove
 from tidemill.model.deletion import Deletion
 from tidemill.query.parameters import read_query
 from tidemill.query.queries import Queries
@@ -49,7 +50,7 @@ def why(house: House, feed: str, field: str, time: str, site: str = "s1") -> dic
     """The story of an instant as the API gives it."""
     queries = Queries(house.store, house.log, house.book, applied=lambda tenant: (house.mill.progress.checkpoint,))
     asked = read_query([("feed", feed), ("field", field), ("tag.site", site), ("time", time)], WhyQuery, ("site",))
-    found: dict[str, Any] = msgspec.to_builtins(queries.why.why(house.tenant, asked))
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(queries.why.why(house.tenant, asked)))
     return found
 
 
@@ -119,6 +120,7 @@ def test_null_registers_are_known(house: House) -> None:
     assert verdict(house, "panel", "0200", T1)[0] == "received_null"
     assert verdict(house, "panel", "0100", T2)[0] == "received_null"
     assert verdict(house, "panel", "0300", T2)[0] == "never_received"
+    prove(house)
 
 
 def test_a_deletion_takes_the_trace_and_the_bytes(house: House) -> None:
@@ -139,6 +141,7 @@ def test_a_deletion_takes_the_trace_and_the_bytes(house: House) -> None:
     house.send("site", {"t": T2, "site": "s1", "power": None})
     house.work()
     assert verdict(house, "site", "power", T2)[0] == "received_null"
+    prove(house)
 
 
 def test_a_replay_under_another_definition_moves_the_trace(house: House) -> None:
@@ -149,6 +152,7 @@ def test_a_replay_under_another_definition_moves_the_trace(house: House) -> None
     assert house.replay("site", 2).state == "done"
     assert verdict(house, "site", "power", T1)[0] == "never_received"
     assert verdict(house, "site", "power", T2)[0] == "received_null"
+    prove(house)
 
 
 def test_values_past_retention_are_known_from_their_payloads(build: Callable[..., House]) -> None:
