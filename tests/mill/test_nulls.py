@@ -11,6 +11,7 @@ from tests.mill.house import House
 from tests.mill.test_retention import Clocks, retention
 from tests.mill.verifying import prove
 from tidemill.model.deletion import Deletion
+from tidemill.model.time import parse_instant
 from tidemill.query.parameters import read_query
 from tidemill.query.queries import Queries
 from tidemill.query.why import WhyQuery
@@ -167,3 +168,33 @@ def test_values_past_retention_are_known_from_their_payloads(build: Callable[...
     state, sentence = verdict(house, "site", "power", T1)
     assert (state, "3.5 came with record 0" in sentence) == ("expired", True)
     assert verdict(house, "site", "power", T2)[0] == "never_received"
+
+
+def test_a_missing_sample_is_told_in_the_same_words(house: House) -> None:
+    body = {"name": "pump", "tags": {"site": "s1"}, "start": T1, "interval": "1h", "values": [1.5, None]}
+    sent = house.send("signals", body)
+    house.work()
+    (row,) = house.all("series")
+    queries = Queries(house.store, house.log, house.book, applied=lambda tenant: (house.mill.progress.checkpoint,))
+    asked = read_query([("series", f"{row['series']:016x}"), ("time", T2)], WhyQuery, ())
+    found = queries.why.why(house.tenant, asked)
+    came = f"A record of {T2} came as record 1 of payload {receipts(house)[sent]}; its value of 'value' was null or"
+    assert (found.verdict.state, found.verdict.sentence) == ("received_null", f"{came} absent.")
+    assert [event.event for event in found.events] == ["received", "null_value"]
+    assert queries.receipts.receipt(house.tenant, receipts(house)[sent]).nulls == 1
+
+
+def test_the_lineage_of_a_window_counts_nulls_apart(house: House) -> None:
+    install(house, SITE + '[rollups]\nevery = "1d"\ninterval = "6h"\n')
+    house.send("site", [{"t": T1, "site": "s1", "power": 1}, {"t": T2, "site": "s1"}, {"t": T3, "site": "s2"}])
+    house.work()
+    queries = Queries(house.store, house.log, house.book)
+    (row,) = house.all("series")
+    window = (house.tenant, f"{row['series']:016x}", parse_instant("2026-01-31T00:00:00Z"), 10)
+    lineage = queries.lineage.window_lineage(*window)
+    assert (lineage.window.count, lineage.window.expected, lineage.window.coverage) == (1, 4.0, 0.25)
+    assert lineage.nulls == 1
+    assert queries.receipts.receipt(house.tenant, receipts(house)[1]).nulls == 5
+    house.ask(Deletion(kind="range", feed="site", start_ns=parse_instant(T2)))
+    house.work()
+    assert queries.lineage.window_lineage(*window).nulls == 0

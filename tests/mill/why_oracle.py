@@ -47,8 +47,10 @@ class Sent(msgspec.Struct, eq=False):
 class History:
     """A history of one feed with a policy, and what the contract says of it."""
 
-    def __init__(self, policy: str) -> None:
+    def __init__(self, policy: str, *, seals: bool) -> None:
         self.policy = policy
+        self.seals = seals
+        self.sealed: set[tuple[str, str | None]] = set()  # site and time: each time has a window of its own
         self.records: list[Sent] = []
         self.covering: list[tuple[int, str | None, str | None, str | None]] = []  # seq, site, time, field; None: any
         self.payloads_deleted = 0
@@ -90,6 +92,8 @@ class History:
     def expire(self) -> None:
         for sent in self.records:
             sent.expired = sent.expired or not sent.reasons
+            if self.seals and not sent.reasons and not sent.deleted and not sent.with_payload:
+                self.sealed.add((sent.record["site"], sent.time))
 
     def _judge(self, sent: Sent, version: int) -> None:
         sent.reasons = []
@@ -99,6 +103,8 @@ class History:
             sent.reasons.append("time_invalid")
         if not sent.reasons and (sent.value("energy") or 0) > LIMITS[version]:
             sent.reasons.append("too_high")
+        if not sent.reasons and (sent.record["site"], sent.time) in self.sealed:
+            sent.reasons.append("window_sealed")
         if not sent.reasons and self.policy == "first":
             others = (other for other in self._at(sent.record["site"], sent.time) if other is not sent)
             if not sent.deleted and any(not o.reasons and not o.deleted and not o.with_payload for o in others):

@@ -7,7 +7,7 @@ they were applied under; what became of each record is read from the ledger and 
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +16,7 @@ import polars as pl
 from tidemill.decode.decoder import DEEPEST, Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.model.payload import EntryKind, LogEntry, Payload
+from tidemill.query.deletions import AppliedDeletion
 from tidemill.query.origins import MAX_CUT_BYTES, Origins
 from tidemill.rules.every_value import every_value
 from tidemill.store.client import Store
@@ -57,7 +58,8 @@ class PayloadSearch:
 
     def accepted_values(self, tenant: str, wanted: Wanted, *, only_nulls: bool) -> FoundValues:
         """The accepted values whose records were not deleted one by one, those that are stored as points among them.
-        With `only_nulls` just the nulls. Deletions of series and ranges are for the caller to compare."""
+        With `only_nulls` just the nulls. What a deletion of their series or range removed is among them
+        (`without_deleted`)."""
         rows = self._store.rows(
             "search_payloads",
             tenant=tenant,
@@ -119,6 +121,21 @@ class PayloadSearch:
             ),
             key=lambda row: (row["seq"], row["idx"]),
         )
+
+
+def without_deleted(
+    values: Iterable[dict[str, Any]], wanted: Wanted, deleted_seq: int, deletions: Collection[AppliedDeletion]
+) -> list[dict[str, Any]]:
+    """Values without those that a deletion of their series (up to `deleted_seq`) or of a range removed."""
+    return [
+        row
+        for row in values
+        if row["seq"] > deleted_seq
+        and not any(
+            row["seq"] < deletion.seq and deletion.covers(wanted.feed, wanted.number, wanted.tags, row["time"])
+            for deletion in deletions
+        )
+    ]
 
 
 def _within_limits(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,8 @@ from tidemill.query.parameters import TEXT, FieldName, Parameter, QueryParameter
 from tidemill.query.series import Hidden
 from tidemill.query.why_absent import Around, read_surroundings
 from tidemill.query.why_events import Event, instant_events
-from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects, is_computed
+from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
+from tidemill.query.why_times import is_computed
 from tidemill.query.why_words import capitalize, record_text, value_text
 from tidemill.store.client import Store
 
@@ -59,10 +60,12 @@ def instant_verdict(evidence: InstantEvidence) -> InstantVerdict:
         return InstantVerdict("rejected", None, f"Nothing stands at {time}: {_refusals(certain)}{also}.")
     if evidence.expired:
         return _expired(evidence, time)
-    if evidence.replaced or any(row["certain"] for row in evidence.rejections):
+    if evidence.replaced:
         return InstantVerdict("expired", None, f"Nothing stands at {time} any more: what did is past retention.")
     if evidence.nulls:
         return _received_null(evidence, evidence.nulls, time)
+    if any(row["certain"] for row in evidence.rejections):  # a replay made a point of it
+        return InstantVerdict("expired", None, f"Nothing stands at {time} any more: what did is past retention.")
     if any(window.sealed for window in evidence.windows):
         return InstantVerdict(
             "expired", None, f"The points around {time} are past retention; only aggregates of that time are kept."

@@ -1,7 +1,8 @@
 """The evidence about one instant of a series from the store and the log, read in two rounds of parallel queries.
 
-Finds the series of a request (also a deleted one or one that never existed), reads its evidence, and calculates the
-times of events. The events (`why_events.py`) and the verdict (`why.py`) are made from this evidence alone.
+Finds the series of a request (also a deleted one or one that never existed), and reads its evidence and what of the
+feed is not known. The times of events (`why_times.py`), the events (`why_events.py`) and the verdict (`why.py`) are
+made from this evidence alone.
 """
 
 from collections.abc import Mapping
@@ -16,11 +17,10 @@ from tidemill.log.contract import LogReader
 from tidemill.model.ids import format_series, series_id
 from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.payload import EntryKind, LogEntry
-from tidemill.model.time import parse_instant
 from tidemill.query.deletions import AppliedDeletion, applied_deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
-from tidemill.query.payload_search import PayloadSearch, Wanted
+from tidemill.query.payload_search import PayloadSearch, Wanted, without_deleted
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Hidden
@@ -195,7 +195,9 @@ class Gatherer:
         covering = [item for item in deletions if item.covers(subject.feed, subject.number, subject.tags, at_ns)]
         if all(row["value"] is None for row in points) and self._expires(tenant, feed):
             found = self._search.accepted_values(tenant, wanted, only_nulls=False)
-        pointless = _pointless(found.values, [*points, *replaced], subject, covering)
+        known = {(row["seq"], row["idx"]) for row in [*points, *replaced]}
+        alive = without_deleted(found.values, wanted, subject.deleted_seq, covering)
+        pointless = [row for row in alive if (row["seq"], row["idx"]) not in known]
         doubts = Doubts(unsearched=found.unsearched)
         if not (points or replaced or pointless or covering or any(row["certain"] for row in rejections)):
             doubts = self._doubts(tenant, subject.feed, deletions, found.unsearched)
@@ -271,62 +273,6 @@ class Gatherer:
         return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 
-def _pointless(
-    found: list[dict[str, Any]], stored: list[dict[str, Any]], subject: Subject, covering: list[AppliedDeletion]
-) -> list[dict[str, Any]]:
-    """The values that no row of points or of replaced values holds, and that no deletion removed."""
-    known = {(row["seq"], row["idx"]) for row in stored}
-    deleted = max([subject.deleted_seq, *(deletion.seq for deletion in covering)])
-    return [row for row in found if (row["seq"], row["idx"]) not in known and row["seq"] > deleted]
-
-
 def _is_data_of_feed(entry: LogEntry, tenant: str, feed: str) -> bool:
     payload = entry.payload
     return payload.tenant == tenant and payload.feed == feed and payload.kind in (EntryKind.DATA, EntryKind.REFUSED)
-
-
-def is_computed(feed: Feed | None) -> bool:
-    """Whether the values of a feed's points are computed, so that one that is missing did not come as null."""
-    return feed is not None and feed.shape.kind == "summary"
-
-
-def replay_times(evidence: InstantEvidence) -> dict[str, int]:
-    """The replays that changed or recovered something at the instant, by id, each with its earliest time (ns)."""
-    times: dict[str, int] = {}
-    traces = [(change.replay, parse_instant(change.changed_at)) for change in evidence.changes if change.replay]
-    traces += [(row["recovered_by"], row["recovered_at"]) for row in evidence.rejections if row["recovered_by"]]
-    for replay, at in traces:
-        times[replay] = min(at, times.get(replay, at))
-    return times
-
-
-def taken_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When the record of a value was accepted (ns): when it was received, or when a replay recovered it."""
-    key = (row["seq"], row["idx"])
-    recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == key]
-    return int(max([row["received_at"], *recovered]))
-
-
-def judged_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When the record of a point was judged last (ns), as far as known."""
-    facts = evidence.facts.get(row["seq"])
-    last = replay_times(evidence).get(facts["replay"]) if facts and facts["replay"] else None
-    taken = taken_at(evidence, row)
-    return taken if last is None else max(taken, last)
-
-
-def rules_of(evidence: InstantEvidence, facts: Mapping[str, Any] | None) -> Feed | None:
-    """The feed version that judged the records of a payload at `judged_at`. None: not known, because a replay of
-    unknown time judged them later, and the payload names the version of that replay."""
-    if facts is None or (facts["replay"] and facts["replay"] not in replay_times(evidence)):
-        return None
-    return evidence.versions.get(facts["feed_version"])
-
-
-def rejected_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When a record was rejected (ns): when it was received, or when a replay removed the published value."""
-    facts, received = evidence.facts.get(row["seq"]), int(row["received_at"])
-    if row["recovered_by"] or facts is None or not facts["replay"]:
-        return received
-    taken = [c for c in evidence.changes if c.every_s is None and c.replay == facts["replay"] and c.new is None]
-    return max([received, *(parse_instant(change.changed_at) for change in taken)])
