@@ -198,3 +198,20 @@ def test_the_lineage_of_a_window_counts_nulls_apart(house: House) -> None:
     house.ask(Deletion(kind="range", feed="site", start_ns=parse_instant(T2)))
     house.work()
     assert queries.lineage.window_lineage(*window).nulls == 0
+
+
+def test_a_record_for_a_sealed_window_is_rejected_for_certain(build: Callable[..., House]) -> None:
+    clocks = Clocks()
+    house = build(clock=clocks.now)
+    install(house, SITE + '[retention]\npoints = "1d"\nseal_rollups = true\n[rollups]\nevery = "1h"\n')
+    house.send("site", {"t": T1, "site": "s1", "power": 3.5}, received_ns=clocks.now())
+    house.work()
+    clocks.pass_days(2)
+    retention(house, clocks).run_due()
+    late = house.send("site", {"t": T1, "site": "s1", "power": 4}, received_ns=clocks.now())
+    house.work()
+    state, sentence = verdict(house, "site", "power", T1)
+    assert (state, f"record 0 of payload {receipts(house)[late]} was rejected (window_sealed)" in sentence) == (
+        "rejected",
+        True,
+    )

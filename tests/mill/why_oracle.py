@@ -57,10 +57,9 @@ class History:
         self.waits = False
 
     def send(self, seq: int, records: Sequence[Record], version: int) -> None:
-        fresh = [Sent(seq, idx, record) for idx, record in enumerate(records)]
-        self.records += fresh
-        for sent in fresh:
-            self._judge(sent, version)
+        for idx, record in enumerate(records):
+            self.records.append(Sent(seq, idx, record))
+            self._judge(self.records[-1], version)
 
     def replay(self, version: int) -> None:
         """Every payload that is there is judged again, in the order of submission."""

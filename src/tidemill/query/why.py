@@ -17,7 +17,7 @@ from tidemill.query.why_absent import Around, read_surroundings
 from tidemill.query.why_events import Event, instant_events
 from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
 from tidemill.query.why_times import is_computed
-from tidemill.query.why_words import capitalize, record_text, value_text
+from tidemill.query.why_words import capitalize, null_text, record_text, value_text
 from tidemill.store.client import Store
 
 STATES: Final = {
@@ -77,7 +77,7 @@ def _received_null(evidence: InstantEvidence, rows: list[dict[str, Any]], time: 
     last = rows[-1]
     record = record_text(evidence.facts.get(last["seq"]), last["idx"])
     more = f" {len(rows) - 1} more came likewise." if len(rows) > 1 else ""
-    sentence = f"A record of {time} came as {record}; its value of {evidence.field} was null or absent.{more}"
+    sentence = f"A record of {time} came as {record}; {null_text(last, evidence.subject.field)}.{more}"
     return InstantVerdict("received_null", None, sentence)
 
 

@@ -14,7 +14,15 @@ from tidemill.query.receipts import receipt_links
 from tidemill.query.rejections import json_or_text
 from tidemill.query.why_evidence import InstantEvidence
 from tidemill.query.why_times import is_computed, judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import capitalize, change_text, reasons_text, record_text, rules_text, value_text
+from tidemill.query.why_words import (
+    capitalize,
+    change_text,
+    null_text,
+    reasons_text,
+    record_text,
+    rules_text,
+    value_text,
+)
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
@@ -158,7 +166,7 @@ def _accepted(evidence: InstantEvidence, at: int, row: Mapping[str, Any], feed: 
     record = f"{capitalize(record_text(facts, row['idx']))} {rules}{judged}"
     event, text = "accepted", f"{record} and gave {value_text(row['value'])}."
     if row["value"] is None and not is_computed(evidence.feed):
-        event, text = "null_value", f"{record}; its value of {evidence.field} was null or absent."
+        event, text = "null_value", f"{record}; {null_text(row, evidence.subject.field)}."
     receipt = facts["receipt"] if facts else None
     return _event(at, event, text, _links(facts), receipt=receipt, index=row["idx"], value=row["value"])
 

@@ -163,11 +163,6 @@ class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
     expired: list[dict[str, Any]] = []
     doubts: Doubts = Doubts()
 
-    @property
-    def field(self) -> str:
-        """The field of the series, in words."""
-        return f"'{self.subject.field}'" if self.subject.field else "it"
-
 
 class Gatherer:
     """Reads the evidence."""

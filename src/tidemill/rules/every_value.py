@@ -23,5 +23,4 @@ def every_value(
     if batch.registers is not None and batch.null_registers is not None:
         nulls = batch.null_registers.with_columns(value=pl.lit(None, pl.Float64)).select(list(REGISTERS))
         batch = msgspec.structs.replace(batch, registers=pl.concat([batch.registers, nulls]))
-    # Where the first record wins, the shape makes points without a value of nulls.
-    return shape_points(msgspec.structs.replace(feed, duplicates="first"), tenant, checked, batch)
+    return shape_points(feed, tenant, checked, batch, with_nulls=True)
