@@ -140,7 +140,8 @@ def without_deleted(
 
 def _within_limits(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """The payloads that are searched: the newest, as far as the limits allow."""
-    chosen, size = [], 0
+    chosen: list[dict[str, Any]] = []
+    size = 0
     for row in rows:
         if len(chosen) < MAX_PAYLOADS and size + row["bytes"] <= MAX_CUT_BYTES:
             chosen.append(row)

@@ -31,7 +31,8 @@ def payload_times(feed: Feed, timed: pl.DataFrame, batch: Batch) -> pl.DataFrame
         *(expression.cast(pl.UInt32).alias(f"null.{number}") for number, expression in enumerate(counted)),
     )
     total = pl.sum_horizontal(f"null.{number}" for number in range(len(counted))) if counted else pl.lit(0)
-    return grouped.select("seq", total.alias("nulls"), "first_time", "last_time").cast({"seq": pl.UInt64, **TIMES})
+    counted_by_payload = grouped.select("seq", total.alias("nulls"), "first_time", "last_time")
+    return counted_by_payload.with_columns(pl.col(name).cast(kind) for name, kind in TIMES.items())
 
 
 def _nullable(feed: Feed) -> Sequence[str]:
