@@ -145,6 +145,11 @@ BREAKS: dict[str, tuple[str, set[str]]] = {
     ),
     "more is accepted": (PAYLOAD % "toUInt32(accepted + 1) AS accepted", {"receipt_sum"}),
     "other reasons": (PAYLOAD % "map('spike', toUInt32(1)) AS reasons", {"receipt_reasons"}),
+    "other null values": (PAYLOAD % "toNullable(toUInt32(7)) AS nulls", {"receipt_nulls"}),
+    "another first time": (
+        PAYLOAD % "toNullable(first_time - toIntervalSecond(1)) AS first_time",
+        {"receipt_nulls"},
+    ),
     "the body is cut": (
         PAYLOAD % "substring(body, 1, length(body) - 1) AS body",
         {"payload_bytes", "record_unaccounted", "point_stranger"},

@@ -44,8 +44,8 @@ def list_receipts(call: ReadCall[ReceiptsQuery]) -> ReceiptPage:
 )
 def get_receipt(call: ReadCall[QueryParameters], receipt: str) -> Receipt:
     """The receipt of one payload: when it became durable, whether it is applied, and how many records were accepted and
-    were rejected by reason. A key with the scope `read` shows this and the payload's bytes; the ledger of rejected
-    records and `/v1/why` are for administrators."""
+    were rejected by reason, and how many of their values were null or absent. A key with the scope `read` shows this
+    and the payload's bytes; the ledger of rejected records and `/v1/why` are for administrators."""
     return call.queries.receipts.receipt(call.tenant, receipt)
 
 
@@ -138,9 +138,9 @@ def summarize_rejections(call: ReadCall[RejectionSummaryQuery]) -> RejectionSumm
 def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
     """With `time`: the point at that time, its payload and index in it, the record as sent, the rules that it passed,
     every value that it replaced, the duplicates that lost against it, and its rollup windows. With `window`: the row
-    and evidence of the window, a page of its payloads, and the values replaced and records rejected in it. Where there
-    is no point, the problem names the nearest points; `/v1/why` says why. For keys with the scope `read`; the ledger of
-    rejections and `/v1/why` are for administrators."""
+    and evidence of the window, a page of its payloads, the values replaced and records rejected in it, and how many
+    records in it had no value. Where there is no point, the problem names the nearest points; `/v1/why` says why. For
+    keys with the scope `read`; the ledger of rejections and `/v1/why` are for administrators."""
     return call.queries.lineage.answer_lineage(call.tenant, series, call.query)
 
 
@@ -156,7 +156,11 @@ def get_why(call: ReadCall[WhyQuery]) -> Story:
     """Explains an instant of a series (named by its id, or by feed, field and tags): when and in which payload it was
     received, the results of the rules, duplicates, replacements, replays, windows, deletions, and a verdict in one
     sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source then.
-    A record without a readable time is in the ledger only. For administrators, since it shows rejected records."""
+    `verdict.state` is the first that applies: `stands`, `deleted`, `rejected`, `expired` (past retention),
+    `received_null` (a record came, and its value was null or absent), `possibly_rejected`, `waiting` (not applied yet),
+    `unsearched` (payloads that may hold a record of it are more than 500, or larger than 16 MiB) or `never_received`.
+    Records that left no point are read again from their payloads. A record without a readable time is in the ledger
+    only, and the verdict says that there are such. For administrators, since it shows rejected records."""
     return call.queries.why.why(call.tenant, call.query)
 
 

@@ -53,8 +53,9 @@ class Batch(msgspec.Struct, frozen=True):
     """Many payloads decoded. `counts`: `seq`, `records` of each payload: well-formed and rejected records.
 
     `identities`: `identity`, `tags` (list of key and value, sorted by key), and for samples `name`, `unit`,
-    `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers. `stamps`:
-    the times of rejected records, where they could be read (`stamps.py`); shape `samples` has none."""
+    `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers;
+    `null_registers`: `seq`, `idx`, `field` of registers that came without a reading. `stamps`: the times of rejected
+    records, where they could be read (`stamps.py`); shape `samples` has none."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
@@ -62,6 +63,7 @@ class Batch(msgspec.Struct, frozen=True):
     counts: pl.DataFrame
     registers: pl.DataFrame | None = None
     stamps: pl.DataFrame | None = None
+    null_registers: pl.DataFrame | None = None
 
 
 def identities_frame(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
@@ -114,14 +116,16 @@ def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEnt
     for number, column in enumerate(plan.columns):
         if column.kind in _TYPES:
             frame[column.name] = _series(column, _values(chunks, number))
+    has_value = pl.col("value").is_not_null()
     registers = None if plan.except_keys is None else _registers(chunks, frame["seq"], frame["idx"])
     return Batch(
         pl.DataFrame(frame),
         _of_payloads(reading.rejected.frame(), seqs),
         identities_frame(known),
         counts_frame(payloads, reading.counts),
-        registers,
+        None if registers is None else registers.filter(has_value),
         reading.stamps.frame(payloads),
+        None if registers is None else registers.filter(~has_value).drop("value"),
     )
 
 

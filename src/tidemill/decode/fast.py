@@ -34,7 +34,7 @@ class DecodedColumns(msgspec.Struct, frozen=True):
     count: int
     times: LocalTimes
     values: list[list[Any]]
-    registers: list[dict[str, float]] | None = None
+    registers: list[dict[str, float | None]] | None = None
 
 
 class FastReader:
@@ -166,21 +166,20 @@ def times_good(times: LocalTimes, plan: DecodePlan) -> bool:
 
 def _register_values(
     body: bytes, records: Sequence[dict[str, Any]], except_keys: frozenset[str]
-) -> list[dict[str, float]] | None:
-    """The registers of each record: every member but `except_keys`, a number (null is no reading and is left out). None
+) -> list[dict[str, float | None]] | None:
+    """The registers of each record: every member but `except_keys`, a number, or null where there is no reading. None
     if a record has none, a register is no number, or a name may be duplicate."""
     values_by_record = []
     counts: dict[str, int] = {}
     for record in records:
-        registers = {}
+        registers: dict[str, float | None] = {}
         for key, value in record.items():
             if key in except_keys:
                 continue
             counts[key] = counts.get(key, 0) + 1
-            if type(value) is float:
-                registers[key] = value
-            elif value is not None:
+            if value is not None and type(value) is not float:
                 return None
+            registers[key] = value
         if not registers:
             return None
         values_by_record.append(registers)

@@ -83,7 +83,7 @@ class _Rows:
 
     def __init__(self, plan: DecodePlan) -> None:
         self._values: list[list[Any]] = [[] for _ in plan.columns]
-        self._registers: list[dict[str, float]] | None = None if plan.except_keys is None else []
+        self._registers: list[dict[str, float | None]] | None = None if plan.except_keys is None else []
         self._wall_ns, self._local = array("q"), bytearray()
         self._payloads, self._indexes = array("q"), array("q")
 

@@ -32,7 +32,7 @@ class Record:
         self.offset_s: int | None = None
         self.time: tuple[str, Any] | None = None
         self.timed = False
-        self.registers: dict[str, float] | None = None
+        self.registers: dict[str, float | None] | None = None
 
 
 def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
@@ -266,9 +266,11 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
     return faults.count == before
 
 
-def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector) -> dict[str, float]:
-    """Every member that is not in `except_keys`, as a number; null is a register without a reading and is left out."""
-    registers: dict[str, float] = {}
+def _read_registers(
+    value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector
+) -> dict[str, float | None]:
+    """Every member that is not in `except_keys`, as a number; null is a register without a reading."""
+    registers: dict[str, float | None] = {}
     before = faults.count
     for key, item in value.items():
         if key in except_keys:
@@ -277,7 +279,7 @@ def _read_registers(value: Object, path: str, except_keys: frozenset[str], fault
             faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
         name = read_text(key, path, 256, faults)
         number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
-        if name is not None and number is not None:
+        if name is not None and (number is not None or item is None):
             registers[name] = number
     if not registers and faults.count == before:
         faults.add(path, "missing", "has no register (a member with a number)")

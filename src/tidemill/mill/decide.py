@@ -282,5 +282,6 @@ def _with_series(lost: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
     """Rejected records, with the series of the points that they had offered."""
     if lost.is_empty():
         return lost
-    series = points.join(lost.select(_RECORD), on=_RECORD, how="semi").group_by(_RECORD).agg("series")
-    return lost.join(series, on=_RECORD, how="left")
+    offered = points.join(lost.select(_RECORD), on=_RECORD, how="semi").group_by(_RECORD).agg(offered="series")
+    known = pl.coalesce("series", "offered") if "series" in lost.columns else pl.col("offered")
+    return lost.join(offered, on=_RECORD, how="left").with_columns(known.alias("series")).drop("offered")

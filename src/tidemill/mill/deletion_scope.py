@@ -29,7 +29,8 @@ class ScopeReader:
 
     def read_concerned(self, tenant: str, deletion: Deletion, seq: int, *, begun: bool) -> Concerned:
         """What the deletion at offset `seq` concerns. `begun`: an interrupted attempt at it may have removed payload
-        bytes already. For a range of a feed whose points expire, writes tombstones of the expired points."""
+        bytes already. For a range, writes tombstones of records that left no point: their points are past retention, or
+        all of their values are null."""
         payload_seq = (
             find_payload_offset(self._store, tenant, deletion.receipt, begun=begun) if deletion.receipt else None
         )
@@ -37,8 +38,9 @@ class ScopeReader:
             payload_seq = seq  # nothing of the payload is left: an empty range of offsets
         concerned = read_scope(self._store, tenant, deletion, seq, payload_offset=payload_seq)
         present = read_evidence(self._store, concerned)
-        if deletion.kind == "range" and concerned.series and self._expires(concerned):
-            present = self._expired.add_expired(concerned, deletion, present, seq)
+        if deletion.kind == "range":
+            expires = self._expires(concerned)
+            present = self._expired.add_expired(concerned, deletion, present, seq, expires=expires)
         return Concerned(concerned, present)
 
     def _expires(self, concerned: DeletionScope) -> bool:

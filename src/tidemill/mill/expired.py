@@ -1,5 +1,5 @@
-"""Finds records to delete whose points are past retention: only the bytes of their payloads still have the records, so
-the payloads are decoded once more. Used only for feeds whose points expire."""
+"""Finds records to delete that have no point: it is past retention, or all of their values are null. Only the bytes of
+their payloads have such records, so the payloads are decoded once more."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -28,10 +28,10 @@ class Expired:
         self._pipeline = pipeline
 
     def add_expired(
-        self, scope: DeletionScope, deletion: Deletion, evidence: DeletionEvidence, seq: int
+        self, scope: DeletionScope, deletion: Deletion, evidence: DeletionEvidence, seq: int, *, expires: bool
     ) -> DeletionEvidence:
-        """`evidence` with the payloads of records whose points are past retention. Writes tombstones of these records
-        for the deletion at offset `seq`."""
+        """`evidence` with the payloads of records without a point. Writes tombstones of these records for the deletion
+        at offset `seq`. `expires`: points of the feed expire."""
         rows = self._store.frame(
             "deletion_expired",
             tenant=scope.tenant,
@@ -41,10 +41,13 @@ class Expired:
             feed_series=scope.feed_series,
             words=list(deletion.tags.values()),
             deletion=seq,
+            expires=expires,
+            first=scope.first,
+            last=scope.last,
         )
         if rows.is_empty():
             return evidence
-        records = self._records(scope, rows)
+        records = self._records(scope, deletion, rows)
         self._write_tombstones(scope, records, seq)
         covered = records.group_by("seq").agg(pl.col("idx").n_unique().cast(pl.UInt64).alias("records"))
         whole = (pl.col("records") >= pl.col("total")) & pl.lit(scope.records)
@@ -54,12 +57,12 @@ class Expired:
         payloads = both.group_by("seq", "receipt").agg(pl.col("records").max(), pl.col("whole").any()).sort("seq")
         return DeletionEvidence(evidence.points, int(payloads["records"].sum()), payloads.select(columns))
 
-    def _records(self, scope: DeletionScope, rows: pl.DataFrame) -> pl.DataFrame:
+    def _records(self, scope: DeletionScope, deletion: Deletion, rows: pl.DataFrame) -> pl.DataFrame:
         """`seq`, `idx`, `series` of the records of these payloads (`seq`) that are in the scope."""
         frames = [pl.DataFrame(schema=_RECORDS)]
         for part in rows.iter_slices(_PORTION):
             for version, run in groupby(self._entries(scope, part), key=lambda entry: entry.payload.feed_version):
-                frames.append(self._run_records(scope, version, list(run)))
+                frames.append(self._run_records(scope, deletion, version, list(run)))
             self._status.turn()
         return pl.concat(frames)
 
@@ -68,15 +71,14 @@ class Expired:
         for row in stored.iter_rows(named=True):
             yield stored_entry(scope.tenant, scope.feed, row, row["feed_version"])
 
-    def _run_records(self, scope: DeletionScope, version: int, run: list[LogEntry]) -> pl.DataFrame:
+    def _run_records(self, scope: DeletionScope, deletion: Deletion, version: int, run: list[LogEntry]) -> pl.DataFrame:
         try:
-            transformed = self._pipeline.transform(scope.tenant, scope.feed, version, run)
+            shaped = self._pipeline.every_value(scope.tenant, scope.feed, version, run)
         except TidemillError:
             return pl.DataFrame(schema=_RECORDS)  # the feed version cannot be read: its payloads keep their bytes
-        rejected = transformed.rejections.select("seq", "idx", "time", "series").explode("series").drop_nulls("series")
-        both = pl.concat([transformed.points.select("seq", "idx", "time", "series"), rejected])
-        inside = pl.col("series").is_in(scope.series) & pl.col("time").is_between(scope.first, scope.last)
-        return both.filter(inside).select(pl.col(name).cast(kind) for name, kind in _RECORDS.items())
+        series = scope.series if deletion.series else _with_tags(shaped.series, deletion)
+        inside = pl.col("series").is_in(series) & pl.col("time").is_between(scope.first, scope.last)
+        return shaped.points.filter(inside).select(pl.col(name).cast(kind) for name, kind in _RECORDS.items())
 
     def _write_tombstones(self, scope: DeletionScope, records: pl.DataFrame, seq: int) -> None:
         series = pl.lit(0, pl.UInt64) if scope.records else pl.col("series")
@@ -91,3 +93,13 @@ class Expired:
                 pl.lit(seq, pl.UInt64).alias("deletion"),
             ).unique(),
         )
+
+
+def _with_tags(series: pl.DataFrame, deletion: Deletion) -> list[int]:
+    """The ids of series (`rules.shape.SERIES`) with the tags that a deletion names; the store may never have had
+    them."""
+    return [
+        row["series"]
+        for row in series.select("series", "tags").iter_rows(named=True)
+        if deletion.tags.items() <= {pair["key"]: pair["value"] for pair in row["tags"]}.items()
+    ]

@@ -12,6 +12,7 @@ import polars as pl
 
 from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
 from tidemill.model.payload import LogEntry
+from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
 
@@ -30,7 +31,7 @@ REJECTED: dict[str, Any] = {
 }
 # Outcomes of payloads: columns of table `payloads`.
 OUTCOMES: dict[str, Any] = {
-    name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons")
+    name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons", *TIMES)
 }
 _BEGINNING = f"the record is longer than the {MAX_RECORD_TEXT} bytes of it that are kept here"
 _NOT_CUT = "the payload cannot be cut into records: its bytes are kept with its receipt"
@@ -61,7 +62,9 @@ def concat_rejections(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
-    """OUTCOMES of payloads, from `counts` (`seq`, `records`) and their rejections (REJECTED)."""
+    """OUTCOMES of payloads, from `counts` (`seq`, `records`, and TIMES where known) and their rejections
+    (REJECTED)."""
+    known = [name if name in counts.columns else pl.lit(None, kind).alias(name) for name, kind in TIMES.items()]
     if rejections.is_empty():
         return counts.select(
             "seq",
@@ -69,6 +72,7 @@ def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str)
             pl.col("records").cast(pl.UInt32).alias("accepted"),
             pl.lit(0, pl.UInt32).alias("rejected"),
             pl.lit([], OUTCOMES["reasons"]).alias("reasons"),
+            *known,
         )
     by_seq = rejections.group_by("seq").agg(pl.len().cast(pl.UInt32).alias("rejected"))
     by_reason = (
@@ -90,6 +94,7 @@ def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str)
             (pl.col("records") - n).cast(pl.UInt32).alias("accepted"),
             n.alias("rejected"),
             pl.col("reasons").cast(OUTCOMES["reasons"]).fill_null([]),
+            *known,
         )
     )
 

@@ -21,8 +21,9 @@ from tidemill.mill import ledger, refused
 from tidemill.mill.status import MillStatus
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.rules.apply import apply_rules
+from tidemill.rules.every_value import every_value
 from tidemill.rules.history_lookup import HistoryLookup, NoHistory, Past
-from tidemill.rules.shape import shape_points
+from tidemill.rules.shape import Shaped, shape_points
 from tidemill.rules.time import resolve_stamps, resolve_times
 from tidemill.rules.zones import zone_at
 
@@ -31,7 +32,8 @@ _KEEP = 1_000
 
 
 class TransformedBatch(msgspec.Struct, frozen=True):
-    """Payloads of one feed version after its rules. `counts`: `seq`, `records`; `rejections`: REJECTED."""
+    """Payloads of one feed version after its rules. `counts`: `seq`, `records` and
+    `payload_times.TIMES`; `rejections`: REJECTED."""
 
     feed: Feed
     points: pl.DataFrame
@@ -72,7 +74,14 @@ class TransformPipeline:
         with self._status.stage("shape"):
             shaped = shape_points(feed, tenant, checked, batch)
         rejections = ledger.concat_rejections([shaped.rejections])
-        return TransformedBatch(feed, shaped.points, shaped.series, rejections, batch.counts)
+        counts = batch.counts.join(checked.times, on="seq", how="left", maintain_order="left")
+        return TransformedBatch(feed, shaped.points, shaped.series, rejections, counts)
+
+    def every_value(self, tenant: str, name: str, version: int, entries: Sequence[LogEntry]) -> Shaped:
+        """Every value of the well-formed records of entries, nulls included, whatever the rules say of them. Raises as
+        `transform`."""
+        batch = self._decoder(tenant, name, version).decode_batch(entries)
+        return every_value(self._feed(tenant, name, version), tenant, batch)
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:
         """Whether the rules or the times of a feed version need the past. Then its entries must not be checked in one

@@ -76,12 +76,12 @@ class ReceiptList:
         span = time_range(query.start, query.end)
         since = "" if query.start is None else receipt_floor(query.start)
         bound = {"tenant": tenant, "feed": query.feed or "", "state": query.state or "", "since": since}
-        bound |= {"first": span.first_ns, "last": span.last_ns}
+        received = {"first": span.first_ns, "last": span.last_ns}
         receipts: list[Receipt] = []
         count = 2 * (query.limit + 1)  # a row is there once for each version that is not merged yet
         while len(receipts) <= query.limit:
             name = "receipts_newest_rare" if query.state in _RARE else "receipts_newest"
-            ids = [row["id"] for row in self._store.rows(name, before=before, limit=count, **bound)]
+            ids = [row["id"] for row in self._store.rows(name, before=before, limit=count, **bound, **received)]
             if ids:
                 receipts += self._read(tenant, ids, query.state or "")
             if len(ids) < count:

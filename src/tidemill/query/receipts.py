@@ -39,8 +39,9 @@ class Links(msgspec.Struct, frozen=True):
 
 class Receipt(msgspec.Struct, frozen=True):
     """A receipt. `accepted` and `rejected` are null until the payload is applied; then they add up to
-    the records in it. `reasons` counts rejected records by reason code. `rules_version` is the feed's version. State
-    `deleted`: the bytes were deleted on request; the receipt still proves that they were stored."""
+    the records in it. `reasons` counts rejected records by reason code, `nulls` the values of all its well-formed
+    records that are null or absent (null: not known). `rules_version` is the feed's version. State `deleted`: the bytes
+    were deleted on request; the receipt still proves that they were stored."""
 
     id: str
     feed: str
@@ -51,6 +52,7 @@ class Receipt(msgspec.Struct, frozen=True):
     accepted: int | None
     rejected: int | None
     reasons: dict[str, int]
+    nulls: int | None
     rules_version: int
     links: Links
 
@@ -154,6 +156,7 @@ def stored_receipt(logged: LogEntry) -> Receipt:
         accepted=None,
         rejected=None,
         reasons={},
+        nulls=None,
         rules_version=payload.feed_version,
         links=receipt_links(payload.receipt),
     )

@@ -9,24 +9,27 @@ import msgspec
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
-from tidemill.model.time import format_instant
+from tidemill.model.time import format_instant, parse_instant
 from tidemill.query import readers
 from tidemill.query.parameters import TEXT, FieldName, Parameter, QueryParameters, Tags, Unit
 from tidemill.query.series import Hidden
 from tidemill.query.why_absent import Around, read_surroundings
 from tidemill.query.why_events import Event, instant_events
 from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
-from tidemill.query.why_words import capitalize, record_text, value_text
+from tidemill.query.why_times import is_computed
+from tidemill.query.why_words import capitalize, null_text, record_text, value_text
 from tidemill.store.client import Store
 
 STATES: Final = {
     "stands": "A point stands.",
+    "received_null": "A record of it came and was accepted, and its value was null or absent.",
     "rejected": "A record of it came and was rejected.",
     "deleted": "It was deleted on request.",
-    "expired": "Points of that time are past retention: what stood there cannot be told any more.",
+    "expired": "Points of that time are past retention, or may be.",
     "possibly_rejected": "Nothing of it was taken; a rejected record of that time may have been it.",
     "waiting": "Nothing of it was applied yet, and payloads of its feed wait.",
-    "never_received": "No record of it ever came.",
+    "unsearched": "Payloads that may hold a record of it are too many or too large to be searched.",
+    "never_received": "No record of it came; the sentence names what is not known.",
 }
 
 
@@ -40,24 +43,49 @@ class InstantVerdict(msgspec.Struct, frozen=True):
 
 def instant_verdict(evidence: InstantEvidence) -> InstantVerdict:
     """The verdict of the first state that applies: a point is current, was deleted, was rejected, is past retention,
-    may have been rejected, may wait in the log, or was never received."""
-    if evidence.points:
+    was null, may have been rejected, may wait in the log, may be in a payload that was not searched, or was never
+    received."""
+    if any(row["value"] is not None for row in evidence.points) or (evidence.points and is_computed(evidence.feed)):
         return _stands(evidence)
     time = format_instant(evidence.at_ns)
+    if evidence.points:
+        return _received_null(evidence, evidence.points, time)
     certain = [row for row in evidence.rejections if row["certain"] and not row["recovered_by"]]
-    if evidence.subject.deleting or _deleted_last(evidence, certain):
+    if evidence.subject.deleting or _deleted_last(evidence, certain) or _deleted_with_payload(evidence, certain):
         return InstantVerdict(
             "deleted", None, f"Nothing stands at {time}: what did, if anything, was deleted on request."
         )
     if certain:
-        return InstantVerdict("rejected", None, f"Nothing stands at {time}: {_refusals(certain)}.")
-    if evidence.replaced or any(row["certain"] for row in evidence.rejections):
+        also = "; a record without a value came as well" if evidence.nulls else ""
+        return InstantVerdict("rejected", None, f"Nothing stands at {time}: {_refusals(certain)}{also}.")
+    if evidence.expired:
+        return _expired(evidence, time)
+    if evidence.replaced:
+        return InstantVerdict("expired", None, f"Nothing stands at {time} any more: what did is past retention.")
+    if evidence.nulls:
+        return _received_null(evidence, evidence.nulls, time)
+    if any(row["certain"] for row in evidence.rejections):  # a replay made a point of it
         return InstantVerdict("expired", None, f"Nothing stands at {time} any more: what did is past retention.")
     if any(window.sealed for window in evidence.windows):
         return InstantVerdict(
-            "expired", None, f"Points at {time} are past retention; only aggregates of that time are kept."
+            "expired", None, f"The points around {time} are past retention; only aggregates of that time are kept."
         )
     return _not_applied(evidence, time)
+
+
+def _received_null(evidence: InstantEvidence, rows: list[dict[str, Any]], time: str) -> InstantVerdict:
+    last = rows[-1]
+    record = record_text(evidence.facts.get(last["seq"]), last["idx"])
+    more = f" {len(rows) - 1} more came likewise." if len(rows) > 1 else ""
+    sentence = f"A record of {time} came as {record}; {null_text(last, evidence.subject.field)}.{more}"
+    return InstantVerdict("received_null", None, sentence)
+
+
+def _expired(evidence: InstantEvidence, time: str) -> InstantVerdict:
+    last = evidence.expired[-1]
+    record = record_text(evidence.facts.get(last["seq"]), last["idx"])
+    came = f"{value_text(last['value'])} came with {record}, and is past retention"
+    return InstantVerdict("expired", None, f"Nothing stands at {time} any more: {came}.")
 
 
 def _not_applied(evidence: InstantEvidence, time: str) -> InstantVerdict:
@@ -69,13 +97,32 @@ def _not_applied(evidence: InstantEvidence, time: str) -> InstantVerdict:
         wait = "a payload waits" if evidence.waiting.count == 1 else f"{evidence.waiting.count} payloads wait"
         sentence = f"Nothing stands at {time} yet; {wait} to be applied to feed '{evidence.subject.feed}'."
         return InstantVerdict("waiting", None, sentence)
-    sentence = f"No record of {time} was ever received for this series."
+    if evidence.doubts.unsearched:
+        count = evidence.doubts.unsearched
+        those = (
+            "a payload that may hold a record of it was" if count == 1 else f"{count} payloads that may hold one were"
+        )
+        sentence = f"Nothing stands at {time}; {those} not searched: that would take too long, or they cannot be read."
+        return InstantVerdict("unsearched", None, sentence)
+    return InstantVerdict("never_received", None, _never(evidence, time))
+
+
+def _never(evidence: InstantEvidence, time: str) -> str:
+    """The sentence of an instant of which nothing is known, with what else is not known."""
+    doubts, unknown = evidence.doubts, []
+    if doubts.untimed:
+        records = "record has" if doubts.untimed == 1 else "records have"
+        unknown.append(f"{doubts.untimed} rejected {records} no time that could be read")
+    if doubts.deleted_payloads:
+        payloads = "payload was" if doubts.deleted_payloads == 1 else "payloads were"
+        unknown.append(f"{doubts.deleted_payloads} {payloads} deleted with all that they held")
+    if doubts.unnoted:
+        unknown.append("null values of payloads that an earlier version of Tidemill applied are not known")
+    none = "is known to have come" if unknown else "was ever received"
+    sentence = f"No record of {time} {none} for this series."
     if not evidence.subject.known:
-        sentence = f"{_no_such_series(evidence.subject)}, and no record of {time} was ever received for one."
-    kept = evidence.feed.retention.points if evidence.feed else None
-    if kept:
-        sentence += f" Points of this feed are kept for {kept} after receipt: one that came before that would be gone."
-    return InstantVerdict("never_received", None, sentence)
+        sentence = f"{_no_such_series(evidence.subject)}, and no record of {time} {none} for one."
+    return f"{sentence} Of this feed, {'; '.join(unknown)}." if unknown else sentence
 
 
 def _no_such_series(subject: Subject) -> str:
@@ -85,13 +132,16 @@ def _no_such_series(subject: Subject) -> str:
 
 
 def _stands(evidence: InstantEvidence) -> InstantVerdict:
-    last: dict[str, Any] = evidence.points[-1]
+    last: dict[str, Any] = [row for row in evidence.points if row["value"] is not None or is_computed(evidence.feed)][
+        -1
+    ]
     facts = evidence.facts.get(last["seq"])
     more = len(evidence.points) - 1
     time, record = format_instant(evidence.at_ns), record_text(facts, last["idx"])
     parts = [f"{value_text(last['value'])} stands at {time}, from {record}"]
     parts += [f"{more} more of the same instant stand beside it"] if more else []
     parts += [f"it replaced {len(evidence.replaced)} earlier"] if evidence.replaced else []
+    parts += [f"{len(evidence.nulls)} more came without a value"] if evidence.nulls else []
     parts += [f"it is flagged {', '.join(last['marks'])}"] if last["marks"] else []
     return InstantVerdict("stands", last["value"], capitalize("; ".join(parts)) + ".")
 
@@ -99,7 +149,17 @@ def _stands(evidence: InstantEvidence) -> InstantVerdict:
 def _deleted_last(evidence: InstantEvidence, certain: list[dict[str, Any]]) -> bool:
     """Whether a deletion is the last event of the instant: no record was rejected after it."""
     newest = max([evidence.subject.deleted_seq, *(deletion.seq for deletion in evidence.deletions)])
-    return newest > 0 and all(row["seq"] <= newest for row in certain)
+    later = [*certain, *evidence.nulls, *evidence.expired]
+    return newest > 0 and all(row["seq"] <= newest for row in later)
+
+
+def _deleted_with_payload(evidence: InstantEvidence, certain: list[dict[str, Any]]) -> bool:
+    """Whether the point was deleted with its payload, and that is the last event of the instant."""
+    of_point = [change for change in evidence.changes if change.every_s is None]
+    if not of_point or of_point[-1].why != "deleted":
+        return False
+    deleted_ns = parse_instant(of_point[-1].changed_at)
+    return all(row["received_at"] <= deleted_ns for row in [*certain, *evidence.nulls, *evidence.expired])
 
 
 def _refusals(rows: list[dict[str, Any]]) -> str:

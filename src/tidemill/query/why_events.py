@@ -12,14 +12,25 @@ from tidemill.query.point_changes import PublishedChange
 from tidemill.query.points import flag_words
 from tidemill.query.receipts import receipt_links
 from tidemill.query.rejections import json_or_text
-from tidemill.query.why_evidence import InstantEvidence, judged_at, rejected_at, replay_times, rules_of, taken_at
-from tidemill.query.why_words import capitalize, change_text, reasons_text, record_text, rules_text, value_text
+from tidemill.query.why_evidence import InstantEvidence
+from tidemill.query.why_times import is_computed, judged_at, rejected_at, replay_times, rules_of, taken_at
+from tidemill.query.why_words import (
+    capitalize,
+    change_text,
+    null_text,
+    reasons_text,
+    record_text,
+    rules_text,
+    value_text,
+)
 
 EVENTS: Final = {
     "received": "A payload was stored durably.",
     "replayed": "A replay applied the payload again.",
     "recovered": "A replay made points of a rejected record after all.",
     "accepted": "One of its records passed every rule and gave a value.",
+    "null_value": "One of its records was accepted, and its value was null or absent.",
+    "expired": "A value that came is past retention: its point is no longer kept.",
     "flagged": "A rule flagged the record: its value is kept and said to be doubtful.",
     "local_time": "A clock change made the local time twice or none: what was decided.",
     "rejected": "A record of this series and instant was rejected.",
@@ -81,6 +92,7 @@ class Event(msgspec.Struct, frozen=True):
 def instant_events(evidence: InstantEvidence) -> list[Event]:
     """Every event in order of time, those without a time last."""
     events = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
+    events += _without_points(evidence)
     events += [*_windows(evidence), *_changes(evidence), *_deletions(evidence)]
     return sorted(events, key=_order)
 
@@ -127,7 +139,7 @@ def _points(evidence: InstantEvidence) -> Iterator[Event]:
         at = judged_at(evidence, row)
         facts = evidence.facts.get(row["seq"])
         feed = rules_of(evidence, facts)
-        yield _accepted(at, row, facts, feed)
+        yield _accepted(evidence, at, row, feed)
         broken = {r.code: r.compiled().explain() for r in (feed.rules if feed else ()) if r.action == "flag"}
         for mark in row["marks"]:
             why = f": {broken[mark]}" if mark in broken else ""
@@ -136,13 +148,27 @@ def _points(evidence: InstantEvidence) -> Iterator[Event]:
             yield _event(at, "local_time", _FLAGS[flag], _links(facts), flag=flag)
 
 
-def _accepted(at: int, row: Mapping[str, Any], facts: Mapping[str, Any] | None, feed: Feed | None) -> Event:
+def _without_points(evidence: InstantEvidence) -> Iterator[Event]:
+    """The events of accepted values that left no point: they are null, or past retention."""
+    for row in [*evidence.nulls, *evidence.expired]:
+        facts = evidence.facts.get(row["seq"])
+        yield _accepted(evidence, taken_at(evidence, row), row, rules_of(evidence, facts))
+        if row["value"] is not None:
+            text = f"{capitalize(value_text(row['value']))} of {record_text(facts, row['idx'])} is past retention."
+            yield _event(None, "expired", text, _links(facts), index=row["idx"], receipt=row["receipt"])
+
+
+def _accepted(evidence: InstantEvidence, at: int, row: Mapping[str, Any], feed: Feed | None) -> Event:
     """The event of an accepted record. `feed`: the definition that judged the record; None: not known."""
+    facts = evidence.facts.get(row["seq"])
     rules = f"passed {rules_text(len(feed.rules))} of feed '{feed.name}'" if feed and feed.rules else "was accepted"
     judged = f" under version {facts['feed_version']}" if facts and feed else ""
-    text = f"{capitalize(record_text(facts, row['idx']))} {rules}{judged} and gave {value_text(row['value'])}."
+    record = f"{capitalize(record_text(facts, row['idx']))} {rules}{judged}"
+    event, text = "accepted", f"{record} and gave {value_text(row['value'])}."
+    if row["value"] is None and not is_computed(evidence.feed):
+        event, text = "null_value", f"{record}; {null_text(row, evidence.subject.field)}."
     receipt = facts["receipt"] if facts else None
-    return _event(at, "accepted", text, _links(facts), receipt=receipt, index=row["idx"], value=row["value"])
+    return _event(at, event, text, _links(facts), receipt=receipt, index=row["idx"], value=row["value"])
 
 
 def _replaced(evidence: InstantEvidence) -> Iterator[Event]:
@@ -151,7 +177,7 @@ def _replaced(evidence: InstantEvidence) -> Iterator[Event]:
         facts, successor = evidence.facts.get(row["seq"]), evidence.facts.get(row["by_seq"])
         by = values.get((row["by_seq"], row["by_idx"]))
         feed = None if facts and facts["replay"] else rules_of(evidence, facts)
-        yield _accepted(taken_at(evidence, row), row, facts, feed)
+        yield _accepted(evidence, taken_at(evidence, row), row, feed)
         came = taken_at(evidence, by) if by else successor["received_at"] if successor else None
         at = max(taken_at(evidence, row), came) if came else None
         value = f"{value_text(by['value'])} of " if by else ""

@@ -1,7 +1,8 @@
 """The evidence about one instant of a series from the store and the log, read in two rounds of parallel queries.
 
-Finds the series of a request (also a deleted one or one that never existed), reads its evidence, and calculates the
-times of events. The events (`why_events.py`) and the verdict (`why.py`) are made from this evidence alone.
+Finds the series of a request (also a deleted one or one that never existed), and reads its evidence and what of the
+feed is not known. The times of events (`why_times.py`), the events (`why_events.py`) and the verdict (`why.py`) are
+made from this evidence alone.
 """
 
 from collections.abc import Mapping
@@ -16,10 +17,10 @@ from tidemill.log.contract import LogReader
 from tidemill.model.ids import format_series, series_id
 from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.payload import EntryKind, LogEntry
-from tidemill.model.time import parse_instant
 from tidemill.query.deletions import AppliedDeletion, applied_deletions
 from tidemill.query.lineage import MAX_POINTS, MAX_REPLACED
 from tidemill.query.origins import Origins
+from tidemill.query.payload_search import PayloadSearch, Wanted, without_deleted
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Hidden
@@ -130,9 +131,21 @@ class Waiting(msgspec.Struct, frozen=True):
     since_ns: int
 
 
+class Doubts(msgspec.Struct, frozen=True):
+    """What of a feed is not known where nothing of an instant is known: payloads that were not searched (`unsearched`),
+    rejected records without a time that could be read (`untimed`, at most 1,000), payloads of which the times were not
+    noted (`unnoted`), and payloads that were deleted by their receipt (`deleted_payloads`)."""
+
+    unsearched: int = 0
+    untimed: int = 0
+    unnoted: bool = False
+    deleted_payloads: int = 0
+
+
 class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """The evidence about an instant (ns). Rows are those of the queries; `facts` are those of payloads, by offset;
-    `feed` is the current definition (None: not readable); `versions` are those that judged records, by number."""
+    `feed` is the current definition (None: not readable); `versions` are those that judged records, by number. `nulls`
+    and `expired`: values of accepted records that left no point (`payload_search.FoundValues`)."""
 
     subject: Subject
     at_ns: int
@@ -146,6 +159,9 @@ class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
     deletions: list[AppliedDeletion]
     facts: dict[int, dict[str, Any]]
     waiting: Waiting | None
+    nulls: list[dict[str, Any]] = []
+    expired: list[dict[str, Any]] = []
+    doubts: Doubts = Doubts()
 
 
 class Gatherer:
@@ -154,23 +170,35 @@ class Gatherer:
     def __init__(self, store: Store, log: LogReader, book: FeedBook) -> None:
         self._store, self._log = store, log
         self._origins = Origins(store, book)
+        self._search = PayloadSearch(store, self._origins)
 
     def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> InstantEvidence:
         """The evidence about an instant of a series. `applied` is the applied offset of each partition."""
         waiting = self._waiting(tenant, subject.feed, applied)
         feed = self._origins.feed_version(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
-        points, replaced, rejections, windows, changes, deletions = run_parallel(
+        wanted = Wanted(subject.feed, subject.number, subject.field, subject.tags, at_ns, at_ns)
+        points, replaced, rejections, windows, changes, deletions, found = run_parallel(
             lambda: self._store.rows("lineage_points", **bound, at=at_ns, limit=MAX_POINTS),
             lambda: self._store.rows("lineage_replaced", **bound, first=at_ns, last=at_ns, limit=MAX_REPLACED),
             lambda: self._rejections(tenant, subject, at_ns),
             lambda: windows_at(self._store, tenant, subject.number, at_ns, feed),
             lambda: self._changes(tenant, subject, feed, at_ns),
             lambda: applied_deletions(self._store, tenant),
+            lambda: self._search.accepted_values(tenant, wanted, only_nulls=True),
         )
+        covering = [item for item in deletions if item.covers(subject.feed, subject.number, subject.tags, at_ns)]
+        if all(row["value"] is None for row in points) and self._expires(tenant, feed):
+            found = self._search.accepted_values(tenant, wanted, only_nulls=False)
+        known = {(row["seq"], row["idx"]) for row in [*points, *replaced]}
+        alive = without_deleted(found.values, wanted, subject.deleted_seq, covering)
+        pointless = [row for row in alive if (row["seq"], row["idx"]) not in known]
+        doubts = Doubts(unsearched=found.unsearched)
+        if not (points or replaced or pointless or covering or any(row["certain"] for row in rejections)):
+            doubts = self._doubts(tenant, subject.feed, deletions, found.unsearched)
         hidden = subject.deleting  # no answer contains values of a deleted series
         named = {row["seq"] for row in points} | {row[name] for row in replaced for name in ("seq", "by_seq")}
-        named |= {row[name] for row in rejections for name in ("seq", "winner_seq")}
+        named |= {row[name] for row in rejections for name in ("seq", "winner_seq")} | {row["seq"] for row in pointless}
         facts = self._origins.payload_facts(tenant, named)
         numbers = {row["feed_version"] for row in facts.values()}
         return InstantEvidence(
@@ -183,10 +211,28 @@ class Gatherer:
             rejections=rejections,
             windows=[] if hidden else windows,
             changes=[] if hidden else changes,
-            deletions=[item for item in deletions if item.covers(subject.feed, subject.number, subject.tags, at_ns)],
+            deletions=covering,
             facts=facts,
             waiting=waiting,
+            nulls=[] if hidden else [row for row in pointless if row["value"] is None],
+            expired=[] if hidden else [row for row in pointless if row["value"] is not None],
+            doubts=doubts,
         )
+
+    def _expires(self, tenant: str, feed: Feed | None) -> bool:
+        """Whether points expire under any version of a feed."""
+        if feed is None:
+            return False
+        versions = (
+            self._origins.feed_version(tenant, feed.name, {"feed_version": number})
+            for number in range(1, feed.version + 1)
+        )
+        return bool(feed.retention.points) or any(version and version.retention.points for version in versions)
+
+    def _doubts(self, tenant: str, feed: str, deletions: list[AppliedDeletion], unsearched: int) -> Doubts:
+        blind = self._store.rows("search_blind_spots", tenant=tenant, feed=feed)[0]
+        deleted = sum(item.kind == "payload" and item.selector.get("feed", feed) == feed for item in deletions)
+        return Doubts(unsearched, int(blind["untimed"]), bool(blind["unnoted"]), deleted)
 
     def _rejections(self, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
         return self._store.rows(
@@ -225,45 +271,3 @@ class Gatherer:
 def _is_data_of_feed(entry: LogEntry, tenant: str, feed: str) -> bool:
     payload = entry.payload
     return payload.tenant == tenant and payload.feed == feed and payload.kind in (EntryKind.DATA, EntryKind.REFUSED)
-
-
-def replay_times(evidence: InstantEvidence) -> dict[str, int]:
-    """The replays that changed or recovered something at the instant, by id, each with its earliest time (ns)."""
-    times: dict[str, int] = {}
-    traces = [(change.replay, parse_instant(change.changed_at)) for change in evidence.changes if change.replay]
-    traces += [(row["recovered_by"], row["recovered_at"]) for row in evidence.rejections if row["recovered_by"]]
-    for replay, at in traces:
-        times[replay] = min(at, times.get(replay, at))
-    return times
-
-
-def taken_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When the record of a value was accepted (ns): when it was received, or when a replay recovered it."""
-    key = (row["seq"], row["idx"])
-    recovered = [r["recovered_at"] for r in evidence.rejections if r["recovered_by"] and (r["seq"], r["idx"]) == key]
-    return int(max([row["received_at"], *recovered]))
-
-
-def judged_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When the record of a point was judged last (ns), as far as known."""
-    facts = evidence.facts.get(row["seq"])
-    last = replay_times(evidence).get(facts["replay"]) if facts and facts["replay"] else None
-    taken = taken_at(evidence, row)
-    return taken if last is None else max(taken, last)
-
-
-def rules_of(evidence: InstantEvidence, facts: Mapping[str, Any] | None) -> Feed | None:
-    """The feed version that judged the records of a payload at `judged_at`. None: not known, because a replay of
-    unknown time judged them later, and the payload names the version of that replay."""
-    if facts is None or (facts["replay"] and facts["replay"] not in replay_times(evidence)):
-        return None
-    return evidence.versions.get(facts["feed_version"])
-
-
-def rejected_at(evidence: InstantEvidence, row: Mapping[str, Any]) -> int:
-    """When a record was rejected (ns): when it was received, or when a replay removed the published value."""
-    facts, received = evidence.facts.get(row["seq"]), int(row["received_at"])
-    if row["recovered_by"] or facts is None or not facts["replay"]:
-        return received
-    taken = [c for c in evidence.changes if c.every_s is None and c.replay == facts["replay"] and c.new is None]
-    return max([received, *(parse_instant(change.changed_at) for change in taken)])

@@ -19,6 +19,11 @@ def record_text(facts: Mapping[str, Any] | None, index: int) -> str:
     return f"record {index} of payload {facts['receipt']}" if facts else f"record {index} of a payload that is gone"
 
 
+def null_text(row: Mapping[str, Any], field: str | None) -> str:
+    """A clause about a record without a value; `field`: that of the series, where the row does not name it."""
+    return f"its value of '{row.get('field') or field}' was null or absent"
+
+
 def capitalize(text: str) -> str:
     """The text with a capital first letter and the rest unchanged."""
     return text[:1].upper() + text[1:]

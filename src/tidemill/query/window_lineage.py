@@ -12,7 +12,9 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import NS_PER_S, format_instant
 from tidemill.query.cursors import Seals
+from tidemill.query.deletions import applied_deletions
 from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, judging_rules, payload_origin, replaced_value
+from tidemill.query.payload_search import PayloadSearch, Wanted, without_deleted
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
 from tidemill.query.series import Description
@@ -39,7 +41,9 @@ class RejectedInWindow(msgspec.Struct, frozen=True):
 
 class WindowLineage(msgspec.Struct, frozen=True):
     """The lineage of one rollup window of a series. `payloads` is a page: `next` leads to more. The points of a sealed
-    window are past retention, so it has no payloads any more. `replaced` and `changes` have at most 1,000 items."""
+    window are past retention, so it has no payloads any more. `nulls` counts accepted records in the window whose value
+    was null or absent, which are no points (null: not known, as too many payloads may have one). `replaced` and
+    `changes` have at most 1,000 items."""
 
     series: str
     feed: str
@@ -51,6 +55,7 @@ class WindowLineage(msgspec.Struct, frozen=True):
     payloads: list[WindowPayload]
     next: str | None
     replaced: list[ReplacedValue]
+    nulls: int | None
     rejected: RejectedInWindow
     changes: list[PublishedChange]
     links: dict[str, str]
@@ -65,6 +70,7 @@ class WindowLineageQueries:
     def __init__(self, store: Store, book: FeedBook, seals: Seals) -> None:
         self._store, self._seals = store, seals
         self._origins = Origins(store, book)
+        self._search = PayloadSearch(store, self._origins)
 
     def window_lineage(
         self, tenant: str, described: Description, begin_ns: int, limit: int, cursor: str | None
@@ -76,11 +82,12 @@ class WindowLineageQueries:
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
         (after,) = self._seals.open_or_start(ROUTE, tenant, cursor, (0,))
-        windows, rows, replaced, rejected, changes = run_parallel(
+        windows, rows, replaced, rejected, nulls, changes = run_parallel(
             lambda: windows_at(self._store, tenant, described.series, begin_ns, feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),
+            lambda: self._nulls(tenant, described, span),
             lambda: published_changes(
                 self._store,
                 tenant,
@@ -107,10 +114,19 @@ class WindowLineageQueries:
             payloads=[WindowPayload(payload_origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
             next=self._seals.seal(ROUTE, tenant, page[-1]["seq"]) if len(rows) > len(page) else None,
             replaced=[replaced_value(row, facts) for row in replaced],
+            nulls=nulls,
             rejected=rejected,
             changes=changes,
             links=_links(described, begin_ns, last + 1),
         )
+
+    def _nulls(self, tenant: str, described: Description, span: Mapping[str, int]) -> int | None:
+        wanted = Wanted(described.feed, described.series, described.field, described.tags, span["first"], span["last"])
+        found = self._search.accepted_values(tenant, wanted, only_nulls=True)
+        if found.unsearched:
+            return None
+        deletions = applied_deletions(self._store, tenant) if found.values else []
+        return len(without_deleted(found.values, wanted, described.deleted_seq, deletions))
 
     def _rejected(self, tenant: str, described: Description, span: Mapping[str, int]) -> RejectedInWindow:
         rows = self._store.rows(

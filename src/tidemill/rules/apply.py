@@ -12,6 +12,7 @@ from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.rules import history
 from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
+from tidemill.rules.payload_times import payload_times
 from tidemill.rules.rule_tests import RuleTests, feed_tests, hit_column
 from tidemill.rules.summary import add_summary
 from tidemill.rules.time import resolve_beside_points, resolve_stamps
@@ -32,10 +33,11 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     """`frame`: the batch's frame with `time` i64 (ns UTC), `flags` u8 and `marks` list[str] (the codes of the rules
     that flagged the record; null where the feed flags nothing), only records that passed. `rejections`: `seq`, `idx`,
     `identity` (null where the record broke the contract), `time` (null where none could be read), `reasons` in the
-    feed's order, `detail`; those of decoding are among them."""
+    feed's order, `detail`; those of decoding are among them. `times`: `payload_times.TIMES` of the payloads."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
+    times: pl.DataFrame
 
 
 def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) -> CheckedBatch:
@@ -45,6 +47,7 @@ def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) ->
     around it decide; then the batch must begin at the offset `lookup.before_seq`, and what `lookup.past` raises
     (StoreUnavailableError, StoreQueryError) is raised."""
     frame = resolve_beside_points(feed, batch, lookup)
+    times_of_payloads = payload_times(feed, frame, batch)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))
     rule_tests = feed_tests(feed)
@@ -62,9 +65,8 @@ def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) ->
     kept = passed[[name for name in frame.columns if name != "time_reason"]]
     unmarked = rule_tests.marks is None
     marks = _UNMARKED.new_from_index(0, len(kept)) if unmarked else passed.select(rule_tests.marks).to_series()
-    return CheckedBatch(
-        kept.hstack([marks]), pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED
-    )
+    rejected = pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED
+    return CheckedBatch(kept.hstack([marks]), rejected, times_of_payloads)
 
 
 def add_hits(feed: Feed, frame: pl.DataFrame, batch: Batch, rule_tests: RuleTests) -> pl.DataFrame:

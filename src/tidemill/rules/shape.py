@@ -60,18 +60,18 @@ class Shaped(msgspec.Struct, frozen=True):
     rejections: pl.DataFrame
 
 
-def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch) -> Shaped:
+def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch, *, with_nulls: bool = False) -> Shaped:
     """One point for each field that a record has.
 
     A missing optional field gives no point; where the first record wins it gives one without a value, so that the
-    losing record's value cannot stay, whichever of the two was applied first.
+    losing record's value cannot stay, whichever of the two was applied first. `with_nulls`: so it does in any feed.
     """
     series = BatchSeries(feed, tenant, batch)
     records = checked.frame.with_columns(_attributes(feed).alias("attributes"), _local_times(feed).alias("local_ns"))
     if feed.registers is not None:
         points = _register_points(records, batch, series)
     else:
-        points = _field_points(feed, records, series)
+        points = _field_points(feed, records, series, with_nulls=with_nulls or feed.first_wins)
     points = points.with_columns(
         version=-version_of() if feed.first_wins else version_of(),
         ordinal=version_of() if feed.duplicates == "keep" else pl.lit(0, pl.Int64),
@@ -202,7 +202,7 @@ def _attributes(feed: Feed) -> pl.Expr:
     return pl.concat_list(pairs).list.drop_nulls() if pairs else pl.lit(None, dtype=TAGS)
 
 
-def _field_points(feed: Feed, frame: pl.DataFrame, series: BatchSeries) -> pl.DataFrame:
+def _field_points(feed: Feed, frame: pl.DataFrame, series: BatchSeries, *, with_nulls: bool) -> pl.DataFrame:
     if frame.is_empty():
         return pl.DataFrame(schema=POINTS)
     identities = frame["identity"].to_numpy()
@@ -211,7 +211,7 @@ def _field_points(feed: Feed, frame: pl.DataFrame, series: BatchSeries) -> pl.Da
     parts = []
     for number, field in enumerate(field_names(feed)):
         optional = feed.shape.kind == "points" and not feed.fields[field].required
-        rows = frame.filter(pl.col(f"f.{field}").is_not_null()) if optional and not feed.first_wins else frame
+        rows = frame.filter(pl.col(f"f.{field}").is_not_null()) if optional and not with_nulls else frame
         owners = identities if rows is frame else rows["identity"].to_numpy()
         present = distinct if rows is frame else np.unique(owners)
         lookup[present] = series.ids(present.tolist(), [field] * len(present))

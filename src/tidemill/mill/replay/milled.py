@@ -15,13 +15,14 @@ from tidemill.mill.replay.replay_history import ReplayPast
 from tidemill.mill.stages import NO_PAST, TransformedBatch, TransformPipeline
 from tidemill.mill.stored import stored_entry
 from tidemill.model.payload import LogEntry
+from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
 
 PORTION_BYTES: Final = 8 << 20
 PORTION_PAYLOADS: Final = 20_000
 SELECTION: Final = "selection"
-COUNTS: Final[dict[str, Any]] = {"seq": pl.UInt64, "records": pl.UInt32}
+COUNTS: Final[dict[str, Any]] = {"seq": pl.UInt64, "records": pl.UInt32, **TIMES}
 
 
 class UnfitError(TidemillError):
@@ -41,7 +42,7 @@ def is_milled(folder: Folder, number: int) -> bool:
 
 def read_all_portions(folder: Folder, name: str) -> pl.DataFrame:
     """The frames of one name of all portions."""
-    return pl.concat(folder.read_frames(f"{name}-"), how="vertical_relaxed")
+    return pl.concat(folder.read_frames(f"{name}-"), how="diagonal_relaxed")
 
 
 def cut_into_portions(selection: pl.DataFrame, first: int = 0) -> pl.DataFrame:

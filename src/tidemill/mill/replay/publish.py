@@ -20,10 +20,12 @@ from tidemill.mill.state import PublishManifest
 from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows, series_rows
 from tidemill.model.time import NS_PER_S
+from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
 
 _CHUNK: Final = 10_000
+NO_TIME: Final = -(2**63)  # instead of an instant (ns) that is not known
 _ROWS: Final = 250_000
 _MEANS: Final = {"series": pl.UInt64, "window": pl.Int64, "new_mean": pl.Float64}
 
@@ -174,6 +176,7 @@ class Publisher:
                     rejected=part["rejected"],
                     reasons=reasons,
                     versions=part["feed_version"],
+                    **_times(part),
                     replay=manifest.replay,
                     version=manifest.version,
                 )
@@ -187,6 +190,17 @@ class Publisher:
     def _command(self, query: str, **values: Any) -> Iterator[None]:
         self._store.command(query, **values)
         yield
+
+
+def _times(outcomes: pl.DataFrame) -> dict[str, pl.Series]:
+    """TIMES of these outcomes as they are bound: -1 nulls and the latest instant where they are not known, which a plan
+    of an earlier version does not have."""
+    known = [
+        pl.col(name) if name in outcomes.columns else pl.lit(None, kind).alias(name) for name, kind in TIMES.items()
+    ]
+    unknown = {"nulls": -1, "first_time": NO_TIME, "last_time": NO_TIME}
+    bound = outcomes.select(expression.cast(pl.Int64) for expression in known)
+    return {name: bound[name].fill_null(none) for name, none in unknown.items()}
 
 
 def change_rows(moved: pl.DataFrame, manifest: PublishManifest) -> pl.DataFrame:

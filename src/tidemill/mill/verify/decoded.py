@@ -20,6 +20,7 @@ from tidemill.mill.store_history import StorePast
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
+from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import shape_points
 from tidemill.store.client import Store
 
@@ -34,16 +35,19 @@ POINTS: Final = {
     "received_ns": pl.Int64,
 }
 COUNTS: Final = {"seq": pl.UInt64, "records": pl.UInt64}
+_NO_TIMES: Final = pl.DataFrame(schema={"seq": pl.UInt64, **TIMES})
 
 
 class DecodedPayloads(msgspec.Struct, frozen=True):
     """`points` (POINTS); `counts` (COUNTS): the records of each payload; `mute` (`seq`, `idx`): records that cannot
-    make points, whatever the rules; `unreadable`: why a payload could not be decoded, by seq."""
+    make points, whatever the rules; `unreadable`: why a payload could not be decoded, by seq; `times` (`seq` and
+    `payload_times.TIMES`): of payloads with well-formed records."""
 
     points: pl.DataFrame
     counts: pl.DataFrame
     mute: pl.DataFrame
     unreadable: dict[int, str]
+    times: pl.DataFrame = _NO_TIMES
 
 
 class VersionedReader:
@@ -97,6 +101,7 @@ class VersionedReader:
             counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),
             mute=mute.select(RECORD),
             unreadable={},
+            times=checked.times,
         )
 
     def _lookup(self, tenant: str, feed: Feed) -> HistoryLookup:
@@ -119,6 +124,7 @@ def joined_payloads(parts: Sequence[DecodedPayloads]) -> DecodedPayloads:
         counts=pl.concat([pl.DataFrame(schema=COUNTS), *(part.counts for part in parts)]),
         mute=pl.concat([pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32}), *(part.mute for part in parts)]),
         unreadable={seq: why for part in parts for seq, why in part.unreadable.items()},
+        times=pl.concat([_NO_TIMES, *(part.times for part in parts)]),
     )
 
 

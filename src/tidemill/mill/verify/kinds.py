@@ -101,6 +101,13 @@ class ReceiptAccepted(FindingKind):
     code = "receipt_accepted"
 
 
+class ReceiptNulls(FindingKind):
+    """A receipt counts more or fewer null values than its bytes hold, or names other times as the first and the last of
+    its records: `why` may miss records without a value."""
+
+    code = "receipt_nulls"
+
+
 class RecordUnknown(FindingKind):
     """The ledger names a record that the payload does not hold."""
 

@@ -124,6 +124,7 @@ def check_receipts(stored: StoredPayloads, decoded: DecodedPayloads, findings: F
             _say(findings, kinds.ReceiptAccepted, stored, seq, f"accepted of a {row['state']} payload", 0,
                  row["accepted"])  # fmt: skip
     _records(stored, decoded, findings)
+    _nulls(stored, decoded, findings)
     held = [row for row in stored.rows.values() if row["state"] != "deleted"]
     return Totals(
         payloads=len(stored.rows),
@@ -143,6 +144,20 @@ def _records(stored: StoredPayloads, decoded: DecodedPayloads, findings: Finding
         _say(findings, kinds.RecordUnknown, stored, seq, f"record {idx} of the ledger", f"{records} records", idx)
     for seq, idx in decoded.mute.join(stored.rejected, on=RECORD, how="anti").iter_rows():
         _say(findings, kinds.RecordUnaccounted, stored, seq, f"record {idx}", "in the ledger", "not there")
+
+
+def _nulls(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
+    """Note where null values and times in the row of a payload are not those of its records. A payload that was applied
+    before these were noted has none."""
+    for seq, nulls, first, last in decoded.times.cast({"first_time": pl.Int64, "last_time": pl.Int64}).iter_rows():
+        row = stored.rows[seq]
+        for what, held, noted in (
+            ("null values", nulls, row["nulls"]),
+            ("first time", first, row["first_ns"]),
+            ("last time", last, row["last_ns"]),
+        ):
+            if row["nulls"] is not None and held != noted:
+                _say(findings, kinds.ReceiptNulls, stored, seq, what, held, noted)
 
 
 def _say(

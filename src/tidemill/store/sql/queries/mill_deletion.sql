@@ -296,7 +296,8 @@ WHERE
 -- name: deletion_clear_payloads
 -- Clears the bytes of payloads, and their faults, which quote the bytes.
 INSERT INTO payloads
-SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, {version:UInt64} AS version)
+SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, NULL AS first_time, NULL AS last_time,
+    {version:UInt64} AS version)
 FROM (
     SELECT * FROM payloads FINAL
     WHERE
@@ -306,7 +307,8 @@ FROM (
 -- name: deletion_clear_offsets
 -- The same for payloads by their offsets.
 INSERT INTO payloads
-SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, {version:UInt64} AS version)
+SELECT * REPLACE ('deleted' AS state, '' AS faults, '' AS body, NULL AS first_time, NULL AS last_time,
+    {version:UInt64} AS version)
 FROM (
     SELECT * FROM payloads FINAL
     WHERE
@@ -403,16 +405,19 @@ WHERE state = 'deleted' AND seq >= {low:UInt64} AND seq <= {high:UInt64}
 ORDER BY seq
 
 -- name: deletion_expired
--- Payloads of a feed with accepted records that have no trace any more (their points are past retention), and whose
--- bytes may name these values (texts with escapes, and formats that are no text, always may). Run again during the same
--- deletion, it answers the same.
+-- Payloads of a feed with accepted records that have no trace (their points are past retention, if points of the feed
+-- expire, or all of their values are null), with records in [first, last] as far as known, and whose bytes may name these
+-- values (texts with escapes, and formats that are no text, always may). Run again during the same deletion, it answers
+-- the same.
 SELECT p.seq AS seq, p.receipt AS receipt, p.feed_version AS feed_version, p.state AS state, p.bytes AS bytes,
     toUInt64(p.accepted) + p.rejected AS total
 FROM (
     SELECT seq, receipt, feed_version, state, bytes, accepted, rejected
     FROM payloads FINAL
     WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND format != 'deletion'
-        AND accepted > 0 AND seq >= {low:UInt64} AND seq < {high:UInt64}
+        AND accepted > 0 AND seq >= {low:UInt64} AND seq < {high:UInt64} AND ({expires:Bool} OR nulls > 0)
+        AND (isNull(first_time) OR (first_time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+            AND last_time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')))
         AND (format NOT IN ('json', 'ndjson', 'csv') OR position(body, '\\u') > 0
             OR arrayAll(v -> position(body, v) > 0, {words:Array(String)}))) AS p
 LEFT JOIN (

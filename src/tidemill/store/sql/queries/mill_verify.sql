@@ -45,7 +45,8 @@ WHERE tenant = {tenant:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
 -- name: verify_payloads
 -- The payloads of a feed with offsets from `low` to `high` (both included), with their bytes in hexadecimal.
 SELECT seq, receipt, feed_version, toUnixTimestamp64Nano(received_at) AS received_ns, toString(format) AS format, bytes,
-    hex(sha256) AS sha256, toString(state) AS state, accepted, rejected,
+    hex(sha256) AS sha256, toString(state) AS state, accepted, rejected, nulls,
+    toUnixTimestamp64Nano(first_time) AS first_ns, toUnixTimestamp64Nano(last_time) AS last_ns,
     arrayZip(CAST(mapKeys(reasons) AS Array(String)), mapValues(reasons)) AS reasons, faults, hex(body) AS body
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND seq BETWEEN {low:UInt64} AND {high:UInt64}
