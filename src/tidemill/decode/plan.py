@@ -89,10 +89,10 @@ class OuterPart(msgspec.Struct, frozen=True):
 
 
 class DecodePlan(msgspec.Struct, frozen=True):
-    """What is read of a record. `root`: of the record itself; `outer`: around it. `records` is where the records are in a JSON document; `except_keys` is None unless
-    every other key is a register; `may_be_empty`: a payload without a record is no fault;
-    `position_columns`: the columns of latitude and longitude that give local times their zone; `given`: the tags that
-    stand in no record."""
+    """What is read of a record: `root` of the record itself, `outer` around it. `records` is where the records are in a
+    JSON document; `except_keys` is None unless every other key is a register; `may_be_empty`: a payload without a
+    record is no fault; `position_columns`: the columns of latitude and longitude that give local times their zone;
+    `given`: the tags that stand in no record."""
 
     columns: tuple[Column, ...]
     root: Node

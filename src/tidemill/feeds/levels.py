@@ -44,7 +44,7 @@ def reach_fault(path: Path, records: Path) -> str | None:
         return None
     step = records[levels[ups - 1].step]
     if not isinstance(step, str):
-        return "what is there above is no object with names but a list or keyed object; only a key of it can be read, $^~"
+        return "what is there above is a list or a keyed object; only its key can be read, $^~"
     if not isinstance(rest[0], str):
         return f"what is there above is an object, which holds '{step}'; name a member of it"
     return f"'{step}' holds the records themselves; name another member" if rest[0] == step else None

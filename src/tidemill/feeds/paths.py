@@ -1,8 +1,8 @@
 """Parses and writes paths: where a member is in a record, around it, or in a document.
 
-`$` the value itself, `$.name.other` members, `$['a.b']` a key with any signs, `$[1]` an item of an array, `$^.x` a member
-of what holds the records (`$^^.x` one higher), `$~` the key of the record in a keyed object (`$^~` that of the group
-above). The path of records may also have `[*]` (each item of an array) and `.*` (each member of an object).
+`$` the value itself, `$.name.other` members, `$['a.b']` a key with any signs, `$[1]` an item of an array, `$^.x` a
+member of what holds the records (`$^^.x` one higher), `$~` the key of the record in a keyed object (`$^~` that of the
+group above). The path of records may also have `[*]` (each item of an array) and `.*` (each member of an object).
 A path is a tuple of steps; docs/reference/paths.md shows each form.
 """
 
@@ -43,6 +43,7 @@ _STEP: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN: Final = re.compile(r"(?![0-9]+\Z)[\w-]+")
+_SHOWN_PLAIN: Final = re.compile(r"(?![0-9])[\w-]+")  # a key that begins with a digit is easier to see in quotes
 _FORMS: Final = "$.name, $.name.other, $['any.key'], $[1], $^.name or $~"
 
 
@@ -90,7 +91,7 @@ def unquoted_fault(text: str) -> str | None:
         name = match["name"]
         if name is not None and _PLAIN.fullmatch(name) is None:
             if name.isdigit():
-                return f"'.{name}' could be a key or an item: write [{name}] for the item of an array, ['{name}'] for a key"
+                return f"'.{name}' is a key or an item: write [{name}] for the item of an array, ['{name}'] for a key"
             return (
                 f"'{name[:40]}' has other signs than letters, digits, _ and -: quote the whole key, "
                 f"such as {path_text((text[at + 1 :][:60],))}"
@@ -101,7 +102,7 @@ def unquoted_fault(text: str) -> str | None:
 
 def member_path(path: str, key: str) -> str:
     """The text of a path with one more key: `$.a` and `b.c` -> `$.a['b.c']`."""
-    if _PLAIN.fullmatch(key) is not None:
+    if _SHOWN_PLAIN.fullmatch(key) is not None:
         return f"{path}.{key}"
     if key == KEY_NAME:
         return f"{path}~"

@@ -23,7 +23,9 @@ def path_faults(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault(key, "bad_path", str(error))
     records = parsed.pop(_RECORDS, None)
     if records is not None and (UP in records or KEY in records):
-        yield DefinitionFault(_RECORDS, "bad_path", "records are inside the document: a path of records has no ^ and no ~")
+        yield DefinitionFault(
+            _RECORDS, "bad_path", "records are inside the document: a path of records has no ^ and no ~"
+        )
         records = None
     numbers = {field.path for field in feed.fields.values() if not field.is_array}
     shared = {key for key, path in _paths(feed) if key[:2] == ("time", "zone_position") and path in numbers}
