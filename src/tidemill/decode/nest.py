@@ -158,6 +158,13 @@ class Nest:
         if any(self.doubled[record : record + 1]):
             faults.add(self.record_path(body, record), "duplicate_key", _DOUBLED)
 
+    def keys(self, body: bytes, record: int) -> bytes:
+        """The keys under which a record and its groups stand, as written; b"" where there are only lists."""
+        places = [*self._groups(record), (self.records, record)]
+        keyed = (number for number, step in enumerate(self.wildcards) if self.path[step] is MEMBERS)
+        offsets = (places[number][0].places[places[number][1]] for number in keyed)
+        return b"".join(key_at(body, at) for at in offsets if at >= 0)
+
     def level_pieces(
         self, body: bytes, step: int, names: tuple[str, ...], first: int = 0, last: int | None = None
     ) -> Iterator[bytes]:

@@ -43,7 +43,7 @@ _STEP: Final = re.compile(
 )
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN: Final = re.compile(r"(?![0-9]+\Z)[\w-]+")
-_SHOWN_PLAIN: Final = re.compile(r"(?![0-9])[\w-]+")  # a key that begins with a digit is easier to see in quotes
+_SHOWN_PLAIN: Final = re.compile(r"(?![0-9]+\Z)(?:\w+|[^\W\d][\w-]*)")  # 2024-01-01 is easier to see in quotes
 _FORMS: Final = "$.name, $.name.other, $['any.key'], $[1], $^.name or $~"
 
 

@@ -16,7 +16,7 @@ from tidemill.decode.plan import compile_plan
 from tidemill.decode.times import DAY, INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.paths import parse_path
+from tidemill.feeds.paths import Path, in_record, parse_path
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.reasons import TIME_REASONS
@@ -35,6 +35,8 @@ class LocalTimeCheck:
         self._path = feed.time.path or "$"
         self._keys = parse_path(self._path)
         self._zone_position = tuple(map(parse_path, feed.time.zone_position or ()))
+        used = (self._keys, *self._zone_position)
+        self._plain = feed.input.records == "$" and all(map(in_record, used))  # members of the body itself
 
     def faults(self, body: bytes, decode: Callable[[], Batch]) -> tuple[Fault, ...]:
         """The fault of the record's time, or (). The body must have no faults of the contract; `decode` returns its
@@ -49,6 +51,8 @@ class LocalTimeCheck:
 
     def _certain(self, body: bytes) -> bool:
         """Whether the record certainly has an instant. False also where that takes the full resolution to decide."""
+        if not self._plain:
+            return False
         try:
             record = msgspec.json.decode(body)
             ns, kind = self._times.parse_value(_member(record, self._keys))
@@ -72,7 +76,7 @@ def _changes(name: str, year: int) -> tuple[int, ...]:
     return tuple(offsets_around(name, year).start_ns[1:].tolist())
 
 
-def _member(record: Any, keys: tuple[str, ...]) -> Any:
+def _member(record: Any, keys: Path) -> Any:
     for key in keys:
         record = record[key]
     return record
