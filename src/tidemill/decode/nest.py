@@ -8,6 +8,7 @@ import json
 from array import array
 from collections.abc import Iterator
 from functools import lru_cache
+from json.decoder import scanstring
 from typing import Final
 
 import numpy as np
@@ -66,6 +67,11 @@ class Nest:
         self.doubled = bytearray()  # of records in keyed objects: whether the key is there twice
         self.nodes = [Places() for _ in range(self.depth)]
         self.faults: list[dict[int, tuple[NodeFault, ...]]] = [{} for _ in range(self.depth + 1)]
+        self._tails = [""]  # of the path before each step, from the group that it lies in
+        for step in path:
+            self._tails.append("" if step in WILDCARDS else self._tails[-1] + step_text(step))  # type: ignore[arg-type]
+        self._known_parent, self._chain = -1, [0]  # of the last record that was looked at
+        self._known_paths: list[str] = []
         self.noted = {step: {name: array("q") for name in names} for step, names in noted.items()}
 
     def begin_node(self, depth: int, parent: int, place: int) -> int:
@@ -113,13 +119,9 @@ class Nest:
         if len(known) < _KEPT_FAULTS:
             self.faults[depth][node] = known + _single(suffix[:LONGEST], code, message)
 
-    def ancestors(self, record: int) -> list[int]:
-        """The numbers of the groups that hold a record, by depth from 0."""
-        chain, node = [], self.records.parents[record]
-        for places in reversed(self.nodes):
-            chain.append(node)
-            node = places.parents[node]
-        return [0, *reversed(chain)]
+    def group_of(self, record: int, level: Level) -> int:
+        """The number of the group at a level that holds a record."""
+        return self._above(self.records.parents[record])[level.depth]
 
     def rows_at(self, depth: int, first: int, last: int) -> NDArray[np.int64]:
         """For each of the records [first, last) the number of its group at a depth."""
@@ -142,28 +144,30 @@ class Nest:
 
     def record_path(self, body: bytes, record: int) -> str:
         """The path of a record, or of the group that it stands for."""
-        return self._path(body, len(self.path), [*self._groups(record), (self.records, record)])
+        text, place = self._paths(body, record)[-1], self.records.places[record]
+        if place < 0:
+            return text
+        return member_path(text, key_text(body, place)) if self.path[-1] is MEMBERS else f"{text}[{place}]"
 
     def level_path(self, body: bytes, record: int, level: Level) -> str:
         """The path of a level above a record."""
-        return self._path(body, level.step, self._groups(record))
+        return self._paths(body, record)[level.depth] + self._tails[level.step]
 
     def add_faults(self, body: bytes, record: int, faults: FaultCollector) -> None:
         """Add the faults of all groups that hold a record, and that of its own key."""
-        groups = self._groups(record)
-        for depth, node in enumerate(self.ancestors(record)):
-            step = self.wildcards[depth - 1] + 1 if depth else 0
-            for suffix, code, message in self.faults[depth].get(node, ()):
-                faults.add(self._path(body, step, groups) + suffix, code, message)
-        if any(self.doubled[record : record + 1]):
+        if any(self.faults):
+            paths = self._paths(body, record)
+            for depth, node in enumerate(self._above(self.records.parents[record])):
+                for suffix, code, message in self.faults[depth].get(node, ()):
+                    faults.add(paths[depth] + suffix, code, message)
+        if self.doubled and self.doubled[record]:
             faults.add(self.record_path(body, record), "duplicate_key", _DOUBLED)
 
     def keys(self, body: bytes, record: int) -> bytes:
         """The keys under which a record and its groups stand, as written; b"" where there are only lists."""
-        places = [*self._groups(record), (self.records, record)]
-        keyed = (number for number, step in enumerate(self.wildcards) if self.path[step] is MEMBERS)
-        offsets = (places[number][0].places[places[number][1]] for number in keyed)
-        return b"".join(key_at(body, at) for at in offsets if at >= 0)
+        above = [*zip(self.nodes, self._above(self.records.parents[record])[1:], strict=True), (self.records, record)]
+        keyed = [above[number] for number, step in enumerate(self.wildcards) if self.path[step] is MEMBERS]
+        return b"".join(key_at(body, places.places[number]) for places, number in keyed if places.places[number] >= 0)
 
     def level_pieces(
         self, body: bytes, step: int, names: tuple[str, ...], first: int = 0, last: int | None = None
@@ -207,24 +211,33 @@ class Nest:
         if missing > 0:
             offsets.extend([-1] * missing)
 
-    def _groups(self, record: int) -> list[tuple[Places, int]]:
-        return list(zip(self.nodes, self.ancestors(record)[1:], strict=True))
+    def _above(self, parent: int) -> list[int]:
+        """The numbers of the groups that hold the records of a group, by depth from 0."""
+        if parent != self._known_parent:
+            chain, node = [], parent
+            for places in reversed(self.nodes):
+                chain.append(node)
+                node = places.parents[node]
+            self._known_parent, self._chain, self._known_paths = parent, [0, *reversed(chain)], []
+        return self._chain
 
-    def _path(self, body: bytes, steps: int, groups: list[tuple[Places, int]]) -> str:
-        """The path of the value after so many steps, with the places of the groups."""
-        text, depth = "$", 0
-        for step in self.path[:steps]:
-            if isinstance(step, str | int):
-                text += step_text(step)
-                continue
-            places, number = groups[depth]
-            place, depth = places.places[number], depth + 1
-            if place == BROKEN:
-                return text
-            text = member_path(text, key_text(body, place)) if step is MEMBERS else f"{text}[{place}]"
-        if depth < len(groups) and steps == len(self.path) and groups[depth][0].places[groups[depth][1]] >= 0:
-            text += f"[{groups[depth][0].places[groups[depth][1]]}]"
-        return text
+    def _paths(self, body: bytes, record: int) -> list[str]:
+        """The paths of the groups that hold a record, by depth from 0, and last that of what holds the record itself.
+        For what stands for a group they end with that."""
+        chain = self._above(self.records.parents[record])
+        if not self._known_paths:
+            text, paths = "$", ["$"]
+            for depth, step in enumerate(self.wildcards[: self.depth]):
+                text += self._tails[step]
+                place = self.nodes[depth].places[chain[depth + 1]]
+                if place == BROKEN:
+                    break
+                text = member_path(text, key_text(body, place)) if self.path[step] is MEMBERS else f"{text}[{place}]"
+                paths.append(text)
+            else:
+                text += self._tails[len(self.path) - 1 if self.path[-1] in WILDCARDS else len(self.path)]
+            self._known_paths = [*paths, text]
+        return self._known_paths
 
 
 @lru_cache(maxsize=1024)
@@ -248,4 +261,4 @@ def key_at(body: bytes, start: int) -> bytes:
 
 def key_text(body: bytes, start: int) -> str:
     """The key whose quote is at `start`."""
-    return str(json.loads(key_at(body, start).decode()))
+    return str(scanstring(key_at(body, start).decode(), 1)[0])

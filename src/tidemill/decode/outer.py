@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tidemill.decode.blocks import read_blocks
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.nest import Nest
+from tidemill.decode.nest import Nest, key_text
 from tidemill.decode.plan import DecodePlan, OuterPart, read_tree
 from tidemill.decode.strict import Record, read_outer
-from tidemill.decode.strict_json import parse_json
+from tidemill.decode.strict_json import Object, parse_json
 from tidemill.decode.times import LocalTimes
 from tidemill.feeds.levels import Level
 from tidemill.feeds.paths import KEY_NAME, below
@@ -125,8 +125,9 @@ class OuterReader:
     ) -> Record:
         """What is around one record, by the strict reader; its faults are added. Read once for each group in a row."""
         if self._level is None or known is None:
-            return self._read(body, nest, record, nest.record_path(body, record), faults)
-        group = nest.ancestors(record)[self._level.depth]
+            value = Object({KEY_NAME: key_text(body, nest.records.places[record])})
+            return read_outer(value, nest.record_path(body, record), self._plan, self.part, faults)
+        group = nest.group_of(record, self._level)
         if group not in known.cache:
             known.cache.clear()
             own = FaultCollector()

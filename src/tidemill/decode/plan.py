@@ -54,16 +54,13 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 class Node(msgspec.Struct):
     """What is read of one value: columns by key, and objects and arrays below it by key. Keys are those of an object,
-    or the numbers of an array's items. `value`: the column that the value itself is; then there are no keys."""
+    or the numbers of an array's items, if it `is_array`. `value`: the column that the value itself is; then there are
+    no keys."""
 
     columns: dict[str | int, int] = {}
     nodes: dict[str | int, "Node"] = {}
     value: int | None = None
-
-    @property
-    def is_array(self) -> bool:
-        """Whether the value must be an array."""
-        return any(isinstance(key, int) for key in (*self.columns, *self.nodes))
+    is_array: bool = False
 
     def every_key(self) -> Iterator[str]:
         """Every key of an object that is read here or below."""
@@ -151,7 +148,9 @@ def read_tree(paths: Mapping[int, Path]) -> Node:
             root.value = number
             continue
         for key in keys[:-1]:
+            node.is_array = isinstance(key, int)
             node = node.nodes.setdefault(key, Node())
+        node.is_array = isinstance(keys[-1], int)
         node.columns[keys[-1]] = number
     return root
 
