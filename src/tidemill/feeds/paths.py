@@ -41,6 +41,7 @@ _STEP: Final = re.compile(
     rf"""\.(?P<each>\*)(?![^.\[])|\.(?P<name>{_NAME})|\[(?P<item>\d{{1,9}})\]|\[(?P<items>\*)\]"""
     r"""|\['(?P<single>(?:[^'\\]|\\[\\'"])*)'\]|\["(?P<double>(?:[^"\\]|\\[\\'"])*)"\]"""
 )
+_UNREADABLE: Final = re.compile(r"""[\x00-\x1f"\\]""")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
 _PLAIN: Final = re.compile(r"(?![0-9]+\Z)[\w-]+")
 _SHOWN_PLAIN: Final = re.compile(r"(?![0-9]+\Z)(?:\w+|[^\W\d][\w-]*)")  # 2024-01-01 is easier to see in quotes
@@ -80,7 +81,15 @@ def _step(match: re.Match[str]) -> PathStep:
         return int(text)
     if kind in ("each", "items"):
         return MEMBERS if kind == "each" else ITEMS
-    return text if kind == "name" else _ESCAPE.sub(r"\1", text)
+    key = text if kind == "name" else _ESCAPE.sub(r"\1", text)
+    if not is_readable_key(key):
+        raise ValueError(f"{text[:60]!r}: a path names no key with a double quote, a backslash or a control character")
+    return key
+
+
+def is_readable_key(key: str) -> bool:
+    """Whether a path can name a key. msgspec, which decodes records, knows no names with the signs of _UNREADABLE."""
+    return _UNREADABLE.search(key) is None
 
 
 def unquoted_fault(text: str) -> str | None:
