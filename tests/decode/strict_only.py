@@ -17,6 +17,17 @@ class NoFast(FastReader):
         return None
 
 
+def strictly(feed: Feed) -> PayloadReader:
+    """The strict reader of a feed whose records are nested."""
+    reader = PayloadReader(compile_plan(feed), feed.input.formats, 16)
+    nested = reader._nested
+    assert nested is not None
+    nested.fast = NoFast(nested.fast._plan)
+    for part in nested._parts:
+        part.fast = NoFast(part.fast._plan)
+    return reader
+
+
 def strict_reader(feed: Feed) -> PayloadReader:
     plan = compile_plan(feed)
     reader = PayloadReader(plan, feed.input.formats, 16)

@@ -2,7 +2,7 @@
 are counted to exclude duplicate keys."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from tidemill.decode.plan import Column, DecodePlan, Node
 from tidemill.feeds.packed import Packed
+from tidemill.feeds.paths import Path
 
 # RFC 3339 texts that are certainly valid (29 February and the edges of the range are left to the strict reader).
 CERTAIN_TIME: Final = (
@@ -22,29 +23,52 @@ CERTAIN_TIME: Final = (
 Getter = Callable[[Any], Any]
 
 
-def compile_struct(plan: DecodePlan, *, certain_time: bool) -> type[msgspec.Struct]:
-    """The struct of a record. With `certain_time` a time that is not certainly valid fails to decode."""
-    return _struct(plan.root, plan, certain_time)
+def compile_record(plan: DecodePlan, *, certain_time: bool) -> Any:
+    """The type of a record: a struct, or that of its only column. With `certain_time` a time that is not certainly
+    valid fails to decode."""
+    if plan.root.value is None:
+        return _struct(plan.root, plan, certain_time)
+    column = plan.columns[plan.root.value]
+    kind = _type(column, plan, certain_time)
+    return kind if column.required else kind | None
 
 
 def _struct(node: Node, plan: DecodePlan, certain_time: bool) -> type[msgspec.Struct]:
     fields: list[Any] = []
     rename: dict[str, str] = {}
-    members: list[tuple[str, Any, bool]] = [
+    members: list[tuple[str | int, Any, bool]] = [
         (key, _type(plan.columns[number], plan, certain_time), plan.columns[number].required)
         for key, number in node.columns.items()
     ]
     members += [
         (key, _struct(below, plan, certain_time), below.required(plan.columns)) for key, below in node.nodes.items()
     ]
+    if node.is_array:
+        return _array_struct(node, members)
     for key, kind, required in sorted(members, key=lambda member: not member[2]):
         name = _attribute(node, key)
-        rename[name] = key
+        rename[name] = str(key)
         fields.append((name, kind) if required else (name, kind | None | UnsetType, UNSET))
     return msgspec.defstruct("Record", fields, rename=rename, gc=False)
 
 
-def _attribute(node: Node, key: str) -> str:
+def _array_struct(node: Node, members: Sequence[tuple[str | int, Any, bool]]) -> type[msgspec.Struct]:
+    """The struct of an array: every item up to the last that is read; those after it may be missing. An item that is
+    not required may be null, also in front of one that is."""
+    by_item = {int(item): (kind, required) for item, kind, required in members}
+    sure = max((item for item, (_, required) in by_item.items() if required), default=-1)
+    fields: list[Any] = []
+    for item in range(max(by_item) + 1):
+        kind, required = by_item.get(item, (msgspec.Raw, True))
+        name = _attribute(node, item) if item in by_item else f"r{item}"
+        if item <= sure:
+            fields.append((name, kind if required else kind | None))
+        else:
+            fields.append((name, kind | None | UnsetType, UNSET))
+    return msgspec.defstruct("Record", fields, array_like=True, gc=False)
+
+
+def _attribute(node: Node, key: str | int) -> str:
     """A valid attribute name for any key."""
     return f"m{[*node.columns, *node.nodes].index(key)}"
 
@@ -80,9 +104,12 @@ def compile_getter(plan: DecodePlan, column: Column) -> Getter:
     return _getter(plan, column.keys)
 
 
-def _getter(plan: DecodePlan, keys: tuple[str, ...]) -> Getter:
+def _getter(plan: DecodePlan, keys: Path) -> Getter:
+    if not keys:
+        return _itself
     node, names, sure = plan.root, [], True
     for key in keys:
+        assert isinstance(key, str | int)
         names.append(_attribute(node, key))
         if key in node.nodes:
             node = node.nodes[key]
@@ -98,6 +125,10 @@ def _getter(plan: DecodePlan, keys: tuple[str, ...]) -> Getter:
         return record
 
     return get
+
+
+def _itself(record: Any) -> Any:
+    return record
 
 
 class KeyToken(msgspec.Struct, frozen=True):
@@ -119,10 +150,12 @@ def key_tokens(plan: DecodePlan) -> list[KeyToken]:
     """The keys that are read of a record, each once."""
     tokens: dict[str, KeyToken] = {}
 
-    def visit(node: Node, above: tuple[str, ...], sure: bool) -> None:
+    def visit(node: Node, above: Path, sure: bool) -> None:
         members = {key: plan.columns[number].required for key, number in node.columns.items()}
         members |= {key: below.required(plan.columns) for key, below in node.nodes.items()}
         for key, required in members.items():
+            if isinstance(key, int):  # items of an array have no key
+                continue
             known = tokens.setdefault(key, KeyToken(f'"{key}"'.encode(), 0, [], []))
             if sure and required:
                 tokens[key] = msgspec.structs.replace(known, required=known.required + 1)
@@ -147,6 +180,8 @@ def required_brackets(plan: DecodePlan) -> int:
         )
         return 1 + arrays + sum(count(below) for below in node.nodes.values() if below.required(plan.columns))
 
+    if plan.root.value is not None:
+        return int(plan.columns[plan.root.value].kind in ("numbers", "labels"))
     return count(plan.root)
 
 
@@ -163,9 +198,10 @@ def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], b
         for column in plan.columns
         if column.scaled or (column.kind == "time_text" and not plan.times.certain)
     }
-    if plan.records or plan.except_keys is not None or optional or beyond:
+    single = not plan.records and not plan.outer and plan.root.value is None and not plan.root.is_array
+    if not single or plan.except_keys is not None or optional or beyond:
         return None
-    decode = msgspec.json.Decoder(compile_struct(plan, certain_time=True)).decode
+    decode = msgspec.json.Decoder(compile_record(plan, certain_time=True)).decode
     expected = [(token.token, token.required) for token in tokens]
 
     def check(body: bytes) -> bool:

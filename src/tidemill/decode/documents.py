@@ -12,6 +12,7 @@ import msgspec
 
 from tidemill.decode.cut import WHITE
 from tidemill.decode.scan import BOM
+from tidemill.feeds.paths import Path
 
 _FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -20,15 +21,16 @@ class Documents:
     """Typed decoders of one record type: for single records, arrays, lines, and documents with the array at
     `records`."""
 
-    def __init__(self, record: Any, records: tuple[str, ...]) -> None:
+    def __init__(self, record: Any, records: Path) -> None:
         self._single = msgspec.json.Decoder(record)
         self._array = msgspec.json.Decoder(list[record])
         self._outer: msgspec.json.Decoder[Any] | None = None
-        self._outer_tokens = [f'"{key}"'.encode() for key in records]
+        keys = [str(key) for key in records]
+        self._outer_tokens = [f'"{key}"'.encode() for key in keys]
         self._depth = len(records)
         if records:
             kind: Any = list[record]
-            for key in reversed(records):
+            for key in reversed(keys):
                 kind = msgspec.defstruct("Document", [("inner", kind)], rename={"inner": key}, gc=False)
             self._outer = msgspec.json.Decoder(kind)
 
@@ -96,14 +98,16 @@ def _alike(bodies: Sequence[bytes]) -> bool:
 
 
 def _count_lines(body: bytes) -> int:
-    """The number of records of NDJSON, if by its brackets each line is exactly one object; else 0."""
-    if body[:1] != b"{" or body[-1:] != b"}":
+    """The number of records of NDJSON, if by its brackets each line is exactly one object, or each one array; else
+    0."""
+    first, last = body[:1], b"}" if body[:1] == b"{" else b"]"
+    if first not in (b"{", b"[") or body[-1:] != last:
         return 0
     breaks = body.count(b"\n")
-    if breaks == body.count(b"}\n{") + body.count(b"}\r\n{"):
+    if breaks == body.count(last + b"\n" + first) + body.count(last + b"\r\n" + first):
         return breaks + 1
     lines = [line.strip(WHITE) for line in body.split(b"\n") if line.strip(WHITE)]
-    return len(lines) if all(line[:1] == b"{" and line[-1:] == b"}" for line in lines) else 0
+    return len(lines) if all(line[:1] == first and line[-1:] == last for line in lines) else 0
 
 
 def _flat(joined: bytes, decoded: Sequence[list[Any]], expected: int) -> tuple[bytes, list[Any], list[int]] | None:

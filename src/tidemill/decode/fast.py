@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from tidemill.decode.compile import compile_getter, compile_struct, key_tokens, required_brackets
+from tidemill.decode.compile import compile_getter, compile_record, key_tokens, required_brackets
 from tidemill.decode.documents import Documents
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.scan import is_plain
@@ -29,12 +29,14 @@ _MAX_NAME: Final = 256
 
 class DecodedColumns(msgspec.Struct, frozen=True):
     """Records without fault, column by column: `times`; `values` in the plan's order ([] for the time and the offset);
-    `registers` a mapping for each record, where the feed has registers."""
+    `registers` a mapping for each record, where the feed has registers; `offsets` those that stand in members of their
+    own, where the feed has such."""
 
     count: int
     times: LocalTimes
     values: list[list[Any]]
     registers: list[dict[str, float | None]] | None = None
+    offsets: list[int | None] | None = None
 
 
 class FastReader:
@@ -43,13 +45,13 @@ class FastReader:
     def __init__(self, plan: DecodePlan, max_depth: int) -> None:
         self._plan = plan
         self._max_depth = max_depth
-        self._documents = Documents(compile_struct(plan, certain_time=False), plan.records)
+        self._documents = Documents(compile_record(plan, certain_time=False), plan.records)
         self._registers = Documents(dict[str, _RegisterValue], plan.records) if plan.except_keys is not None else None
         self._getters = [compile_getter(plan, column) for column in plan.columns]
         self._tokens = key_tokens(plan)
         self._brackets = required_brackets(plan)
         self._any_escape = plan.except_keys is not None or any(
-            "/" in key or not key.isascii() for key in plan.root.every_key()
+            not key.isascii() or any(sign in key for sign in '/"\\') for key in plan.root.every_key()
         )
 
     def read_payloads(self, bodies: Sequence[bytes], *, lines: bool) -> tuple[DecodedColumns, list[int]] | None:
@@ -120,7 +122,8 @@ class FastReader:
             values.append(decoded)
         if offsets is not None:
             times = with_offsets(times, offsets)
-        return DecodedColumns(len(records), times, values) if times_good(times, self._plan) else None
+        good = times_good(times, self._plan)
+        return DecodedColumns(len(records), times, values, offsets=offsets) if good else None
 
     def _keys_are_single(self, body: bytes, records: Sequence[Any], taken: list[list[Any]], missing: list[int]) -> bool:
         """Whether no record has a duplicate of a key that is read. `taken`: the values by column; `missing`: how many

@@ -51,12 +51,14 @@ class FaultCollector:
         self.add(path, code, message)
 
     def extend(self, others: "FaultCollector") -> None:
-        """Add the faults of another collector."""
-        taken = others._kept[: max(0, MAX_FAULTS - len(self._kept))]
-        self._kept += taken
+        """Add the faults of another collector, but for those that are kept already: what is above several records is at
+        fault once."""
+        known = set(self._kept)
+        new = [fault for fault in others._kept if fault not in known]
+        self._kept += new[: max(0, MAX_FAULTS - len(self._kept))]
         self._paths = None
         self._codes.update(others._codes)
-        self.count += others.count
+        self.count += others.count - (len(others._kept) - len(new))
 
     def all(self, *, stopped: bool = False) -> tuple[Fault, ...]:
         """The kept faults, and one more that says how many were not kept. `stopped`: the payload was not read to its

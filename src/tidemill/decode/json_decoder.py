@@ -44,7 +44,7 @@ class JsonDecoder:
 
     def record_texts(self, body: bytes, format: str) -> Texts:
         """The texts of a payload's records."""
-        if format not in self._formats:
+        if format not in self._formats or (self._plan.nested and format == "ndjson"):
             return Texts(body)
         if format not in JSON_FORMATS:
             try:

@@ -3,7 +3,7 @@
 A column is a member that becomes a column of the batch. Both readers, fast and strict, follow the same plan.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -12,7 +12,7 @@ from tidemill.decode.given import Given, given_tags
 from tidemill.decode.time_formats import TimeFormats, TimeKind
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.packed import Packed
-from tidemill.feeds.paths import parse_path
+from tidemill.feeds.paths import KEY, KEY_NAME, Path, below, in_record, levels_up, parse_path
 
 Kind = Literal[
     "time_text",
@@ -31,11 +31,11 @@ Kind = Literal[
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """A member of a record: its path, its type, and the name of its column in the batch. `min` and `max` hold for the
-    value: the number times `scale` plus `offset`."""
+    """A member of a record, or of what is around it: its path, its type, and the name of its column in the batch. `min`
+    and `max` hold for the value: the number times `scale` plus `offset`."""
 
     name: str
-    keys: tuple[str, ...]
+    keys: Path
     kind: Kind
     required: bool
     min: float | None = None
@@ -53,16 +53,19 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Node(msgspec.Struct):
-    """The members that are read of one object: columns by key, and objects below it by key."""
+    """What is read of one value: columns by key, and objects and arrays below it by key. Keys are those of an object,
+    or the numbers of an array's items, if it `is_array`. `value`: the column that the value itself is; then there are
+    no keys."""
 
-    columns: dict[str, int] = {}
-    nodes: dict[str, "Node"] = {}
+    columns: dict[str | int, int] = {}
+    nodes: dict[str | int, "Node"] = {}
+    value: int | None = None
+    is_array: bool = False
 
     def every_key(self) -> Iterator[str]:
-        """Every key that is read here or below."""
-        yield from self.columns
-        for key, node in self.nodes.items():
-            yield key
+        """Every key of an object that is read here or below."""
+        yield from (key for key in (*self.columns, *self.nodes) if isinstance(key, str))
+        for node in self.nodes.values():
             yield from node.every_key()
 
     def required(self, columns: tuple[Column, ...]) -> bool:
@@ -71,15 +74,26 @@ class Node(msgspec.Struct):
         return below or any(node.required(columns) for node in self.nodes.values())
 
 
+class OuterPart(msgspec.Struct, frozen=True):
+    """What is read of one level above the records, or of a key: the `columns` by their numbers, and the `root` to read
+    them by. `ups`: how many levels above, 0 for the key of the record itself; `of_key`: the key under which the value
+    of the level stands, as the member `~`."""
+
+    ups: int
+    of_key: bool
+    columns: tuple[int, ...]
+    root: Node
+
+
 class DecodePlan(msgspec.Struct, frozen=True):
-    """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
-    every other key is a register; `may_be_empty`: a payload without a record is no fault;
-    `position_columns`: the columns of latitude and longitude that give local times their zone; `given`: the tags that
-    stand in no record."""
+    """What is read of a record: `root` of the record itself, `outer` around it. `records` is where the records are in a
+    JSON document; `except_keys` is None unless every other key is a register; `may_be_empty`: a payload without a
+    record is no fault; `position_columns`: the columns of latitude and longitude that give local times their zone;
+    `given`: the tags that stand in no record."""
 
     columns: tuple[Column, ...]
     root: Node
-    records: tuple[str, ...]
+    records: Path
     offset_required: bool
     offset_unit: str
     times: TimeFormats
@@ -88,6 +102,13 @@ class DecodePlan(msgspec.Struct, frozen=True):
     may_be_empty: bool
     position_columns: tuple[str, str] | None
     given: tuple[Given, ...] = ()
+    outer: tuple[OuterPart, ...] = ()
+
+    @property
+    def nested(self) -> bool:
+        """Whether records are cut out of the document before they are read (`nested.py`), since they are in groups or
+        something around them is read."""
+        return bool(self.outer) or not all(isinstance(step, str) for step in self.records)
 
     def column_number(self, name: str) -> int | None:
         """The number of a column, or None."""
@@ -102,15 +123,9 @@ def compile_plan(feed: Feed) -> DecodePlan:
         offset_required=feed.time.offset_required,
     )
     columns = tuple(_columns(feed, times.kind))
-    root = Node()
-    for number, column in enumerate(columns):
-        node = root
-        for key in column.keys[:-1]:
-            node = node.nodes.setdefault(key, Node())
-        node.columns[column.keys[-1]] = number
     return DecodePlan(
         columns=columns,
-        root=root,
+        root=read_tree({n: column.keys for n, column in enumerate(columns) if in_record(column.keys)}),
         records=parse_path(feed.input.records),
         offset_required=feed.time.offset_required,
         offset_unit=feed.time.offset_unit,
@@ -120,7 +135,34 @@ def compile_plan(feed: Feed) -> DecodePlan:
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
         position_columns=position_columns(feed),
         given=given_tags(feed),
+        outer=tuple(_outer_parts(columns)),
     )
+
+
+def read_tree(paths: Mapping[int, Path]) -> Node:
+    """The tree by which columns are read, given the path of each by its number; a key `~` is a member."""
+    root = Node()
+    for number, path in paths.items():
+        node, keys = root, [step if isinstance(step, str | int) else KEY_NAME for step in path]
+        if not keys:
+            root.value = number
+            continue
+        for key in keys[:-1]:
+            node.is_array = isinstance(key, int)
+            node = node.nodes.setdefault(key, Node())
+        node.is_array = isinstance(keys[-1], int)
+        node.columns[keys[-1]] = number
+    return root
+
+
+def _outer_parts(columns: Sequence[Column]) -> Iterator[OuterPart]:
+    parts: dict[tuple[int, bool], dict[int, Path]] = {}
+    for number, column in enumerate(columns):
+        if not in_record(column.keys):
+            part = parts.setdefault((levels_up(column.keys), KEY in column.keys), {})
+            part[number] = below(column.keys)
+    for (ups, of_key), paths in parts.items():
+        yield OuterPart(ups, of_key, tuple(paths), read_tree(paths))
 
 
 def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:

@@ -11,24 +11,27 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.blocks import BLOCK, read_blocks
 from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.documents import strip_body
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.given import given_fault
+from tidemill.decode.nested import NestedReader
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
 from tidemill.decode.strict_json import parse_json
 from tidemill.feeds.formats import JSON_FORMATS
+from tidemill.feeds.paths import path_text
 from tidemill.model.payload import MAX_RECORDS, format_name, split_format
 
 _GROUP: Final = 1024  # payloads read in one call: past some hundred the gain is small, the cost of halving is not
 _DECODED: Final = ""  # the format of a plug-in's output: a JSON array of records
+_NO_LINES: Final = "the records of this feed are inside a document ([input] records); send JSON, not NDJSON"
 _TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payload may hold; send several"
-_BLOCK: Final = 8  # records of the smallest block
 
 
 class PayloadReader:
@@ -42,8 +45,9 @@ class PayloadReader:
         self._formats = formats
         self._plugged = [name for name in formats if name not in JSON_FORMATS]
         self._max_depth = max_depth
-        self._fast = FastReader(plan, max_depth)
-        self._path = "$" + "".join(f".{key}" for key in plan.records)
+        self._path = path_text(plan.records)
+        self._nested = NestedReader(plan, max_depth, turn) if plan.nested else None
+        self._fast = FastReader(plan, max_depth) if self._nested is None else self._nested.fast
         self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
 
@@ -65,9 +69,9 @@ class PayloadReader:
             reading.refuse_payload(number, code, message)
         bodies = [strip_body(body) for body, _ in payloads]
         for name, numbers in by_format.items():
-            if name != _DECODED and name not in self._formats:
+            if (why := self._why_not_taken(name)) is not None:
                 for number in numbers:
-                    reading.refuse_payload(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
+                    reading.refuse_payload(number, "unknown_format", why)
                 continue
             for first in range(0, len(numbers), _GROUP):
                 self._read_group(reading, numbers[first : first + _GROUP], bodies, lines=name == "ndjson")
@@ -75,6 +79,12 @@ class PayloadReader:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
                 reading.refuse_payload(number, "empty", "holds no record; send one, or an array of them")
         return reading
+
+    def _why_not_taken(self, name: str) -> str | None:
+        """Why payloads of a format are not taken, or None."""
+        if name != _DECODED and name not in self._formats:
+            return f"this feed takes {' or '.join(self._formats)}"
+        return _NO_LINES if self._nested is not None and name == "ndjson" else None
 
     def _as_json(
         self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]
@@ -91,6 +101,9 @@ class PayloadReader:
     def _read_group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
         if reading.stopped:
             return
+        if self._nested is not None and not lines:
+            self._nested.read_group(reading, numbers)
+            return
         decoded = self._fast.read_payloads([bodies[number] for number in numbers], lines=lines)
         if decoded is not None and max(decoded[1]) <= MAX_RECORDS:
             columns, counts = decoded
@@ -106,7 +119,7 @@ class PayloadReader:
     def _split_group(self, numbers: list[int], bodies: list[bytes], *, lines: bool) -> tuple[list[int], list[int]]:
         """Two parts of payloads that are not all certain: the certain ones and the others, where the quick check tells
         them apart, else two halves."""
-        if self._quick is not None and not lines and len(numbers) >= _BLOCK:
+        if self._quick is not None and not lines and len(numbers) >= BLOCK:
             certain = [number for number in numbers if self._quick(bodies[number])]
             if 0 < len(certain) < len(numbers):
                 known = set(certain)
@@ -133,36 +146,25 @@ class PayloadReader:
             self._read_strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
 
     def _read_blocks(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
-        """Read the records of a payload that the fast reader is not certain of as a whole.
+        """Read the records of a payload that the fast reader is not certain of as a whole."""
+        path, counter = "$" if lines else self._path, _LineCounter(body)
 
-        Where a block is not certain, some record of [first, doubtful) is in doubt, and its halves are read, down to
-        _BLOCK records, which the strict reader reads. The next block is as long as the certain records since the last
-        of these. So the sum of all blocks is a few times the payload, however many records are at fault. After _BLOCK
-        records that all were at fault the strict reader reads the next block as well: the fast one would hardly be
-        certain of it."""
-        path, counter, count = "$" if lines else self._path, _LineCounter(body), len(cut)
-        first, doubtful, step, certain, hopeless = 0, count, _BLOCK, 0, False
-        while first < count and not reading.stopped:
-            self._turn()
-            if hopeless:
-                doubtful = min(first + _BLOCK, count)
-            known = doubtful > first
-            if known and doubtful - first <= _BLOCK:
-                before = reading.faulty
-                for index, piece in enumerate(cut.pieces(body, first, doubtful), first):
-                    line = counter.line_at(cut.starts[index]) if lines else 1
-                    self._read_strict(reading, (number, index), piece, f"{path}[{index}]", line)
-                hopeless = reading.faulty - before == doubtful - first
-                first, step, certain = doubtful, max(_BLOCK, certain), 0
-                continue
-            last = (first + doubtful) // 2 if known else min(first + step, count)
+        def read_certain(first: int, last: int) -> bool:
             columns = self._read_block_fast(cut.pieces(body, first, last), lines=lines)
-            if columns is None:
-                doubtful = last
-                continue
-            reading.add_rows(columns, np.full(last - first, number), np.arange(first, last))
-            certain += last - first
-            first, step = last, step * 2
+            if columns is not None:
+                reading.add_rows(columns, np.full(last - first, number), np.arange(first, last))
+            return columns is not None
+
+        def read_strictly(index: int) -> bool:
+            line = counter.line_at(cut.starts[index]) if lines else 1
+            piece = body[cut.starts[index] : cut.ends[index]]
+            return self._read_strict(reading, (number, index), piece, f"{path}[{index}]", line)
+
+        def may_go_on() -> bool:
+            self._turn()
+            return not reading.stopped
+
+        read_blocks(len(cut), read_certain, read_strictly, may_go_on)
 
     def _read_block_fast(self, pieces: list[bytes], *, lines: bool) -> DecodedColumns | None:
         """Records as columns by the fast reader; None if it is not certain of all of them."""
@@ -171,16 +173,17 @@ class PayloadReader:
         decoded = self._fast.read_payloads([b"\n".join(pieces).strip(WHITE)], lines=True)
         return None if decoded is None else decoded[0]
 
-    def _read_strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, path: str, line: int) -> None:
-        """Read one record, (payload, index) `record_key`, by the strict reader. `line`: the payload's line at which the
-        record begins."""
+    def _read_strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, path: str, line: int) -> bool:
+        """Read one record, (payload, index) `record_key`, by the strict reader; returns whether it is without fault.
+        `line`: the payload's line at which the record begins."""
         faults = FaultCollector()
         value: Any = parse_json(piece, path, self._max_depth, faults, line=line, digits=self._digits)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
             reading.reject_record(*record_key, faults, record)
-        else:
-            reading.add_record(record, *record_key)
+            return False
+        reading.add_record(record, *record_key)
+        return True
 
 
 class _LineCounter:

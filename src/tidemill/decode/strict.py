@@ -5,18 +5,21 @@ It is some twenty times slower than `fast.py` and reads only what that reader is
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import Column, DecodePlan, Node
+from tidemill.decode.plan import Column, DecodePlan, Node, OuterPart
 from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, has_lone_surrogate, json_type, not_finite_paths
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
 from tidemill.decode.values import packed_bytes, packed_text, unpack_numbers
+from tidemill.feeds.paths import member_path, step_text
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MISSING: Final = object()
+_NONE_TWICE: Final[frozenset[str]] = frozenset()
 
 
 class Record:
@@ -34,15 +37,33 @@ class Record:
         self.timed = False
         self.registers: dict[str, float | None] | None = None
 
+    def take(self, part: OuterPart, outer: "Record") -> None:
+        """Take over what was read of a part around the record."""
+        for number in part.columns:
+            self.values[number] = outer.values[number]
+        if outer.time is not None:
+            self.time, self.timed, self.wall_ns, self.local = outer.time, outer.timed, outer.wall_ns, outer.local
+        if outer.offset_s is not None:
+            self.offset_s = outer.offset_s
 
-def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
-    """Read one record by the plan, adding each of its faults. The result is only valid if none was added."""
+
+def read_record(
+    value: Any,
+    path: str,
+    plan: DecodePlan,
+    faults: FaultCollector,
+    outer: Iterable[tuple[OuterPart, Record]] = (),
+) -> Record:
+    """Read one record by the plan, adding each of its faults. `outer` is what was read around it, by part. The result
+    is only valid if no fault was added."""
     record = Record(len(plan.columns))
-    record.timed = plan.time_received and isinstance(value, Object)
-    if not isinstance(value, Object):
-        faults.add(path, "wrong_type", f"must be an object, is {json_type(value)}")
+    if not _fits(value, plan.root):
+        faults.add(path, "wrong_type", f"must be {_container(plan.root)}, is {json_type(value)}")
         return record
-    _RecordWalk(plan, record, faults).read_object(value, path, plan.root)
+    record.timed = plan.time_received
+    _RecordWalk(plan, record, faults).read_value(value, path, plan.root)
+    for part, read in outer:
+        record.take(part, read)
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
     if plan.except_keys is not None:
@@ -52,31 +73,56 @@ def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector)
     return record
 
 
+def read_outer(value: Any, path: str, plan: DecodePlan, part: OuterPart, faults: FaultCollector) -> Record:
+    """Read one part around records: an object with what was cut out of it (`nest.py`). The record that is returned has
+    only the columns of the part."""
+    record = Record(len(plan.columns))
+    _RecordWalk(plan, record, faults).read_value(value, path, part.root)
+    for where in not_finite_paths(value, path):
+        faults.add_once(where, "not_finite", NOT_FINITE)
+    return record
+
+
+def _fits(value: Any, node: Node) -> bool:
+    """Whether a value is of the type that has the node's members."""
+    return node.value is not None or isinstance(value, list if node.is_array else Object)
+
+
+def _container(node: Node) -> str:
+    return "an array" if node.is_array else "an object"
+
+
 class _RecordWalk:
-    """Walks through one record, object by object."""
+    """Walks through one record, value by value."""
 
     def __init__(self, plan: DecodePlan, record: Record, faults: FaultCollector) -> None:
         self._plan = plan
         self._record = record
         self._faults = faults
 
-    def read_object(self, value: Object, path: str, node: Node) -> None:
-        """Read the members of one object and of the objects below it."""
-        twice = value.duplicate_keys
-        for key in sorted(twice & {*node.columns, *node.nodes}) if twice else ():
-            self._faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
-        for key, number in node.columns.items():
-            item = value.get(key, _MISSING)
+    def read_value(self, value: Any, path: str, node: Node) -> None:
+        """Read a value that fits the node: itself, or its members and those of the values below it."""
+        if node.value is not None:
+            self._read_member(value, path, node.value)
+        else:
+            self._read_members(value, path, node)
+
+    def _read_members(self, value: Object | list[Any], path: str, node: Node) -> None:
+        twice = value.duplicate_keys if isinstance(value, Object) else _NONE_TWICE
+        for key in sorted(map(str, twice & {*node.columns, *node.nodes})) if twice else ():
+            self._faults.add(path + step_text(key), "duplicate_key", f"'{key}' is there twice")
+        for step, number in node.columns.items():
+            item = _item(value, step)
             if item is not _MISSING or self._plan.columns[number].required:
-                self._read_member(item, f"{path}.{key}", number)
-            if key in twice:
+                self._read_member(item, path + step_text(step), number)
+            if step in twice:
                 self._clear_column(number)
-        for key, below in node.nodes.items():
-            inner, where = value.get(key, _MISSING), f"{path}.{key}"
-            if isinstance(inner, Object):
-                self.read_object(inner, where, below)
-            elif _is_present(inner, where, below.required(self._plan.columns), "an object", self._faults):
-                self._faults.add(where, "wrong_type", f"must be an object, is {json_type(inner)}")
+        for step, below in node.nodes.items():
+            inner, where = _item(value, step), path + step_text(step)
+            if _fits(inner, below):
+                self._read_members(inner, where, below)
+            elif _is_present(inner, where, below.required(self._plan.columns), _container(below), self._faults):
+                self._faults.add(where, "wrong_type", f"must be {_container(below)}, is {json_type(inner)}")
 
     def _clear_column(self, number: int) -> None:
         """Drop the value of a column whose member is duplicate."""
@@ -105,6 +151,13 @@ class _RecordWalk:
             values[number] = _read_packed(value, path, column, faults)
         else:
             values[number] = _read_labels(value, path, faults)
+
+
+def _item(value: Any, step: str | int) -> Any:
+    """The member of an object or the item of an array; _MISSING where there is none."""
+    if isinstance(step, int):
+        return value[step] if step < len(value) else _MISSING
+    return value.get(step, _MISSING)
 
 
 def _is_present(value: Any, path: str, required: bool, expected: str, faults: FaultCollector) -> bool:
@@ -276,9 +329,9 @@ def _read_registers(
         if key in except_keys:
             continue
         if key in value.duplicate_keys:
-            faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
+            faults.add(member_path(path, key), "duplicate_key", f"'{key}' is there twice")
         name = read_text(key, path, 256, faults)
-        number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
+        number = None if item is None else read_number(item, member_path(path, key), None, faults)
         if name is not None and (number is not None or item is None):
             registers[name] = number
     if not registers and faults.count == before:

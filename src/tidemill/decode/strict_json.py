@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.scan import depth_within, is_utf8
+from tidemill.feeds.paths import member_path
 
 NOT_FINITE: Final = "NaN and Infinity are not JSON; leave the member out or send a number"
 _EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
@@ -120,7 +121,8 @@ def not_finite_paths(value: Any, path: str) -> Iterator[str]:
         yield path
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from not_finite_paths(item, f"{path}.{key}")
+            if not isinstance(item, int | str) and type(item) is not float:
+                yield from not_finite_paths(item, member_path(path, key))
     elif isinstance(value, list):
         for n, item in enumerate(value):
             if not isinstance(item, int) and type(item) is not float and not isinstance(item, str):

@@ -42,6 +42,10 @@ class LocalTimes(msgspec.Struct, frozen=True):
     local: NDArray[np.uint8]
     ok: NDArray[np.bool_]
 
+    def take(self, rows: NDArray[np.int64]) -> "LocalTimes":
+        """The times of these rows, in their order."""
+        return LocalTimes(self.ns[rows], self.local[rows], self.ok[rows])
+
 
 def parse_texts(texts: Sequence[str]) -> LocalTimes:
     """The times of RFC 3339 texts, with or without an offset, in any mix of lengths."""

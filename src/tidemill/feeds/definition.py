@@ -2,7 +2,7 @@
 
 A feed says how bytes become points: input > tags, attributes, fields, labels > time > rules > duplicates > shape >
 rollups, and how long points stay. The structs hold no code to run; `decode`, `rules` and `mill` read them.
-Paths are `$`, `$.name` or `$.name.other`, relative to one record. Durations are texts such as `15m` (model/time.py).
+Paths (`feeds/paths.py`) are relative to one record. Durations are texts such as `15m` (model/time.py).
 """
 
 from typing import Any, Final, Literal
@@ -36,7 +36,8 @@ class Input(Table, frozen=True):
     `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such
     bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed
     decoders (entry-point group `tidemill.decoders`).
-    `records` is the path of the record, or of the array of records, in a JSON document. `on_fault` is the effect of a
+    `records` is the path of the record, or of the array of records, in a JSON document; with `[*]` and `.*` it leads to
+    records in groups and under keys (all forms are in [paths.md](paths.md)). `on_fault` is the effect of a
     record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at
     once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A
     payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data.

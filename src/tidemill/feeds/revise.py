@@ -18,6 +18,7 @@ from tidemill.feeds.diff import DefinitionChange, definition_changes, parse_defi
 from tidemill.feeds.key_lines import Key, KeyLines
 from tidemill.feeds.load import definition_error, load_feed
 from tidemill.feeds.placeholders import indistinct_item_faults
+from tidemill.feeds.validate_paths import unquoted_faults
 from tidemill.model.feed_text import FeedRemoval, FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
@@ -112,7 +113,7 @@ def check_revision(
     indistinct: list[DefinitionFault] = []
     try:
         feed = load_feed(text, source=source, environment=environment)
-        indistinct = list(indistinct_item_faults(feed, has_source="source" in tomllib.loads(text)))
+        indistinct = [*unquoted_faults(feed), *indistinct_item_faults(feed, has_source="source" in tomllib.loads(text))]
     except FeedDefinitionError as error:
         faults = tuple(_without_values(fault, text) for fault in error.faults)
     lines, mistyped = KeyLines(text, source), {fault.path for fault in faults if fault.code == "wrong_type"}

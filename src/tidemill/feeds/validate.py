@@ -18,8 +18,8 @@ from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed, Field, Rule
 from tidemill.feeds.durations import duration_faults
 from tidemill.feeds.key_lines import Key
-from tidemill.feeds.paths import parse_path
 from tidemill.feeds.validate_input import input_faults
+from tidemill.feeds.validate_paths import path_faults
 from tidemill.feeds.validate_source import source_faults
 from tidemill.feeds.validate_time import time_faults
 from tidemill.model.units import conversion, readings
@@ -43,7 +43,7 @@ def feed_faults(feed: Feed) -> list[DefinitionFault]:
     """Every fault of a feed whose types are right; [] when there is none."""
     parts = (
         _name_faults,
-        _path_faults,
+        path_faults,
         time_faults,
         _field_faults,
         _shape_faults,
@@ -77,41 +77,6 @@ def _name_faults(feed: Feed) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("attributes", name), "reserved_name", message)
 
 
-def _path_faults(feed: Feed) -> Iterator[DefinitionFault]:
-    paths: list[tuple[Key, str | None]] = [
-        (("input", "records"), feed.input.records),
-        (("time", "path"), feed.time.path),
-        (("time", "offset_path"), feed.time.offset_path),
-        (("time", "zone_path"), feed.time.zone_path),
-        *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
-        *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
-        *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
-        (("labels", "path"), feed.labels.path if feed.labels else None),
-        *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
-    ]
-    numbers = {field.path for field in feed.fields.values() if not field.is_array}
-    taken = dict[tuple[str, ...], Key]()
-    for key, path in paths:
-        if path is None:
-            continue
-        try:
-            keys = parse_path(path)
-        except ValueError as error:
-            yield DefinitionFault(key, "bad_path", str(error))
-            continue
-        if key == ("input", "records") or (key[:2] == ("time", "zone_position") and path in numbers):
-            continue
-        if not keys:
-            yield DefinitionFault(key, "bad_path", "'$' is the whole record; name a member such as $.value")
-        elif other := next(
-            (known for known in taken if known[: len(keys)] == keys or keys[: len(known)] == known), None
-        ):
-            message = f"overlaps {'.'.join(map(str, taken[other]))}; every member of a record has one use"
-            yield DefinitionFault(key, "bad_path", message)
-        else:
-            taken[keys] = key
-
-
 def _field_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.shape.kind != "samples" and not feed.fields and feed.registers is None:
         yield DefinitionFault(("fields",), "missing", "a feed needs at least one field (or [registers])")
@@ -125,8 +90,6 @@ def _field_faults(feed: Feed) -> Iterator[DefinitionFault]:
                 yield DefinitionFault((table, name, "max_length"), "out_of_range", "max_length is 1 to 4096")
     if feed.registers is not None and feed.fields:
         yield DefinitionFault(("registers",), "conflict", "a feed has [fields] or [registers], not both")
-    if feed.registers is not None:
-        yield from _register_faults(feed)
 
 
 def _unit_faults(key: Key, field: Field) -> Iterator[DefinitionFault]:
@@ -145,22 +108,6 @@ def _unit_faults(key: Key, field: Field) -> Iterator[DefinitionFault]:
         conversion(field.from_unit, field.unit)
     except ValueError as error:
         yield DefinitionFault((*key, "from_unit"), "conflict", str(error))
-
-
-def _register_faults(feed: Feed) -> Iterator[DefinitionFault]:
-    assert feed.registers is not None
-    used = [
-        feed.time.path,
-        feed.time.offset_path,
-        feed.time.zone_path,
-        *(text.path for texts in (feed.tags, feed.attributes) for text in texts.values()),
-        feed.labels.path if feed.labels else None,
-    ]
-    for path in used:
-        first = path.split(".")[1:2] if path else []
-        if first and first[0] not in feed.registers.except_keys:
-            message = f"'{first[0]}' is read for something else; add it to except_keys"
-            yield DefinitionFault(("registers", "except_keys"), "conflict", message)
 
 
 def _shape_faults(feed: Feed) -> Iterator[DefinitionFault]:

@@ -10,11 +10,11 @@ from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_faults, requests_per_second
 from tidemill.feeds.key_lines import Key
-from tidemill.feeds.paths import parse_path
 from tidemill.feeds.placeholders import placeholder_faults
 from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePaging, SourceWindow
 from tidemill.feeds.timetable import timetable_faults
 from tidemill.feeds.validate_login import LOGIN_KEYS, login_faults
+from tidemill.feeds.validate_paths import document_path_fault, plain_path_fault
 from tidemill.model.time import parse_instant
 from tidemill.model.zones import zone
 
@@ -98,18 +98,13 @@ def _network_faults(allow: Sequence[str]) -> Iterator[DefinitionFault]:
 
 def _path_faults(key: Key, text: str, *, example: str) -> Iterator[DefinitionFault]:
     """The fault of a path that must name a member of an answer."""
-    try:
-        if not parse_path(text):
-            yield DefinitionFault(key, "bad_path", f"'$' is the whole answer; name a member such as {example}")
-    except ValueError as error:
-        yield DefinitionFault(key, "bad_path", str(error))
+    if (fault := plain_path_fault(text, example)) is not None:
+        yield DefinitionFault(key, "bad_path", fault)
 
 
 def _nothing_faults(key: Key, sign: SourceNothing) -> Iterator[DefinitionFault]:
-    try:
-        parse_path(sign.path)
-    except ValueError as error:
-        yield DefinitionFault((*key, "path"), "bad_path", str(error))
+    if (fault := document_path_fault(sign.path)) is not None:
+        yield DefinitionFault((*key, "path"), "bad_path", fault)
     if (sign.equals is None) != sign.absent:
         message = "say what stands at the path when there is nothing: equals = <value>, or absent = true, not both"
         yield DefinitionFault((*key, "equals"), "conflict" if sign.absent else "missing", message)

@@ -3,7 +3,8 @@
 Such rules need no past: the feed's validation forbids it. Records without an instant are left for the mill to reject.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import polars as pl
@@ -15,7 +16,7 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.scan import BOM
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.paths import parse_path
+from tidemill.feeds.paths import WILDCARDS, parse_path
 from tidemill.model.payload import Payload
 from tidemill.rules.apply import add_hits
 from tidemill.rules.rule_tests import RuleTest, feed_tests, hit_column
@@ -46,20 +47,24 @@ def _faults(
 ) -> tuple[Fault, ...]:
     if broke.is_empty():
         return ()
-    many = records > 1 or _is_array(feed, payload)
-    root = "$" if payload.format == _LINES else feed.input.records
+    record_path = _paths(feed, payload, records)
     faults = FaultCollector()
     for index, *hits in broke.iter_rows():
-        path = f"{root}[{index}]" if many else root
+        path = record_path(index)
         for test, broken in zip(rule_tests, hits, strict=True):
             if broken:
                 faults.add(path, test.code, test.detail.removeprefix(f"{test.code}: "))
     return faults.all()
 
 
-def _is_array(feed: Feed, payload: Payload) -> bool:
-    """Whether a payload of one record has it in an array, so that its path has an index."""
-    if payload.format != _JSON:
-        return True
-    cut = cut_document(payload.body.removeprefix(BOM), parse_path(feed.input.records), DEEPEST, FaultCollector())
-    return cut is None or cut.listed
+def _paths(feed: Feed, payload: Payload, records: int) -> Callable[[int], str]:
+    """The path of a record of a payload by its index."""
+    root, at = "$" if payload.format == _LINES else feed.input.records, parse_path(feed.input.records)
+    listed = records > 1 or payload.format != _JSON
+    if payload.format == _JSON and (not listed or any(step in WILDCARDS for step in at)):
+        body = payload.body.removeprefix(BOM)
+        cut = cut_document(body, at, DEEPEST, FaultCollector())
+        if cut is not None and cut.nest is not None:
+            return partial(cut.nest.record_path, body)
+        listed = cut is None or cut.listed
+    return lambda index: f"{root}[{index}]" if listed else root

@@ -16,7 +16,7 @@ from tidemill.decode.plan import compile_plan
 from tidemill.decode.times import DAY, INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.paths import parse_path
+from tidemill.feeds.paths import Path, in_record, parse_path
 from tidemill.model.iso8601 import DAY_S
 from tidemill.model.time import NS_PER_S
 from tidemill.rules.time import resolve_times
@@ -38,6 +38,8 @@ class LocalTimeCheck:
         # Such times are moved on the wall clock, by days or months: where they end is left to the full resolution.
         self._moved = feed.time.shift is not None or calendar_span(feed.time) is not None
         self._zone_position = tuple(map(parse_path, feed.time.zone_position or ()))
+        used = (self._keys, *self._zone_position)
+        self._plain = feed.input.records == "$" and all(map(in_record, used))  # members of the body itself
 
     def faults(self, body: bytes, decode: Callable[[], Batch]) -> tuple[Fault, ...]:
         """The fault of the record's time, or (). The body must have no faults of the contract; `decode` returns its
@@ -58,6 +60,8 @@ class LocalTimeCheck:
 
     def _certain(self, body: bytes) -> bool:
         """Whether the record certainly has an instant. False also where that takes the full resolution to decide."""
+        if not self._plain:
+            return False
         try:
             record = msgspec.json.decode(body)
             ns, kind = self._times.parse_value(_member(record, self._keys))
@@ -81,7 +85,7 @@ def _changes(name: str, year: int) -> tuple[int, ...]:
     return tuple(offsets_around(name, year).start_ns[1:].tolist())
 
 
-def _member(record: Any, keys: tuple[str, ...]) -> Any:
+def _member(record: Any, keys: Path) -> Any:
     for key in keys:
         record = record[key]
     return record

@@ -5,7 +5,8 @@ byte order mark, and an invalid record among valid ones. The mill validates the 
 whether there are records, and if not, whether the answer says that there are none.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -19,9 +20,8 @@ from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse_json
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
+from tidemill.feeds.paths import ABSENT, Path, path_text, value_at_path
 from tidemill.feeds.source import SourceNothing
-
-Path = tuple[str, ...]
 
 _CONTENT_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjson"}
 _JSON: Final = frozenset(JSON_FORMATS)
@@ -30,9 +30,10 @@ _UNREADABLE: Final = frozenset(
 )  # faults of bytes that are not JSON
 _LINES: Final = 1000  # at most so many lines or records are examined
 _EXCERPT_BYTES: Final = 160  # bytes of an answer that a message shows
-_ABSENT: Final = object()
 _NO_ERROR: Final[tuple[Any, ...]] = (..., None, False, "", 0, [], {})  # values at `error_path` that are no error
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]")
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,20 +105,25 @@ def value_at(body: bytes, path: Path) -> Any:
     """The decoded value at a path of a JSON document; `...` if there is none."""
     raw: bytes | msgspec.Raw = strip_body(body)
     try:
-        for name in path:
-            raw = _object.decode(raw)[name]
-        return msgspec.json.decode(raw)
-    except KeyError:
+        return msgspec.json.decode(raw_at(raw, path))
+    except LookupError:
         return ...
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also for one NaN somewhere else in it
         value = parse_json(strip_body(body), "$", DEEPEST, FaultCollector())
-    for name in path:
-        value = value.get(name, ...) if isinstance(value, dict) else ...
-    return ... if isinstance(value, NotJson) else value
+    value = value_at_path(value, path)
+    return ... if value is ABSENT or isinstance(value, NotJson) else value
+
+
+def raw_at(raw: bytes | msgspec.Raw, path: Path) -> bytes | msgspec.Raw:
+    """The JSON text at a path of keys and items. Raises LookupError where there is none, and what msgspec raises."""
+    for step in path:
+        raw = _array.decode(raw)[step] if isinstance(step, int) else _object.decode(raw)[str(step)]
+    return raw
 
 
 def cut_records(body: bytes, content_type: str | None, records: Path, max_depth: int) -> list[bytes]:
-    """The records of an answer as bytes; [] if there are none or the answer is not JSON."""
+    """The records of an answer as bytes, behind the keys under which they stand; [] if there are none or the answer is
+    not JSON."""
     body = body.removeprefix(BOM)
     if content_type == _CONTENT_TYPES["ndjson"]:
         cut: Cut | None = cut_lines(body)
@@ -125,7 +131,10 @@ def cut_records(body: bytes, content_type: str | None, records: Path, max_depth:
         cut = (
             cut_document(body, records, max_depth, FaultCollector()) if content_type == _CONTENT_TYPES["json"] else None
         )
-    return [] if cut is None else cut.pieces(body, 0, len(cut))
+    if cut is None:
+        return []
+    pieces = cut.pieces(body, 0, len(cut))
+    return pieces if cut.nest is None else [cut.nest.keys(body, n) + piece for n, piece in enumerate(pieces)]
 
 
 def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
@@ -157,7 +166,7 @@ def _judge_document(
         return AnswerVerdict(json, 0)
     error = ... if expected.error is None else value_at(body, expected.error)
     if expected.error is not None and error not in _NO_ERROR:
-        why = f"it has an error at {_path_text(expected.error)}: {_excerpt(msgspec.json.encode(error))}"
+        why = f"it has an error at {path_text(expected.error)}: {_excerpt(msgspec.json.encode(error))}"
         return AnswerVerdict(json, why=why)
     if cut is None:
         return AnswerVerdict(json, why=f"{faults.detail()}; the answer is {_excerpt(body)}")
@@ -174,12 +183,12 @@ def _judge_single_record(piece: bytes, good: AnswerVerdict, expected: ExpectedAn
     """The verdict on a single value in place of a list of records: `good` if it has every required member of a
     record."""
     value = parse_json(piece, "$", max_depth, FaultCollector())
-    where = _path_text(expected.records)
-    if not isinstance(value, dict):
+    where = path_text(expected.records)
+    if not isinstance(value, dict) and not (() in expected.members and _has_member(value, ())):
         return msgspec.structs.replace(good, records=None, why=f"{where} holds no record; it is {_excerpt(piece)}")
     lacking = [path for path in expected.needed if not _has_member(value, path)]
     if lacking:
-        why = f"{where} is no record: it has no {_path_text(lacking[0])}; it is {_excerpt(piece)}"
+        why = f"{where} is no record: it has no {path_text(lacking[0])}; it is {_excerpt(piece)}"
         return msgspec.structs.replace(good, records=None, why=why)
     return good
 
@@ -245,16 +254,15 @@ def _has_any_member(piece: bytes, expected: ExpectedAnswer) -> bool:
         record = msgspec.json.decode(piece)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
-    if isinstance(record, dict):
-        return any(_has_member(record, path) for path in expected.members)
-    return isinstance(record, list)
+    return isinstance(record, list) or any(_has_member(record, path) for path in expected.members)
 
 
-def _has_member(record: Mapping[str, Any], path: Path) -> bool:
-    value: Any = record
-    for name in path:
-        value = value.get(name, _ABSENT) if isinstance(value, Mapping) else _ABSENT
-    return value is not _ABSENT
+def _has_member(record: Any, path: Path) -> bool:
+    """Whether a record has a member. A record that is read as a value is one if it is a number, in quotes or not: a
+    sentence is no record but a message."""
+    if not path:
+        return isinstance(record, int | float) or (isinstance(record, str) and _NUMBER.match(record) is not None)
+    return value_at_path(record, path) is not ABSENT
 
 
 def _is_nothing(body: bytes, path: Path, sign: SourceNothing) -> bool:
@@ -262,10 +270,6 @@ def _is_nothing(body: bytes, path: Path, sign: SourceNothing) -> bool:
     if sign.absent:
         return value is ... or value is None
     return type(value) is type(sign.equals) and value == sign.equals
-
-
-def _path_text(path: Path) -> str:
-    return "$" + "".join(f".{name}" for name in path)
 
 
 def _excerpt(body: bytes) -> str:

@@ -10,12 +10,12 @@ from typing import Final
 
 import msgspec
 
-from tidemill.sources.answers import Path
+from tidemill.feeds.paths import Path
+from tidemill.sources.answers import raw_at
 
 FEW: Final = 10  # records; no server has a lower cap
 _ROUND: Final = 50  # most caps are multiples of this
 _GROWTH: Final = 1.25
-_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def may_be_capped(records: int, whole: int, *, last: bool) -> bool:
@@ -54,10 +54,7 @@ def _record_key(record: bytes, identity: Sequence[Path]) -> bytes:
 
 
 def _raw_value(record: bytes, path: Path) -> bytes:
-    raw: bytes | msgspec.Raw = record
-    for name in path:
-        members = _object.decode(raw)
-        if name not in members:
-            return b""
-        raw = members[name]
-    return bytes(raw).strip()
+    try:
+        return bytes(raw_at(record, path)).strip()
+    except LookupError:
+        return b""

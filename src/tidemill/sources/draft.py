@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from tidemill.feeds.paths import Path, parse_path
 from tidemill.feeds.validate import RESERVED
 from tidemill.sources.structure import AnswerMember, Structure
 
@@ -78,7 +79,7 @@ def draft_feed(
         lines += ["required = false"] if not member.required and member.role != "values" else []
     if registers:
         read = [*(member.path for member in structure.members if member.role != "value"), *used.paths]
-        others = dict.fromkeys(path.split(".")[1] for path in read if "." in path)
+        others = dict.fromkeys(str(keys[0]) for keys in map(_keys, read) if keys)
         lines += ["", "[registers] # every other member is a field of its own name"]
         lines += [f"except_keys = [{', '.join(map(_quoted, others))}]"]
     if fields and all(member.role == "values" for member, _ in fields):
@@ -109,7 +110,16 @@ class _UsedPaths:
 
     def overlaps(self, path: str) -> bool:
         """Whether a path is, or is above or below, a chosen path."""
-        return any(f"{path}.".startswith(f"{used}.") or used.startswith(f"{path}.") for used in self.paths)
+        keys = _keys(path)
+        return any(used[: len(keys)] == keys or keys[: len(used)] == used for used in map(_keys, self.paths))
+
+
+def _keys(path: str) -> Path:
+    """The steps of a path; a text that the user chose and that is no path stands for itself."""
+    try:
+        return parse_path(path)
+    except ValueError:
+        return (path,)
 
 
 class _MemberNames:
@@ -121,7 +131,7 @@ class _MemberNames:
 
     def choose_name(self, path: str) -> str:
         """The shortest end of a path that is a free name, from now on taken."""
-        parts = [_ODD.sub("_", part).strip("_") for part in path.split(".")[1:]]
+        parts = [_ODD.sub("_", str(part)).strip("_") for part in parse_path(path)]
         for size in range(1, len(parts) + 1):
             name = _lettered("_".join(parts[-size:])[:60])
             if name and name not in self._taken:

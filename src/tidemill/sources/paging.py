@@ -9,11 +9,11 @@ import httpx
 import msgspec
 
 from tidemill.decode.documents import strip_body
+from tidemill.feeds.paths import Path
 from tidemill.feeds.placeholders import fill_url
-from tidemill.sources.answers import value_at
+from tidemill.sources.answers import raw_at, value_at
 from tidemill.sources.http import Fetched
 
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _value = msgspec.json.Decoder(str | int | float | bool | None)
 
 
@@ -32,7 +32,7 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     by: Literal["cursor", "link", "url", "page", "offset"]
-    path: tuple[str, ...] = ()
+    path: Path = ()
     header: str = ""
     param: str | None = None
     start: str = ""
@@ -109,14 +109,13 @@ def origin_of(url: httpx.URL | str) -> str:
     return f"{url.scheme}://{url.host}:{url.port or {'http': 80, 'https': 443}.get(url.scheme, 0)}"
 
 
-def next_cursor(body: bytes, path: tuple[str, ...]) -> str | None:
+def next_cursor(body: bytes, path: Path) -> str | None:
     """The cursor at a path of a JSON document; None if it is missing, null, false or empty."""
     raw: bytes | msgspec.Raw = strip_body(body)
     try:
-        for name in path:
-            raw = _object.decode(raw)[name]
+        raw = raw_at(raw, path)
         value, digits = _value.decode(raw), bytes(raw).decode().strip()
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, RecursionError):  # also for NaN elsewhere in it
+    except (msgspec.DecodeError, UnicodeDecodeError, LookupError, RecursionError):  # also for NaN elsewhere in it
         value = value_at(body, path)
         digits = str(value)
     if isinstance(value, str):

@@ -15,7 +15,7 @@ import msgspec
 
 from tidemill.feeds.definition import Attribute, Feed, Field, Tag
 from tidemill.feeds.durations import requests_per_second
-from tidemill.feeds.paths import parse_path
+from tidemill.feeds.paths import Path, in_record, parse_path
 from tidemill.feeds.placeholders import fill_url, placeholder_names, request_texts
 from tidemill.feeds.source import DEFAULT_EVERY, HTTP, Source, SourceOAuth2
 from tidemill.model.time import NS_PER_S, duration_ns, parse_instant
@@ -149,20 +149,26 @@ def expected_answer(feed: Feed) -> ExpectedAnswer:
     every = [member.path for member in named if member.path is not None]
     time = [] if feed.time.path is None else [feed.time.path]
     tags = [tag.path for tag in feed.tags.values() if tag.path is not None]
+    around = not all(in_record(parse_path(path)) for path in time + tags)
     of_samples = feed.shape.kind == "samples"
+
+    def members(paths: list[str]) -> tuple[Path, ...]:
+        """The members of the record itself; those around it say nothing about it."""
+        return () if of_samples else tuple(filter(in_record, map(parse_path, paths)))
+
     return ExpectedAnswer(
         formats=feed.input.formats,
         records=parse_path(feed.input.records),
-        needed=() if of_samples else tuple(map(parse_path, time + needed)),
-        members=() if of_samples or feed.registers is not None else tuple(map(parse_path, time + every)),
-        identity=() if of_samples else tuple(map(parse_path, time + tags)),
+        needed=members(time + needed),
+        members=() if feed.registers is not None else members(time + every),
+        identity=() if around else members(time + tags),
         layout=None if layout is None else (layout.header_bytes, layout.record_bytes),
         error=_error_path(source),
         nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),
     )
 
 
-def _error_path(source: Source) -> tuple[str, ...] | None:
+def _error_path(source: Source) -> Path | None:
     if source.error_path is not None:
         return parse_path(source.error_path)
     return ("errors",) if source.body is not None and source.body.graphql is not None else None

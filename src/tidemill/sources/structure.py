@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tidemill.feeds.paths import parse_path
+from tidemill.feeds.paths import is_readable_key, member_path, parse_path, path_text
 from tidemill.model.time import parse_wall
 
 Role = Literal["time", "value", "values", "tag", "attribute", "labels", "unused"]
@@ -43,8 +43,8 @@ class AnswerMember(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
-        return self.path.rpartition(".")[2]
+        """The last key of the path."""
+        return str(parse_path(self.path)[-1]) if self.path != "$" else ""
 
 
 _Make = Callable[..., AnswerMember]
@@ -103,8 +103,8 @@ def _record_lists(node: Any, path: str = "$", depth: int = 0) -> Iterator[tuple[
     if depth == 0:
         yield path, [node]
     for key, value in node.items():
-        if depth < _DEPTH and _is_path_name(key):
-            yield from _record_lists(value, f"{path}.{key}", depth + 1)
+        if depth < _DEPTH and is_readable_key(key):
+            yield from _record_lists(value, member_path(path, key), depth + 1)
 
 
 def _record_likelihood(path: str, rows: list[dict[str, Any]]) -> tuple[bool, bool, bool, int]:
@@ -123,11 +123,11 @@ def _guess_members(rows: Sequence[dict[str, Any]]) -> tuple[tuple[AnswerMember, 
         for path, value in _leaves(row):
             if path in values_by_path or len(values_by_path) < _MAX_MEMBERS:
                 values_by_path.setdefault(path, []).append(value)
-    parents = {path[:end] for path in values_by_path for end, char in enumerate(path) if char == "."}
+    parents = {path_text(keys[:end]) for keys in map(parse_path, values_by_path) for end in range(len(keys))}
     members = [_guess_member(path, values, len(sample)) for path, values in values_by_path.items()]
     members = [_unused(member, "is an object elsewhere") if member.path in parents else member for member in members]
     values = [member for member in members if member.role == "value"]
-    codes = [member for member in values if member.path.count(".") == 1 and _REGISTER.fullmatch(member.name)]
+    codes = [member for member in values if len(parse_path(member.path)) == 1 and _REGISTER.fullmatch(member.name)]
     return tuple(_keep_one_time(members)), bool(codes) and len(codes) == len(values)
 
 
@@ -137,20 +137,12 @@ def _unused(member: AnswerMember, explanation: str) -> AnswerMember:
 
 def _leaves(node: dict[str, Any], path: str = "$", depth: int = 0) -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
-        if not _is_path_name(key):
+        if not is_readable_key(key):
             continue
         if isinstance(value, dict) and depth < _DEPTH:
-            yield from _leaves(value, f"{path}.{key}", depth + 1)
+            yield from _leaves(value, member_path(path, key), depth + 1)
         else:
-            yield f"{path}.{key}", value
-
-
-def _is_path_name(key: str) -> bool:
-    """Whether a path can name this key."""
-    try:
-        return parse_path(f"$.{key}") == (key,)
-    except ValueError:
-        return False
+            yield member_path(path, key), value
 
 
 def _keep_one_time(members: list[AnswerMember]) -> list[AnswerMember]:
@@ -175,7 +167,7 @@ def _guess_member(path: str, all_values: list[Any], count: int) -> AnswerMember:
     def make(role: Role, explanation: str, **more: Any) -> AnswerMember:
         return AnswerMember(path=path, role=role, explanation=explanation, required=required, example=example, **more)
 
-    name = path.rpartition(".")[2]
+    name = str(parse_path(path)[-1])
     if not values:
         return make("unused", "was null wherever it was")
     if all(isinstance(value, bool) for value in values):
@@ -240,7 +232,7 @@ def _next_cursor_path(document: Any) -> str | None:
     """The path where the cursor of a next page seems to be; None: nowhere."""
     if isinstance(document, dict):
         for path, value in _leaves(document):
-            name = path.rpartition(".")[2].lower()
+            name = str(parse_path(path)[-1]).lower()
             if name in ("next", "next_cursor", "nextcursor", "cursor", "next_page_token", "nextpagetoken"):
                 return path if isinstance(value, str | int) and not isinstance(value, bool) and value else None
     return None
