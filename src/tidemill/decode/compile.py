@@ -31,7 +31,7 @@ def _struct(node: Node, plan: DecodePlan, certain_time: bool) -> type[msgspec.St
     fields: list[Any] = []
     rename: dict[str, str] = {}
     members: list[tuple[str, Any, bool]] = [
-        (key, _type(plan.columns[number], plan, certain_time), plan.columns[number].required)
+        (key, column_type(plan.columns[number], plan, certain_time), plan.columns[number].required)
         for key, number in node.columns.items()
     ]
     members += [
@@ -49,7 +49,8 @@ def _attribute(node: Node, key: str) -> str:
     return f"m{[*node.columns, *node.nodes].index(key)}"
 
 
-def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
+def column_type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
+    """The type of a member for msgspec; null is no part of it. `certain_time`: as in `compile_struct`."""
     if column.kind == "time_text":
         ending = r"\Z" if plan.offset_required else r"?\Z"
         return Annotated[str, Meta(pattern=CERTAIN_TIME + ending)] if certain_time else str
@@ -57,7 +58,7 @@ def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
         return int | Decimal  # the digits as written; of numbers in quotes as well
     if column.kind in ("time_any", "offset"):
         return int | float | str
-    if column.kind in ("tag", "attribute", "zone"):
+    if column.kind in ("tag", "attribute", "zone", "register_name"):
         return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
     if column.kind == "labels":
         return list[str]
@@ -66,7 +67,7 @@ def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
     number: Any = float
     if not column.scaled and (column.min is not None or column.max is not None):
         number = Annotated[float, Meta(ge=column.min, le=column.max)]
-    return number if column.kind == "number" else Annotated[list[number], Meta(min_length=1)]
+    return number if column.kind in ("number", "register_value") else Annotated[list[number], Meta(min_length=1)]
 
 
 def _packed_type(column: Column, kind: Packed) -> Any:
@@ -163,7 +164,7 @@ def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], b
         for column in plan.columns
         if column.scaled or (column.kind == "time_text" and not plan.times.certain)
     }
-    if plan.records or plan.except_keys is not None or optional or beyond:
+    if plan.records or plan.columnar or plan.begin or plan.except_keys is not None or optional or beyond:
         return None
     decode = msgspec.json.Decoder(compile_struct(plan, certain_time=True)).decode
     expected = [(token.token, token.required) for token in tokens]

@@ -12,6 +12,8 @@ from json import JSONDecodeError
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.strict_json import NOT_FINITE, invalid_message, is_readable, json_type, not_finite_paths, not_json
@@ -44,6 +46,18 @@ class Cut(msgspec.Struct, frozen=True):
         """The bytes of the records `first` to `last` (exclusive)."""
         return [body[start:end] for start, end in zip(self.starts[first:last], self.ends[first:last], strict=True)]
 
+    def indexes(self, first: int, last: int) -> NDArray[np.int64]:
+        """The indexes of the records `first` to `last` (exclusive) in the payload."""
+        return np.arange(first, last)
+
+    def record_path(self, root: str, index: int) -> str:
+        """The path of a record in faults."""
+        return f"{root}[{index}]"
+
+    def record_faults(self, index: int) -> FaultCollector:
+        """A collector for the faults of the record with an index."""
+        return FaultCollector()
+
 
 def cut_lines(body: bytes) -> Cut:
     """The lines of NDJSON that are not blank."""
@@ -57,14 +71,21 @@ def cut_lines(body: bytes) -> Cut:
     return Cut(starts, ends)
 
 
-def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: FaultCollector) -> Cut | None:
+def cut_document(
+    body: bytes,
+    records: tuple[str, ...],
+    max_depth: int,
+    faults: FaultCollector,
+    expected: str = "an array of records",
+) -> Cut | None:
     """The records of a document (without byte order mark) at the path of the keys `records`; None with faults where it
-    has none. Without a path, a document that is no array is one record, JSON or not."""
+    has none. Without a path, a document that is no array is one record, JSON or not. `expected`: what a fault says that
+    there must be."""
     if not is_readable(body, "$", max_depth, faults):
         return None
     if not records and not is_array(body):
         return Cut(array("q", [0]), array("q", [len(body)]), listed=False)
-    walk = _DocumentWalk(body, records)
+    walk = _DocumentWalk(body, records, expected)
     try:
         after = walk.walk_value(_skip(walk.text, 0), 0)
         if after < len(walk.text):
@@ -93,12 +114,13 @@ class _EnoughError(Exception):
 class _DocumentWalk:
     """Walks through a document to its records. `faults`: those of each object on the path, outermost first."""
 
-    def __init__(self, body: bytes, records: tuple[str, ...]) -> None:
+    def __init__(self, body: bytes, records: tuple[str, ...], expected: str) -> None:
         self.text = body.decode("latin-1")
         self.cut: Cut | None = None
         self.faults = [FaultCollector() for _ in records]
         self._body = body
         self._records = records
+        self._expected = expected
         self._paths = ["$" + "".join(f".{key}" for key in records[:above]) for above in range(len(records) + 1)]
 
     def walk_value(self, at: int, level: int) -> int:
@@ -160,7 +182,7 @@ class _DocumentWalk:
         if seen > 1:
             self.faults[level].add(f"{path}.{wanted}", "duplicate_key", f"'{wanted}' is there twice")
         if not seen:
-            message = "is missing; it must be an array of records"
+            message = f"is missing; it must be {self._expected}"
             self.faults[level].add(f"{path}.{wanted}", "missing", message)
         self.faults[level].extend(others)
         return self._after_bracket(end, "}")

@@ -38,7 +38,7 @@ class Record:
 def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
     """Read one record by the plan, adding each of its faults. The result is only valid if none was added."""
     record = Record(len(plan.columns))
-    record.timed = plan.time_received and isinstance(value, Object)
+    record.timed = plan.times_elsewhere and isinstance(value, Object)
     if not isinstance(value, Object):
         faults.add(path, "wrong_type", f"must be an object, is {json_type(value)}")
         return record
@@ -95,14 +95,16 @@ class _RecordWalk:
             self._record.timed, self._record.time = faults.count == before, (path, value)
         elif column.kind == "offset":
             self._record.offset_s = _read_offset(value, path, self._plan, faults)
-        elif column.kind in ("tag", "attribute", "zone"):
+        elif column.kind in ("tag", "attribute", "zone", "register_name"):
             values[number] = read_text(value, path, column.max_length, faults)
-        elif column.kind == "number":
+        elif column.kind in ("number", "register_value"):
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":
             values[number] = _read_numbers(value, path, column, faults)
         elif column.packed is not None:
             values[number] = _read_packed(value, path, column, faults)
+        elif column.kind in ("step", "rate"):
+            values[number] = value  # `steps.py` checks it
         else:
             values[number] = _read_labels(value, path, faults)
 
@@ -293,6 +295,10 @@ _EXPECTED: Final = {
     "offset": "an offset from UTC such as +01:00, or a number",
     "zone": "a text",
     "tag": "a text",
+    "register_name": "a text",
+    "register_value": "a number",
+    "step": "a number, or a duration such as 15m",
+    "rate": "a number of records a second",
     "attribute": "a text",
     "number": "a number",
     "numbers": "an array of numbers",

@@ -20,6 +20,7 @@ from tidemill.feeds.durations import duration_faults
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.paths import parse_path
 from tidemill.feeds.validate_input import input_faults
+from tidemill.feeds.validate_shapes import shape_faults
 from tidemill.feeds.validate_source import source_faults
 from tidemill.feeds.validate_time import time_faults
 from tidemill.model.units import conversion, readings
@@ -53,6 +54,7 @@ def feed_faults(feed: Feed) -> list[DefinitionFault]:
         _retention_faults,
         source_faults,
         input_faults,
+        shape_faults,
     )
     return [fault for part in parts for fault in part(feed)]
 
@@ -80,9 +82,14 @@ def _name_faults(feed: Feed) -> Iterator[DefinitionFault]:
 def _path_faults(feed: Feed) -> Iterator[DefinitionFault]:
     paths: list[tuple[Key, str | None]] = [
         (("input", "records"), feed.input.records),
+        (("input", "columns"), feed.input.columns),
         (("time", "path"), feed.time.path),
         (("time", "offset_path"), feed.time.offset_path),
         (("time", "zone_path"), feed.time.zone_path),
+        (("time", "step_path"), feed.time.step_path),
+        (("time", "rate_path"), feed.time.rate_path),
+        (("registers", "name_path"), feed.registers.name_path if feed.registers else None),
+        (("registers", "value_path"), feed.registers.value_path if feed.registers else None),
         *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
         *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
         *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
@@ -99,7 +106,7 @@ def _path_faults(feed: Feed) -> Iterator[DefinitionFault]:
         except ValueError as error:
             yield DefinitionFault(key, "bad_path", str(error))
             continue
-        if key == ("input", "records") or (key[:2] == ("time", "zone_position") and path in numbers):
+        if key[0] == "input" or (key[:2] == ("time", "zone_position") and path in numbers):
             continue
         if not keys:
             yield DefinitionFault(key, "bad_path", "'$' is the whole record; name a member such as $.value")
@@ -125,7 +132,7 @@ def _field_faults(feed: Feed) -> Iterator[DefinitionFault]:
                 yield DefinitionFault((table, name, "max_length"), "out_of_range", "max_length is 1 to 4096")
     if feed.registers is not None and feed.fields:
         yield DefinitionFault(("registers",), "conflict", "a feed has [fields] or [registers], not both")
-    if feed.registers is not None:
+    if feed.registers is not None and not feed.registers.of_long_format:
         yield from _register_faults(feed)
 
 
@@ -153,6 +160,8 @@ def _register_faults(feed: Feed) -> Iterator[DefinitionFault]:
         feed.time.path,
         feed.time.offset_path,
         feed.time.zone_path,
+        feed.time.step_path,
+        feed.time.rate_path,
         *(text.path for texts in (feed.tags, feed.attributes) for text in texts.values()),
         feed.labels.path if feed.labels else None,
     ]

@@ -47,7 +47,7 @@ def _faults(
     if broke.is_empty():
         return ()
     many = records > 1 or _is_array(feed, payload)
-    root = "$" if payload.format == _LINES else feed.input.records
+    root = "$" if payload.format == _LINES else feed.input.root
     faults = FaultCollector()
     for index, *hits in broke.iter_rows():
         path = f"{root}[{index}]" if many else root
@@ -59,7 +59,7 @@ def _faults(
 
 def _is_array(feed: Feed, payload: Payload) -> bool:
     """Whether a payload of one record has it in an array, so that its path has an index."""
-    if payload.format != _JSON:
+    if payload.format != _JSON or feed.input.columns is not None:
         return True
     cut = cut_document(payload.body.removeprefix(BOM), parse_path(feed.input.records), DEEPEST, FaultCollector())
     return cut is None or cut.listed

@@ -70,13 +70,12 @@ class VersionedReader:
             return _counts(held)
         if compiled.shape.kind == "samples":
             return _counts(held)
-        named = {
-            entry.seq: refused.group_faults_by_record(entry.payload.faults, compiled.input.records) for entry in entries
-        }
+        named = {entry.seq: refused.group_faults_by_record(entry.payload.faults, compiled.input) for entry in entries}
         several = [entry for entry in entries if named[entry.seq] and entry.payload.format in compiled.input.formats]
         if several:
             for seq, records in decoder.decode_batch(several).counts.select("seq", "records").iter_rows():
-                held[seq] = max(records, max(named[seq] or {0: []}) + 1)
+                least = 0 if compiled.input.columns is not None else max(named[seq] or {0: []}) + 1
+                held[seq] = max(records, least)  # in columns some items may be no records
         return _counts(held)
 
     def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:

@@ -1,0 +1,151 @@
+"""Times that are counted from the first record of a list: its time and the step are read once, record n is n steps on.
+
+The decoder writes down begin and steps; `rules/time.py` adds them, because zone, shift and ends of intervals apply to
+the begin. A list whose begin or step cannot be read is at fault as a whole: no record of it has a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.plan import BeginPlan
+from tidemill.decode.sample_times import even_offsets
+from tidemill.decode.strict import Record, read_number, read_record
+from tidemill.decode.strict_json import as_written, json_type
+from tidemill.decode.times import LOCAL_MAX_NS
+from tidemill.feeds.steps import check_step
+from tidemill.model.spans import Span
+from tidemill.model.time import MAX_NS, NS_PER_S, parse_duration_ns
+
+STEP_NS: Final = "step_ns"  # column of a batch: what a record is later than the first one
+STEP_COUNT: Final = "step_count"  # column of a batch: steps of the calendar since the first record
+_LONG: Final = 60  # digits: beyond, the exact fraction of a number would be immense
+_LONGEST_MONTH_NS: Final = 31 * 86_400 * NS_PER_S
+
+
+class ListTimes(msgspec.Struct, frozen=True):
+    """The times of a list: begin (`wall_ns`, `local` as in a batch; the `zone` that the record names) and step."""
+
+    wall_ns: int
+    local: int
+    zone: str | None
+    step: Fraction | Span
+
+
+def read_list_times(value: Any, path: str, plan: BeginPlan, count: int, faults: FaultCollector) -> ListTimes | None:
+    """The times of a list of `count` records by its first record, `value` (parsed with digits) at `path`; None with
+    faults."""
+    own = FaultCollector()
+    record = read_record(value, path, plan.plan, own)
+    if not record.timed or set(own.codes()) - {"not_finite"}:  # NaN elsewhere in the record is a fault of it alone
+        faults.extend(own)
+        return None
+    step = plan.step if plan.step is not None else _read_step(record, path, plan, faults)
+    zone = plan.plan.column_number("zone")
+    if step is None:
+        return None
+    times = ListTimes(record.wall_ns, record.local, None if zone is None else record.values[zone], step)
+    if not _is_within(times, count):
+        assert record.time is not None
+        faults.add(record.time[0], "time_out_of_range", "the list reaches outside 1900-01-01 to 2262-04-11")
+        return None
+    return times
+
+
+def step_columns(
+    steps: Sequence[Fraction | Span | None], rows: NDArray[np.int64], indexes: NDArray[np.int64]
+) -> pl.Series:
+    """How much later each record is than the first of its list: STEP_NS, or STEP_COUNT for steps of the calendar.
+    `steps`: of each payload (None: it has no row); `rows`, `indexes`: payload and index of each record."""
+    if any(isinstance(step, Span) for step in steps):
+        return pl.Series(STEP_COUNT, indexes.astype(np.int64))
+    offsets = np.zeros(len(rows), np.int64)
+    owners: dict[Fraction, list[int]] = {}
+    for number, step in enumerate(steps):
+        if isinstance(step, Fraction):
+            owners.setdefault(step, []).append(number)
+    for step, numbers in owners.items():
+        mask = np.isin(rows, numbers) if len(owners) > 1 else np.ones(len(rows), np.bool_)
+        if mask.any():
+            offsets[mask] = even_offsets(step, int(indexes[mask].max()) + 1)[indexes[mask]]
+    return pl.Series(STEP_NS, offsets)
+
+
+def begin_columns(
+    begins: Mapping[int, ListTimes], count: int, rows: NDArray[np.int64], indexes: NDArray[np.int64], *, zones: bool
+) -> dict[str, Any]:
+    """The columns `wall_ns`, `local`, `zone` (with `zones`) and the step of records: of `count` payloads those in
+    `begins` have records; `rows`, `indexes`: payload and index of each record."""
+    known = [begins.get(number) for number in range(count)]
+    wall_ns = np.array([0 if times is None else times.wall_ns for times in known], np.int64)
+    local = np.array([0 if times is None else times.local for times in known], np.uint8)
+    columns: dict[str, Any] = {"wall_ns": wall_ns[rows], "local": local[rows]}
+    if zones:
+        names = pl.Series("zone", [None if times is None else times.zone for times in known], dtype=pl.String)
+        columns["zone"] = names.gather(pl.Series(rows, dtype=pl.UInt32))
+    step = step_columns([None if times is None else times.step for times in known], rows, indexes)
+    return columns | {step.name: step}
+
+
+def of_number(number: Any, unit_ns: int) -> Fraction:
+    """A step of so many units, exactly as the number was written. Raises ValueError with a sentence."""
+    return check_step(_exact(number) * unit_ns)
+
+
+def of_rate(rate: Any) -> Fraction:
+    """The step (ns) of a rate in Hz, exactly as the number was written. Raises ValueError with a sentence."""
+    exact = _exact(rate)
+    if not 0 < exact <= NS_PER_S:
+        raise ValueError("a rate is above 0 and at most 1e9 records a second")
+    return NS_PER_S / exact
+
+
+def _exact(number: Any) -> Fraction:
+    """A finite number as it was written; one of hundreds of digits or of an immense exponent as its double."""
+    written = as_written(number)
+    if isinstance(written, Decimal) and (len(number.text) > _LONG or abs(written.adjusted()) > _LONG):
+        written = float(number)
+    return Fraction(written)
+
+
+def _read_step(record: Record, path: str, plan: BeginPlan, faults: FaultCollector) -> Fraction | None:
+    """The step that the first record has; None with a fault."""
+    number = next(number for number, column in enumerate(plan.plan.columns) if column.kind in ("step", "rate"))
+    column, value = plan.plan.columns[number], record.values[number]
+    where = path + "".join(f".{key}" for key in column.keys)
+    try:
+        if isinstance(value, str) and column.kind == "step" and plan.unit_ns is None:
+            return check_step(Fraction(*parse_duration_ns(value)))
+        if isinstance(value, str):
+            faults.add(where, "wrong_type", "must be a number, is a text")
+            return None
+        before = faults.count
+        read_number(value, where, None, faults)
+        if faults.count > before:
+            return None
+        if column.kind == "rate":
+            return of_rate(value)
+        if plan.unit_ns is not None:
+            return of_number(value, plan.unit_ns)
+    except ValueError as error:
+        faults.add(where, "invalid_value", str(error))
+        return None
+    faults.add(where, "wrong_type", f"must be a duration such as 15m, is {json_type(value)}: name its step_unit")
+    return None
+
+
+def _is_within(times: ListTimes, count: int) -> bool:
+    """Whether the last of `count` records has a time that the store can hold, whatever the zone."""
+    step = times.step
+    if isinstance(step, Span):
+        length = (count - 1) * (step.days * 86_400 * NS_PER_S + step.months * _LONGEST_MONTH_NS)
+    else:
+        length = int((count - 1) * step) + 1
+    return times.wall_ns + length <= (LOCAL_MAX_NS if times.local else MAX_NS)
