@@ -29,6 +29,7 @@ _white: Final = re.compile(r"[ \t\n\r]*").match
 _comma: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match
 _LINE: Final = re.compile(rb"[^\n]+")
+_LOST_END: Final = re.compile(rb"\}[ \t\r]*\{")  # between two documents in one line
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -60,7 +61,9 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 def cut_lines(body: bytes) -> Cut:
-    """The lines of NDJSON that are not blank."""
+    """The lines of NDJSON that are not blank; of a body that is one line of several objects, the objects."""
+    if (joined := cut_joined_lines(body)) is not None:
+        return joined
     starts, ends = array("q"), array("q")
     for line in _LINE.finditer(body):
         if line[0].strip(WHITE):
@@ -69,6 +72,26 @@ def cut_lines(body: bytes) -> Cut:
             if len(starts) > MAX_RECORDS:
                 break
     return Cut(starts, ends)
+
+
+def cut_joined_lines(body: bytes) -> Cut | None:
+    """The objects of a body that is one line of several JSON objects, as `curl -d @file` makes it (which takes line
+    ends out); None for any other body."""
+    if b"\n" in body.strip(WHITE) or _LOST_END.search(body) is None:
+        return None
+    text, cut = body.decode("latin-1"), Cut(array("q"), array("q"))
+    at = _skip(text, 0)
+    while at < len(text) and len(cut) <= MAX_RECORDS:
+        try:
+            value, end = _scan(text, at)
+        except (JSONDecodeError, RecursionError):
+            return None
+        if not isinstance(value, dict):
+            return None
+        cut.starts.append(at)
+        cut.ends.append(end)
+        at = _skip(text, end)
+    return cut if len(cut) > 1 else None
 
 
 def cut_document(

@@ -15,6 +15,7 @@ from tidemill.decode.decoder import DEEPEST
 from tidemill.decode.documents import strip_body
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.lines import is_object, looks_like_lines
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse_json
@@ -135,7 +136,7 @@ def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> Answer
     if lines is not None or (not body.strip(WHITE) and "ndjson" in formats):
         return AnswerVerdict(_CONTENT_TYPES["ndjson"], lines or 0)
     if "json" not in formats:
-        single = "ndjson" in formats and _is_object(body)
+        single = "ndjson" in formats and is_object(body.strip(WHITE))
         if not single:
             return AnswerVerdict(None, why="no line of it is a JSON object")
         return _judge_single_record(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
@@ -199,25 +200,8 @@ def _judge_layout(body: bytes, form: str, claimed: str, layout: tuple[int, int])
 
 
 def _line_count(body: bytes) -> int | None:
-    """The number of lines of NDJSON: several lines, of which at least half are objects; None for other bytes."""
-    cut = cut_lines(body.removeprefix(BOM))
-    if len(cut) < 2:
-        return None
-    looked = cut.pieces(body.removeprefix(BOM), 0, _LINES)
-    objects = sum(_is_object(line) for line in looked)
-    return len(cut) if objects and 2 * objects >= len(looked) else None
-
-
-def _is_object(text: bytes) -> bool:
-    """Whether a text is a JSON object, also with NaN in it."""
-    text = text.strip(WHITE)
-    if text[:1] != b"{" or text[-1:] != b"}":
-        return False
-    try:
-        _object.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return isinstance(parse_json(text, "$", DEEPEST, FaultCollector()), dict)
-    return True
+    """The number of records of NDJSON; None for other bytes."""
+    return len(cut_lines(body.removeprefix(BOM))) if looks_like_lines(body) else None
 
 
 def _is_json(body: bytes, taken: list[str]) -> bool:
