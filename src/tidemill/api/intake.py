@@ -171,10 +171,10 @@ class Intake:
                 return PreparedBody(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
         if declared.charset is not None:
             message = f"The charset '{declared.charset}' is not taken; JSON is UTF-8. The bytes are kept as they came."
-            faults = (Fault("$header.Content-Type", "unknown_charset", message),)
-            return PreparedBody(raw, declared.charset, hashlib.sha256(raw).digest(), faults)
+            fault = Fault("$header.Content-Type", "unknown_charset", message)
+            return PreparedBody(raw, declared.charset, hashlib.sha256(raw).digest(), (fault,))
         settled = format_with_tags(formats.settle_format(declared.format, raw, feed.input.formats), fetch_params)
-        faults = ()
+        faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
             faults = self.decoder(tenant, feed).check_payload(raw, settled, received_ns)
         sha256 = hashlib.sha256(raw).digest()

@@ -144,7 +144,7 @@ class ColumnsReader:
         if columns is None:
             return None
         if self._plan.except_keys is not None:
-            columns = msgspec.structs.replace(columns, registers=RegisterColumns.of_arrays(registers, len(items)))
+            columns = msgspec.structs.replace(columns, registers=RegisterColumns.of_arrays(registers))
         return ReadColumns(columns, items, begin)
 
     def _records(

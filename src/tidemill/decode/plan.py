@@ -198,8 +198,8 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
     for name, field in feed.fields.items():
         yield field_column(name, field)
     if feed.registers is not None and feed.registers.of_long_format:
-        name, value = parse_path(feed.registers.name_path or "$"), parse_path(feed.registers.value_path or "$")
-        yield Column(name="register", keys=name, kind="register_name", required=True, max_length=MAX_REGISTER_NAME)
+        keys, value = parse_path(feed.registers.name_path or "$"), parse_path(feed.registers.value_path or "$")
+        yield Column(name="register", keys=keys, kind="register_name", required=True, max_length=MAX_REGISTER_NAME)
         yield Column(name="value", keys=value, kind="register_value", required=False)
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)

@@ -27,21 +27,22 @@ class RegisterColumns(msgspec.Struct, frozen=True):
         return cls(rows, names, list(chain.from_iterable(record.values() for record in records)))
 
     @classmethod
-    def of_arrays(cls, arrays: Mapping[str, Sequence[float | None]], count: int) -> "RegisterColumns":
-        """The registers of `count` records, an array for each name; null is no reading and is left out."""
-        rows, names, values = [np.zeros(0, np.int64)], [], list[float]()
+    def of_arrays(cls, arrays: Mapping[str, Sequence[float | None]]) -> "RegisterColumns":
+        """The registers of records, an array for each name; null is no reading and is left out."""
+        rows, names, values = [np.zeros(0, np.int64)], list[str](), list[float]()
         for name, numbers in arrays.items():
-            known = [row for row, number in enumerate(numbers) if number is not None] if None in numbers else None
-            rows.append(np.arange(count) if known is None else np.array(known, np.int64))
-            values += numbers if known is None else [numbers[row] for row in known]  # type: ignore[arg-type]
-            names += [name] * len(rows[-1])
+            known = [row for row, number in enumerate(numbers) if number is not None]
+            rows.append(np.array(known, np.int64))
+            values += [number for number in numbers if number is not None]
+            names += [name] * len(known)
         return cls(np.concatenate(rows), names, values)
 
     @classmethod
     def of_pairs(cls, names: Sequence[str], values: Sequence[float | None]) -> "RegisterColumns":
         """The registers of records that have one each; of a record whose value is null there is none."""
         rows = [row for row, value in enumerate(values) if value is not None]
-        return cls(np.array(rows, np.int64), [names[row] for row in rows], [values[row] for row in rows])  # type: ignore[misc]
+        known = [value for value in values if value is not None]
+        return cls(np.array(rows, np.int64), [names[row] for row in rows], known)
 
     def frame(self, seqs: NDArray[Any], indexes: NDArray[Any]) -> pl.DataFrame:
         """REGISTERS; `seqs` and `indexes` are those of the records."""

@@ -74,8 +74,14 @@ def step_columns(
     for step, numbers in owners.items():
         mask = np.isin(rows, numbers) if len(owners) > 1 else np.ones(len(rows), np.bool_)
         if mask.any():
-            offsets[mask] = even_offsets(step, int(indexes[mask].max()) + 1)[indexes[mask]]
+            offsets[mask] = _offsets(step, indexes[mask])
     return pl.Series(STEP_NS, offsets)
+
+
+def _offsets(step: Fraction, indexes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """round(index * step), exactly; MAX_NS, which no time is behind another, for what an int64 cannot hold."""
+    known = min(int(indexes.max()), int((MAX_NS - 1) / step))
+    return np.where(indexes <= known, even_offsets(step, known + 1)[np.minimum(indexes, known)], MAX_NS)
 
 
 def begin_columns(
@@ -104,7 +110,7 @@ def of_rate(rate: Any) -> Fraction:
     exact = _exact(rate)
     if not 0 < exact <= NS_PER_S:
         raise ValueError("a rate is above 0 and at most 1e9 records a second")
-    return NS_PER_S / exact
+    return check_step(NS_PER_S / exact)
 
 
 def _exact(number: Any) -> Fraction:

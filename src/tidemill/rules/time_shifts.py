@@ -80,8 +80,9 @@ def step_calendar(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.boo
 
 
 def add_steps(ns: NDArray[np.int64], steps_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Instants (ns) plus lengths of time, which are not negative; a sum beyond the range becomes OUT_OF_RANGE."""
-    past = ns > MAX_NS - steps_ns
+    """Instants (ns) plus lengths of time, which are not negative. A sum beyond the range, and a length of MAX_NS,
+    become OUT_OF_RANGE."""
+    past = (ns > MAX_NS - steps_ns) | (steps_ns == MAX_NS) | (ns < MIN_NS)
     return np.where(past, OUT_OF_RANGE, np.where(past, 0, ns) + np.where(past, 0, steps_ns))
 
 

@@ -21,6 +21,7 @@ from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse_json
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 from tidemill.feeds.source import SourceNothing
+from tidemill.sources.column_answers import column_records, columns_fault
 
 Path = tuple[str, ...]
 
@@ -37,12 +38,13 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed declares of an answer. `needed` are the required members of a record, `members` all of them (empty:
-    any member may be a field), `identity` its time and tags; `layout` is the size of a binary header and of a record.
-    The rest is of [source]."""
+    """What a feed declares of an answer. `records` is the path of the records, or if `columnar` of the object of their
+    arrays. `needed` are the required members of a record, `members` all of them (empty: any member may be a field),
+    `identity` its time and tags; `layout` is the size of a binary header and of a record. The rest is of [source]."""
 
     formats: tuple[str, ...] = JSON_FORMATS
     records: Path = ()
+    columnar: bool = False
     needed: tuple[Path, ...] = ()
     members: tuple[Path, ...] = ()
     identity: tuple[Path, ...] = ()
@@ -117,16 +119,17 @@ def value_at(body: bytes, path: Path) -> Any:
     return ... if isinstance(value, NotJson) else value
 
 
-def cut_records(body: bytes, content_type: str | None, records: Path, max_depth: int) -> list[bytes]:
+def cut_records(body: bytes, content_type: str | None, expected: ExpectedAnswer, max_depth: int) -> list[bytes]:
     """The records of an answer as bytes; [] if there are none or the answer is not JSON."""
-    body = body.removeprefix(BOM)
+    body, records = body.removeprefix(BOM), expected.records
     if content_type == _CONTENT_TYPES["ndjson"]:
         cut: Cut | None = cut_lines(body)
     else:
         cut = (
             cut_document(body, records, max_depth, FaultCollector()) if content_type == _CONTENT_TYPES["json"] else None
         )
-    return [] if cut is None else cut.pieces(body, 0, len(cut))
+    pieces = [] if cut is None else cut.pieces(body, 0, len(cut))
+    return [record for piece in pieces for record in column_records(piece, max_depth)] if expected.columnar else pieces
 
 
 def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
@@ -141,7 +144,8 @@ def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> Answer
             return AnswerVerdict(None, why="no line of it is a JSON object")
         return _judge_single_record(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
     faults = FaultCollector()
-    cut = cut_document(body, expected.records, max_depth, faults)
+    what = "an object of arrays" if expected.columnar else "an array of records"
+    cut = cut_document(body, expected.records, max_depth, faults, what)
     if cut is None and _UNREADABLE.intersection(faults.codes()):
         return AnswerVerdict(None, why=faults.detail())
     if cut is not None and not cut.listed and _is_unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
@@ -154,6 +158,8 @@ def _judge_document(
 ) -> AnswerVerdict:
     """The verdict on a JSON document: by the signs of no data, the error, and the records in it, in this order."""
     json, some = _CONTENT_TYPES["json"], cut is not None and cut.listed and len(cut) > 0
+    columns = _judge_columns(body, cut, expected, max_depth) if expected.columnar and cut is not None else None
+    some = bool(columns.records) if columns is not None else some
     if not some and any(_is_nothing(body, path, sign) for path, sign in expected.nothing):
         return AnswerVerdict(json, 0)
     error = ... if expected.error is None else value_at(body, expected.error)
@@ -162,6 +168,8 @@ def _judge_document(
         return AnswerVerdict(json, why=why)
     if cut is None:
         return AnswerVerdict(json, why=f"{faults.detail()}; the answer is {_excerpt(body)}")
+    if columns is not None:
+        return columns
     if not cut.listed:
         return _judge_single_record(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
     if some and expected.members and not any(_has_any_member(piece, expected) for piece in _first_records(cut, body)):
@@ -169,6 +177,15 @@ def _judge_document(
             json, why=f"no record of it has a member that the feed reads; the first is {_excerpt(body)}"
         )
     return AnswerVerdict(json, len(cut))
+
+
+def _judge_columns(body: bytes, cut: Cut, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
+    """The verdict on a JSON document that holds an object of arrays."""
+    piece = b"[]" if cut.listed else cut.pieces(body, 0, 1)[0]
+    found = columns_fault(piece, _path_text(expected.records), expected.needed, expected.members, max_depth)
+    if isinstance(found, int):
+        return AnswerVerdict(_CONTENT_TYPES["json"], found)
+    return AnswerVerdict(_CONTENT_TYPES["json"], why=f"{found}; the answer is {_excerpt(body)}")
 
 
 def _judge_single_record(piece: bytes, good: AnswerVerdict, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:

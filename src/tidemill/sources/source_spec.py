@@ -148,14 +148,19 @@ def expected_answer(feed: Feed) -> ExpectedAnswer:
     needed = [member.path for member in named if member.path is not None and member.required]
     every = [member.path for member in named if member.path is not None]
     time = [] if feed.time.path is None else [feed.time.path]
+    time += [path for path in (feed.time.step_path, feed.time.rate_path) if path is not None]
+    long = feed.registers is not None and feed.registers.of_long_format
+    pair = [path for path in (feed.registers.name_path, feed.registers.value_path) if path] if feed.registers else []
+    columnar = feed.input.columns is not None
     tags = [tag.path for tag in feed.tags.values() if tag.path is not None]
     of_samples = feed.shape.kind == "samples"
     return ExpectedAnswer(
-        formats=feed.input.formats,
-        records=parse_path(feed.input.records),
-        needed=() if of_samples else tuple(map(parse_path, time + needed)),
-        members=() if of_samples or feed.registers is not None else tuple(map(parse_path, time + every)),
-        identity=() if of_samples else tuple(map(parse_path, time + tags)),
+        formats=("json",) if columnar else feed.input.formats,
+        records=parse_path(feed.input.root),
+        columnar=columnar,
+        needed=() if of_samples else tuple(map(parse_path, time + needed + pair[:1])),
+        members=() if of_samples or (feed.registers and not long) else tuple(map(parse_path, time + every + pair)),
+        identity=() if of_samples or feed.time.steps else tuple(map(parse_path, time + tags + pair[:1])),
         layout=None if layout is None else (layout.header_bytes, layout.record_bytes),
         error=_error_path(source),
         nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),
