@@ -74,15 +74,15 @@ class ColumnsReader:
                 document = document.inner
             inner = bytes(document)
         members = _members.decode(inner)
-        found = [_member(members, column.keys) for column in all_columns(self._plan)]
+        texts = [_member(members, column.keys) for column in all_columns(self._plan)]
         registers = self._registers(members)
-        if registers is None or not self._keys_are_single(body, inner, found, registers):
+        if registers is None or not self._keys_are_single(body, inner, texts, registers):
             return None
-        begin = found[len(self._plan.columns) :]
+        begin = texts[len(self._plan.columns) :]
         if any(raw is None or bytes(raw[:1]) == b"[" for raw in begin):
             return None
         text = _begin_text(self._plan, begin)
-        return self._columns(found[: len(self._plan.columns)], registers, text)
+        return self._columns(texts[: len(self._plan.columns)], registers, text)
 
     def _registers(self, members: dict[str, msgspec.Raw]) -> dict[str, list[float | None]] | None:
         """The arrays of registers; None if one is no array of numbers."""
@@ -94,11 +94,11 @@ class ColumnsReader:
         return {name: _numbers.decode(members[name]) for name in names}
 
     def _keys_are_single(
-        self, body: bytes, inner: bytes, found: Sequence[bytes | None], registers: dict[str, Any]
+        self, body: bytes, inner: bytes, texts: Sequence[bytes | None], registers: dict[str, Any]
     ) -> bool:
         """Whether no key that is read is there twice: each is in the bytes as often as its members are."""
         above: set[tuple[str, ...]] = {(name,) for name in registers}
-        for column, raw in zip(all_columns(self._plan), found, strict=True):
+        for column, raw in zip(all_columns(self._plan), texts, strict=True):
             if raw is not None:
                 above.update(column.keys[:end] for end in range(1, len(column.keys) + 1))
         expected: dict[str, int] = {}
@@ -110,12 +110,12 @@ class ColumnsReader:
         return all(body.count(token) - inner.count(token) == outer.count(token) for token in outer)
 
     def _columns(
-        self, found: Sequence[bytes | None], registers: dict[str, list[float | None]], begin: bytes
+        self, texts: Sequence[bytes | None], registers: dict[str, list[float | None]], begin: bytes
     ) -> ReadColumns | None:
-        """The columns of the members in `found`, each as its JSON text (None: it is missing)."""
+        """The columns of the members in `texts`, each as its JSON text (None: it is missing)."""
         values: list[Any] = []
         held: list[int] = []
-        for number, (column, raw) in enumerate(zip(self._plan.columns, found, strict=True)):
+        for number, (column, raw) in enumerate(zip(self._plan.columns, texts, strict=True)):
             if raw is not None and raw[:1] == b"[":
                 values.append(self._listed[number].decode(raw))
                 continue
