@@ -1,10 +1,12 @@
 """Reads payloads whose records are no list of their own times: documents of parallel arrays, and lists with a step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.blocks import read_blocks
 from tidemill.decode.columns import ColumnsReader
 from tidemill.decode.cut import cut_document, cut_lines
 from tidemill.decode.cut_columns import ColumnCut, cut_columns
@@ -13,7 +15,7 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.reading import Reading
 from tidemill.decode.steps import ListTimes, read_list_times
-from tidemill.decode.strict import read_record
+from tidemill.decode.strict import Record, read_record
 from tidemill.decode.strict_json import parse_json
 from tidemill.model.payload import MAX_RECORDS
 
@@ -33,7 +35,8 @@ class ListBegins:
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, FaultCollector())
         if self._plan.begin is None or cut is None or not 0 < len(cut) <= MAX_RECORDS:
             return True
-        path = cut.record_path("$" if lines else self._path, 0) if cut.listed else self._path
+        root = "$" if lines else self._path
+        path = f"{root}[0]" if cut.listed else self._path
         times = self._read(cut.pieces(body, 0, 1)[0], path, len(cut), faults)
         if times is None:
             reading.reject_payload(number, faults)
@@ -62,23 +65,26 @@ class ListBegins:
 class ColumnPayloads:
     """Reads documents of parallel arrays. Thread-safe."""
 
-    def __init__(self, plan: DecodePlan, fast: FastReader, max_depth: int, *, digits: bool) -> None:
+    def __init__(self, plan: DecodePlan, fast: FastReader, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = plan
+        self._fast = fast
         self._columns = ColumnsReader(plan, fast, max_depth)
         self._begins = ListBegins(plan, max_depth)
         self._max_depth = max_depth
-        self._digits = digits
+        self._turn = turn
+        self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
         self._path = "$" + "".join(f".{key}" for key in plan.records)
 
-    def read_payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> ColumnCut | None:
-        """Read a payload (stripped of outer white space) whole arrays at a time. Returns its records where these must
-        be read one by one, and None where all is read, or rejected as a whole."""
+    def read_payload(self, reading: Reading, number: int, body: bytes, *, lines: bool) -> None:
+        """Read a payload (stripped of outer white space): whole arrays at a time where that is certain to be right,
+        else record by record."""
+        self._turn()
         if lines and len(cut_lines(body)) > 1:
             reading.refuse_payload(number, "unknown_format", "columns are one JSON document, not lines; send it alone")
-            return None
+            return
         if not body:
             reading.refuse_payload(number, "empty_body", "there is nothing here; send a JSON document")
-            return None
+            return
         faults, read = FaultCollector(), self._columns.read_document(body)
         if read is not None:
             if self._begins.read_columns(reading, number, read.begin, read.items, faults):
@@ -86,21 +92,44 @@ class ColumnPayloads:
                 reading.add_rows(read.columns, np.full(len(read.items), number), read.items)
             else:
                 reading.reject_payload(number, faults)
-            return None
+            return
         cut = cut_columns(reading.payload_body(number), self._plan, self._max_depth, faults)
         if cut is not None and self._begins.read_columns(reading, number, cut.begin, cut.items, faults):
             faults = self._faults_of_all(cut)
         if cut is None or faults.count:
             reading.reject_payload(number, faults)
-            return None
-        reading.counts[number] = len(cut)
-        return cut
+        else:
+            reading.counts[number] = len(cut)
+            self._read_records(reading, number, cut)
+
+    def _read_records(self, reading: Reading, number: int, cut: ColumnCut) -> None:
+        """Read the records of a document by the readers of records."""
+
+        def read_certain(first: int, last: int) -> bool:
+            self._turn()
+            columns = self._fast.read_records(cut.pieces(first, last))
+            if columns is not None:
+                reading.add_rows(columns, np.full(last - first, number), cut.items[first:last])
+            return columns is not None
+
+        def read_strictly(index: int) -> bool:
+            faults, item = cut.record_faults(index), int(cut.items[index])
+            record = self._read_strict(cut.pieces(index, index + 1)[0], faults)
+            if record is None or faults.count:
+                reading.reject_record(number, item, faults, record)
+            else:
+                reading.add_record(record, number, item)
+            return not faults.count
+
+        read_blocks(len(cut), read_certain, read_strictly, lambda: not reading.stopped)
+
+    def _read_strict(self, piece: bytes, faults: FaultCollector) -> Record | None:
+        value: Any = parse_json(piece, self._path, self._max_depth, faults, digits=self._digits)
+        return None if faults.count else read_record(value, self._path, self._plan, faults)
 
     def _faults_of_all(self, cut: ColumnCut) -> FaultCollector:
         """The faults of the members that hold for each record."""
         faults = FaultCollector()
-        for piece in cut.pieces(cut.body, 0, 1):
-            value = parse_json(piece, self._path, self._max_depth, faults, digits=self._digits)
-            if not faults.count:
-                read_record(value, self._path, self._plan, faults)
+        for piece in cut.pieces(0, 1):
+            self._read_strict(piece, faults)
         return cut.held_faults(faults)

@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.column_walk import all_columns, may_be_held
 from tidemill.decode.compile import column_type
-from tidemill.decode.cut_columns import FIELD_KINDS, all_columns, may_be_held, needs_a_field
+from tidemill.decode.cut_columns import FIELD_KINDS, needs_a_field
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.plan import MAX_REGISTER_NAME, DecodePlan
 from tidemill.decode.registers import RegisterColumns

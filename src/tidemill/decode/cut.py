@@ -12,10 +12,9 @@ from json import JSONDecodeError
 from typing import Any, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.joined import joined_objects
 from tidemill.decode.strict_json import NOT_FINITE, invalid_message, is_readable, json_type, not_finite_paths, not_json
 from tidemill.model.payload import MAX_RECORDS
 
@@ -29,7 +28,6 @@ _white: Final = re.compile(r"[ \t\n\r]*").match
 _comma: Final = re.compile(r"[ \t\n\r]*,[ \t\n\r]*").match
 _colon: Final = re.compile(r"[ \t\n\r]*:[ \t\n\r]*").match
 _LINE: Final = re.compile(rb"[^\n]+")
-_LOST_END: Final = re.compile(rb"\}[ \t\r]*\{")  # between two documents in one line
 
 
 class Cut(msgspec.Struct, frozen=True):
@@ -47,23 +45,11 @@ class Cut(msgspec.Struct, frozen=True):
         """The bytes of the records `first` to `last` (exclusive)."""
         return [body[start:end] for start, end in zip(self.starts[first:last], self.ends[first:last], strict=True)]
 
-    def indexes(self, first: int, last: int) -> NDArray[np.int64]:
-        """The indexes of the records `first` to `last` (exclusive) in the payload."""
-        return np.arange(first, last)
-
-    def record_path(self, root: str, index: int) -> str:
-        """The path of a record in faults."""
-        return f"{root}[{index}]"
-
-    def record_faults(self, index: int) -> FaultCollector:
-        """A collector for the faults of the record with an index."""
-        return FaultCollector()
-
 
 def cut_lines(body: bytes) -> Cut:
     """The lines of NDJSON that are not blank; of a body that is one line of several objects, the objects."""
-    if (joined := cut_joined_lines(body)) is not None:
-        return joined
+    if (objects := joined_objects(body)) is not None:
+        return Cut(array("q", [start for start, _ in objects]), array("q", [end for _, end in objects]))
     starts, ends = array("q"), array("q")
     for line in _LINE.finditer(body):
         if line[0].strip(WHITE):
@@ -74,41 +60,14 @@ def cut_lines(body: bytes) -> Cut:
     return Cut(starts, ends)
 
 
-def cut_joined_lines(body: bytes) -> Cut | None:
-    """The objects of a body that is one line of several JSON objects, as `curl -d @file` makes it (which takes line
-    ends out); None for any other body."""
-    if b"\n" in body.strip(WHITE) or _LOST_END.search(body) is None:
-        return None
-    text, cut = body.decode("latin-1"), Cut(array("q"), array("q"))
-    at = _skip(text, 0)
-    while at < len(text) and len(cut) <= MAX_RECORDS:
-        try:
-            value, end = _scan(text, at)
-        except (JSONDecodeError, RecursionError):
-            return None
-        if not isinstance(value, dict):
-            return None
-        cut.starts.append(at)
-        cut.ends.append(end)
-        at = _skip(text, end)
-    return cut if len(cut) > 1 else None
-
-
-def cut_document(
-    body: bytes,
-    records: tuple[str, ...],
-    max_depth: int,
-    faults: FaultCollector,
-    expected: str = "an array of records",
-) -> Cut | None:
+def cut_document(body: bytes, records: tuple[str, ...], max_depth: int, faults: FaultCollector) -> Cut | None:
     """The records of a document (without byte order mark) at the path of the keys `records`; None with faults where it
-    has none. Without a path, a document that is no array is one record, JSON or not. `expected`: what a fault says that
-    there must be."""
+    has none. Without a path, a document that is no array is one record, JSON or not."""
     if not is_readable(body, "$", max_depth, faults):
         return None
     if not records and not is_array(body):
         return Cut(array("q", [0]), array("q", [len(body)]), listed=False)
-    walk = _DocumentWalk(body, records, expected)
+    walk = _DocumentWalk(body, records)
     try:
         after = walk.walk_value(_skip(walk.text, 0), 0)
         if after < len(walk.text):
@@ -137,13 +96,12 @@ class _EnoughError(Exception):
 class _DocumentWalk:
     """Walks through a document to its records. `faults`: those of each object on the path, outermost first."""
 
-    def __init__(self, body: bytes, records: tuple[str, ...], expected: str) -> None:
+    def __init__(self, body: bytes, records: tuple[str, ...]) -> None:
         self.text = body.decode("latin-1")
         self.cut: Cut | None = None
         self.faults = [FaultCollector() for _ in records]
         self._body = body
         self._records = records
-        self._expected = expected
         self._paths = ["$" + "".join(f".{key}" for key in records[:above]) for above in range(len(records) + 1)]
 
     def walk_value(self, at: int, level: int) -> int:
@@ -205,7 +163,7 @@ class _DocumentWalk:
         if seen > 1:
             self.faults[level].add(f"{path}.{wanted}", "duplicate_key", f"'{wanted}' is there twice")
         if not seen:
-            message = f"is missing; it must be {self._expected}"
+            message = "is missing; it must be an array of records"
             self.faults[level].add(f"{path}.{wanted}", "missing", message)
         self.faults[level].extend(others)
         return self._after_bracket(end, "}")

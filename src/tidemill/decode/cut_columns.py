@@ -4,9 +4,6 @@ The strict reader and the ledger use this module; a payload without fault is rea
 made of the texts of its items: `{"time": 1658289600, "temperature": 24.1}`. Only members that the feed reads are cut.
 """
 
-import json
-import re
-from array import array
 from json import JSONDecodeError
 from typing import Any, Final
 
@@ -14,37 +11,26 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.column_walk import (
+    ColumnMember,
+    ColumnWalk,
+    TooManyItemsError,
+    after_white,
+    all_columns,
+    may_be_held,
+    scan_value,
+)
 from tidemill.decode.cut import cut_document
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, DecodePlan
-from tidemill.decode.strict_json import invalid_message, json_type, not_json
+from tidemill.decode.strict_json import invalid_message, json_type
 from tidemill.decode.texts import CUT_OFF, Texts
 from tidemill.decode.time_formats import TIME_KINDS
 from tidemill.model.payload import MAX_RECORDS
 
 RECORD_TEXT: Final = 1024  # bytes of a record in the ledger: its keys are repeated in each, so the payload is no bound
 FIELD_KINDS: Final = frozenset({"number", "numbers", "packed", "packed_list"})
-_HELD: Final = frozenset({"tag", "attribute", "zone", "offset"})  # kinds that may stand once, for each record
 _ARRAY: Final = "an array, with an item for each record"
-_scan: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_json).raw_decode
-_next: Final = re.compile(r"[ \t\n\r]*([,:]?)[ \t\n\r]*").match
-
-
-def may_be_held(column: Column) -> bool:
-    """Whether a member may stand once, instead of in an array, and hold for each record."""
-    return column.kind in _HELD or column.name.startswith("p.")
-
-
-class ColumnMember(msgspec.Struct):
-    """A member of the object of arrays: its `path`, its keys as written, and [start, end) of its items in the bytes, or
-    of the one value that holds for each record (not `listed`)."""
-
-    path: str
-    tokens: tuple[bytes, ...]
-    column: int | None
-    starts: "array[int]"
-    ends: "array[int]"
-    listed: bool
 
 
 class ColumnCut(msgspec.Struct, frozen=True):
@@ -60,27 +46,14 @@ class ColumnCut(msgspec.Struct, frozen=True):
     def __len__(self) -> int:
         return len(self.items)
 
-    @property
-    def listed(self) -> bool:
-        """Whether the records are items of arrays: always."""
-        return True
-
-    def pieces(self, body: bytes, first: int, last: int) -> list[bytes]:
+    def pieces(self, first: int, last: int) -> list[bytes]:
         """The JSON texts of the records `first` to `last` (exclusive), counted without items that are no records."""
         layout = _record_layout(self.members)
         return [self._text(layout, item) for item in self.items[first:last].tolist()]
 
-    def indexes(self, first: int, last: int) -> NDArray[np.int64]:
-        """The items that are the records `first` to `last` (exclusive)."""
-        return self.items[first:last]
-
-    def record_path(self, root: str, index: int) -> str:
-        """The path of a record; `record_faults` adds the item."""
-        return root
-
-    def record_faults(self, index: int) -> FaultCollector:
-        """A collector for the faults of the record that is an item; its paths name the item of an array."""
-        return ItemFaults(self, index)
+    def record_faults(self, record: int) -> FaultCollector:
+        """A collector for the faults of a record; its paths name the item of an array."""
+        return ItemFaults(self, int(self.items[record]))
 
     def text(self, item: int) -> str:
         """The text of the record that is an item, at most RECORD_TEXT bytes; "" for an item that is no record."""
@@ -135,135 +108,33 @@ def cut_columns(body: bytes, plan: DecodePlan, max_depth: int, faults: FaultColl
     """The records of a document (without byte order mark) of arrays; None with faults where they cannot be known: it is
     no such document, an array that is required is missing, or arrays have different lengths."""
     path = "$" + "".join(f".{key}" for key in plan.records)
-    outer = cut_document(body, plan.records, max_depth, faults, "an object of arrays")
+    around = FaultCollector()
+    outer = cut_document(body, plan.records, max_depth, around)
     if outer is None:
+        faults.extend(around.reworded("an array of records", "an object of arrays"))
         return None
     start = outer.starts[0] if len(outer) and not outer.listed else 0
-    walk = _ColumnWalk(body, plan, path)
+    walk = ColumnWalk(body, plan, path)
     try:
-        at = _after_white(walk.text, start)
+        at = after_white(walk.text, start)
         if outer.listed or walk.text[at : at + 1] != "{":
-            kind = "an array" if outer.listed else json_type(_scan(walk.text, at)[0])
+            kind = "an array" if outer.listed else json_type(scan_value(walk.text, at)[0])
             faults.add(path, "wrong_type", f"must be an object of arrays, is {kind}")
             return None
         end = walk.read_object(at, walk.tree, path, ())
-        if not plan.records and _after_white(walk.text, end) < len(walk.text):
-            raise JSONDecodeError("Extra data", walk.text, _after_white(walk.text, end))
+        if not plan.records and after_white(walk.text, end) < len(walk.text):
+            raise JSONDecodeError("Extra data", walk.text, after_white(walk.text, end))
     except JSONDecodeError as error:
         faults.add("$", "invalid_json", invalid_message(error.msg, body, error.pos))
         return None
-    except _TooManyError as error:
+    except TooManyItemsError as error:
         message = f"has more items than the {MAX_RECORDS} records that a payload may hold; send several"
         faults.add(str(error), "too_many_records", message)
         return None
     return _settle(walk, body, plan, path, faults)
 
 
-class _TooManyError(Exception):
-    """An array has more items than a payload may have records; the text is its path."""
-
-
-class _ColumnWalk:
-    """Walks through the object of arrays. `tree`: the members that are read, by key: the number of a column (of the
-    plan, or behind these of what the first record says for all), or the tree of an object."""
-
-    def __init__(self, body: bytes, plan: DecodePlan, path: str) -> None:
-        self.text = body.decode("latin-1")
-        self.members: dict[int | str, ColumnMember] = {}
-        self.faults = FaultCollector()
-        self.tree: dict[str, Any] = {}
-        self._body = body
-        self.own = len(plan.columns)  # members of records; those behind are read once
-        self._except_keys = plan.except_keys
-        self._path = path
-        for number, column in enumerate(all_columns(plan)):
-            node = self.tree
-            for key in column.keys[:-1]:
-                node = node.setdefault(key, {})
-            node[column.keys[-1]] = number
-
-    def read_object(self, at: int, tree: dict[str, Any], path: str, above: tuple[bytes, ...]) -> int:
-        """Read the members of the object at offset `at`; returns the offset after it. Raises JSONDecodeError."""
-        seen: set[str] = set()
-        at = _after_white(self.text, at + 1)
-        if self.text[at : at + 1] == "}":
-            return at + 1
-        while True:
-            if self.text[at : at + 1] != '"':
-                raise JSONDecodeError("Expecting property name enclosed in double quotes", self.text, at)
-            end = _scan(self.text, at)[1]
-            token = self._body[at:end]
-            key = json.loads(token.decode())
-            mark = _next(self.text, end)
-            if mark is None or mark[1] != ":":
-                raise JSONDecodeError("Expecting ':' delimiter", self.text, end)
-            where = f"{path}.{key}"
-            wanted = tree.get(key)
-            if key in seen and (wanted is not None or self._is_register(key, path)):
-                self.faults.add(where, "duplicate_key", f"'{key}' is there twice")
-            seen.add(key)
-            end = self._read_member(mark.end(), wanted, (path, key), (*above, token))
-            mark = _next(self.text, end)
-            if mark is None or mark[1] != ",":
-                break
-            at = mark.end()
-        at = _after_white(self.text, end)
-        if self.text[at : at + 1] != "}":
-            raise JSONDecodeError("Expecting ',' delimiter", self.text, at)
-        return at + 1
-
-    def _read_member(self, at: int, wanted: Any, name: tuple[str, str], tokens: tuple[bytes, ...]) -> int:
-        path, key = name
-        where, first = f"{path}.{key}", self.text[at : at + 1]
-        if isinstance(wanted, dict) and first == "{":
-            return self.read_object(at, wanted, where, tokens)
-        if wanted is None and not self._is_register(key, path):
-            return _scan(self.text, at)[1]
-        if isinstance(wanted, dict):
-            value, end = _scan(self.text, at)
-            if value is not None:
-                self.faults.add(where, "wrong_type", f"must be an object, is {json_type(value)}")
-            return end
-        column = wanted if isinstance(wanted, int) else None
-        member = ColumnMember(where, tokens, column, array("q"), array("q"), first == "[")
-        self.members[where if column is None else column] = member
-        if member.listed:
-            return self._read_items(at, member)
-        end = _scan(self.text, at)[1]
-        member.starts.append(at)
-        member.ends.append(end)
-        return end
-
-    def _read_items(self, at: int, member: ColumnMember) -> int:
-        text, starts, ends = self.text, member.starts, member.ends
-        at = _after_white(text, at + 1)
-        if text[at : at + 1] == "]":
-            return at + 1
-        while True:
-            end = _scan(text, at)[1]
-            starts.append(at)
-            ends.append(end)
-            if len(starts) > MAX_RECORDS:
-                raise _TooManyError(member.path)
-            mark: Any = _next(text, end)
-            if mark[1] != ",":
-                break
-            at = mark.end()
-        at = _after_white(text, end)
-        if text[at : at + 1] != "]":
-            raise JSONDecodeError("Expecting ',' delimiter", text, at)
-        return at + 1
-
-    def _is_register(self, key: str, path: str) -> bool:
-        return self._except_keys is not None and path == self._path and key not in self._except_keys
-
-
-def all_columns(plan: DecodePlan) -> tuple[Column, ...]:
-    """The columns of a plan, and behind them those that the first record says for all."""
-    return plan.columns if plan.begin is None else (*plan.columns, *plan.begin.plan.columns)
-
-
-def _settle(walk: _ColumnWalk, body: bytes, plan: DecodePlan, path: str, faults: FaultCollector) -> ColumnCut | None:
+def _settle(walk: ColumnWalk, body: bytes, plan: DecodePlan, path: str, faults: FaultCollector) -> ColumnCut | None:
     """The cut of what was read of a document; None with faults."""
     faults.extend(walk.faults)
     columns = all_columns(plan)
@@ -290,7 +161,7 @@ def _settle(walk: _ColumnWalk, body: bytes, plan: DecodePlan, path: str, faults:
     return ColumnCut(body, path, _records(body, plan, own, len(arrays[0].starts)), tuple(own), text)
 
 
-def _check_member(walk: _ColumnWalk, number: int, column: Column, path: str, faults: FaultCollector) -> None:
+def _check_member(walk: ColumnWalk, number: int, column: Column, path: str, faults: FaultCollector) -> None:
     """Add the fault of a member that is missing, or no array where it must be one. A null that is optional is dropped
     from the walk."""
     member, once = walk.members.get(number), number >= walk.own
@@ -305,7 +176,7 @@ def _check_member(walk: _ColumnWalk, number: int, column: Column, path: str, fau
         return
     if member.listed:
         return
-    value = _scan(walk.text, member.starts[0])[0]
+    value = scan_value(walk.text, member.starts[0])[0]
     if value is None and not column.required:
         del walk.members[number]
     elif value is None or not may_be_held(column):
@@ -366,9 +237,3 @@ class ColumnTexts(Texts, frozen=True, kw_only=True):
 def _value(body: bytes, member: ColumnMember, item: int) -> bytes:
     at = item if member.listed else 0
     return body[member.starts[at] : member.ends[at]]
-
-
-def _after_white(text: str, at: int) -> int:
-    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
-        at += 1
-    return at

@@ -58,6 +58,13 @@ class FaultCollector:
         self._codes.update(others._codes)
         self.count += others.count
 
+    def reworded(self, words: str, others: str) -> "FaultCollector":
+        """The kept faults, with other words in their messages."""
+        changed = FaultCollector()
+        for fault in self._kept:
+            changed.add(fault.path, fault.code, fault.message.replace(words, others))
+        return changed
+
     def only(self, paths: tuple[str, ...]) -> "FaultCollector":
         """The kept faults at these paths, or below them."""
         chosen = FaultCollector()

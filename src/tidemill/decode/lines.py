@@ -10,7 +10,8 @@ from typing import Final
 
 import msgspec
 
-from tidemill.decode.cut import WHITE, cut_joined_lines
+from tidemill.decode.cut import WHITE
+from tidemill.decode.joined import joined_objects
 from tidemill.decode.scan import BOM
 
 LOOKED_AT: Final = 1000  # at most so many lines are examined
@@ -23,7 +24,7 @@ def looks_like_lines(body: bytes) -> bool:
     written in several lines has fewer), or all have the brackets of one; or it is one line of several objects."""
     body = body.removeprefix(BOM).strip(WHITE)
     if b"\n" not in body:
-        return body[:1] == b"{" and cut_joined_lines(body) is not None
+        return body[:1] == b"{" and joined_objects(body) is not None
     lines, objects, bracketed = 0, 0, 0
     for match in _LINE.finditer(body):
         line = match[0].strip(WHITE)

@@ -6,7 +6,7 @@ costs some twenty microseconds and its neighbours almost nothing.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from tidemill.decode.begins import ColumnPayloads, ListBegins
 from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
-from tidemill.decode.cut_columns import ColumnCut
 from tidemill.decode.documents import strip_body
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.fault_collector import FaultCollector
@@ -49,8 +48,7 @@ class PayloadReader:
         self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
         self._begins = ListBegins(plan, max_depth) if plan.begin is not None else None
-        columns = ColumnPayloads(plan, self._fast, max_depth, digits=self._digits) if plan.columnar else None
-        self._columns = columns
+        self._columns = ColumnPayloads(plan, self._fast, max_depth, turn) if plan.columnar else None
 
     def read_payloads(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read payloads, each (body, format). With a `limit` reading stops after so many records at fault."""
@@ -74,11 +72,25 @@ class PayloadReader:
                 for number in numbers:
                     reading.refuse_payload(number, "unknown_format", f"this feed takes {' or '.join(self._formats)}")
                 continue
-            self._read_format(reading, numbers, bodies, lines=name == "ndjson")
+            left = self._read_shapes(reading, numbers, bodies, lines=name == "ndjson")
+            for first in range(0, len(left), _GROUP):
+                self._read_group(reading, left[first : first + _GROUP], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
                 reading.refuse_payload(number, "empty", "holds no record; send one, or an array of them")
         return reading
+
+    def _read_shapes(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> list[int]:
+        """Read payloads of parallel arrays, and the begin of lists with a step; returns the payloads that are left to
+        be read as records."""
+        if self._columns is not None:
+            for number in numbers:
+                if not reading.stopped:
+                    self._columns.read_payload(reading, number, bodies[number], lines=lines)
+            return []
+        if self._begins is None:
+            return numbers
+        return [number for number in numbers if self._begins.read_list(reading, number, lines=lines)]
 
     def _as_json(
         self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]
@@ -91,21 +103,6 @@ class PayloadReader:
         except ValueError as error:
             undecodable[number] = "undecodable", str(error)
             return b"", _DECODED
-
-    def _read_format(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
-        """Read payloads of one format."""
-        if self._columns is not None:
-            for number in numbers:
-                if not reading.stopped:
-                    self._turn()
-                    cut = self._columns.read_payload(reading, number, bodies[number], lines=lines)
-                    if cut is not None:
-                        self._read_blocks(reading, number, cut.body, cut, lines=False)
-            return
-        if self._begins is not None:
-            numbers = [number for number in numbers if self._begins.read_list(reading, number, lines=lines)]
-        for first in range(0, len(numbers), _GROUP):
-            self._read_group(reading, numbers[first : first + _GROUP], bodies, lines=lines)
 
     def _read_group(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> None:
         if reading.stopped:
@@ -140,7 +137,8 @@ class PayloadReader:
         body, faults = reading.payload_body(number), FaultCollector()
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, faults)
         if cut is None:
-            reading.reject_payload(number, faults)
+            reading.counts[number] = 1
+            reading.reject_record(number, 0, faults)
         elif len(cut) > MAX_RECORDS:
             reading.refuse_payload(number, "too_many_records", _TOO_MANY)
         elif cut.listed:
@@ -148,10 +146,9 @@ class PayloadReader:
             self._read_blocks(reading, number, body, cut, lines=lines)
         else:
             reading.counts[number] = 1
-            where = _Where(self._path, 1, FaultCollector())
-            self._read_strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], where)
+            self._read_strict(reading, (number, 0), cut.pieces(body, 0, 1)[0], self._path, 1)
 
-    def _read_blocks(self, reading: Reading, number: int, body: bytes, cut: Cut | ColumnCut, *, lines: bool) -> None:
+    def _read_blocks(self, reading: Reading, number: int, body: bytes, cut: Cut, *, lines: bool) -> None:
         """Read the records of a payload that the fast reader is not certain of as a whole.
 
         Where a block is not certain, some record of [first, doubtful) is in doubt, and its halves are read, down to
@@ -168,11 +165,9 @@ class PayloadReader:
             known = doubtful > first
             if known and doubtful - first <= _BLOCK:
                 before = reading.faulty
-                indexes = cut.indexes(first, doubtful).tolist()
-                for index, piece in zip(indexes, cut.pieces(body, first, doubtful), strict=True):
-                    line = counter.line_at(cut.starts[index]) if lines and isinstance(cut, Cut) else 1
-                    where = _Where(cut.record_path(path, index), line, cut.record_faults(index))
-                    self._read_strict(reading, (number, index), piece, where)
+                for index, piece in enumerate(cut.pieces(body, first, doubtful), first):
+                    line = counter.line_at(cut.starts[index]) if lines else 1
+                    self._read_strict(reading, (number, index), piece, f"{path}[{index}]", line)
                 hopeless = reading.faulty - before == doubtful - first
                 first, step, certain = doubtful, max(_BLOCK, certain), 0
                 continue
@@ -181,7 +176,7 @@ class PayloadReader:
             if columns is None:
                 doubtful = last
                 continue
-            reading.add_rows(columns, np.full(last - first, number), cut.indexes(first, last))
+            reading.add_rows(columns, np.full(last - first, number), np.arange(first, last))
             certain += last - first
             first, step = last, step * 2
 
@@ -192,23 +187,16 @@ class PayloadReader:
         decoded = self._fast.read_payloads([b"\n".join(pieces).strip(WHITE)], lines=True)
         return None if decoded is None else decoded[0]
 
-    def _read_strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, where: "_Where") -> None:
-        """Read one record, (payload, index) `record_key`, by the strict reader."""
-        path, faults = where.path, where.faults
-        value: Any = parse_json(piece, path, self._max_depth, faults, line=where.line, digits=self._digits)
+    def _read_strict(self, reading: Reading, record_key: tuple[int, int], piece: bytes, path: str, line: int) -> None:
+        """Read one record, (payload, index) `record_key`, by the strict reader. `line`: the payload's line at which the
+        record begins."""
+        faults = FaultCollector()
+        value: Any = parse_json(piece, path, self._max_depth, faults, line=line, digits=self._digits)
         record = None if faults.count else read_record(value, path, self._plan, faults)
         if record is None or faults.count:
             reading.reject_record(*record_key, faults, record)
         else:
             reading.add_record(record, *record_key)
-
-
-class _Where(NamedTuple):
-    """Where a record is, for its faults: its path, the payload's line at which it begins, and an empty collector."""
-
-    path: str
-    line: int
-    faults: FaultCollector
 
 
 class _LineCounter:

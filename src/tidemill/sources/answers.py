@@ -144,8 +144,9 @@ def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> Answer
             return AnswerVerdict(None, why="no line of it is a JSON object")
         return _judge_single_record(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
     faults = FaultCollector()
-    what = "an object of arrays" if expected.columnar else "an array of records"
-    cut = cut_document(body, expected.records, max_depth, faults, what)
+    cut = cut_document(body, expected.records, max_depth, faults)
+    if expected.columnar:
+        faults = faults.reworded("an array of records", "an object of arrays")
     if cut is None and _UNREADABLE.intersection(faults.codes()):
         return AnswerVerdict(None, why=faults.detail())
     if cut is not None and not cut.listed and _is_unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
