@@ -1,7 +1,7 @@
 """Walks through an object of parallel arrays, and notes where each item of those arrays is that the feed reads.
 
-Used by `cut_columns.py` only. It ends at the first byte that is not JSON, and after one item more than a payload may hold
-records.
+Used by `cut_columns.py` only. It ends at the first byte that is not JSON, and after one item more than a payload
+may hold records.
 """
 
 import json
@@ -144,6 +144,7 @@ def all_columns(plan: DecodePlan) -> tuple[Column, ...]:
 
 
 def after_white(text: str, at: int) -> int:
+    """The offset after white space."""
     while text[at : at + 1] in (" ", "\t", "\n", "\r"):
         at += 1
     return at

@@ -10,6 +10,7 @@ import msgspec
 
 from tidemill.feeds.paths import parse_path
 from tidemill.model.iso8601 import parse_iso
+from tidemill.sources.long_format import long_format
 from tidemill.sources.odd_shapes import OddShape, odd_shapes
 
 Role = Literal["time", "value", "values", "tag", "attribute", "labels", "unused"]
@@ -27,11 +28,6 @@ _REGISTER: Final = re.compile(r"[0-9A-F]{8,}")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?", re.ASCII)
-_LONG_NAME: Final = re.compile(
-    r"(channel|name|key|parameter|param|metric|measure|measurement|measurand|quantity|variable|register|obis|value_?type)",
-    re.IGNORECASE,
-)
-_LONG_VALUE: Final = re.compile(r"(value|val|v|reading)", re.IGNORECASE)
 _PACKED: Final = {4: "float32_le", 8: "float64_le"}
 
 
@@ -90,7 +86,9 @@ def guess_structure(body: bytes, records: str | None = None) -> Structure | None
     if not candidates:
         return None
     members, registers = _guess_members(rows)
-    members, long = _guess_long_format(members, rows)
+    long = long_format(members, rows)
+    if long is not None:
+        members = tuple(_unused(m, "is the name of the field") if m.path == long[0] else m for m in members)
     return Structure(kind, path, len(rows), members, registers, _next_cursor_path(document), long=long)
 
 
@@ -125,25 +123,6 @@ def _guess_odd_member(shape: OddShape, path: str, values: list[Any]) -> AnswerMe
     if member.role == "labels" or (member.role == "values" and shape.kind != "columns"):
         return _unused(member, "is a list in each record")
     return member
-
-
-def _guess_long_format(
-    members: tuple[AnswerMember, ...], rows: Sequence[dict[str, Any]]
-) -> tuple[tuple[AnswerMember, ...], tuple[str, str] | None]:
-    """The members, and the paths of name and value where each record names what it has the value of: then the name is
-    no tag, nor does it differ in every record."""
-    values = [member for member in members if member.role == "value"]
-    names = [member for member in members if _LONG_NAME.fullmatch(member.name) and isinstance(member.example, str)]
-    if len(values) != 1 or not names or not _LONG_VALUE.fullmatch(values[0].name) or len(rows) < 2:
-        return members, None
-    name = names[0]
-    if not name.required or name.role not in ("tag", "unused") or name.path.count(".") > 1:
-        return members, None
-    known = {row.get(name.path[2:]) for row in rows}
-    if len(known) < 2 or not all(isinstance(text, str) and 0 < len(text) <= 256 for text in known):
-        return members, None
-    rest = tuple(_unused(member, "is the name of the field") if member is name else member for member in members)
-    return rest, (name.path, values[0].path)
 
 
 def _parse_document(body: bytes) -> tuple[Literal["json", "ndjson"] | None, Any]:
