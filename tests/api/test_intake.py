@@ -89,8 +89,20 @@ def test_an_unknown_type_is_refused_with_what_is_taken(api: Api, kind: str) -> N
 
 
 def test_a_charset_other_than_utf8_is_refused(api: Api) -> None:
-    kind = {"Content-Type": "application/json; charset=utf-16"}
-    problem(post(api, body(row()), **kind), 415, "unsupported_media_type")
+    sent = json.dumps(row()).encode("utf-16")
+    for charset, packed in (("utf-16", False), ("UTF-16", True), ('"latin-1"', False)):
+        kind = {"Content-Type": f"application/json; charset={charset}"}
+        content = gzip.compress(sent) if packed else sent
+        answer = post(api, content, **kind, **({"Content-Encoding": "gzip"} if packed else {}))
+        document = problem(answer, 415, "unsupported_media_type")
+        name = charset.strip('"').lower()
+        assert f"'{name}'" in document["detail"]
+        assert [(fault["path"], fault["code"]) for fault in document["errors"]] == [
+            ("$header.Content-Type", "unknown_charset")
+        ]
+        payload = kept(api, document["receipt"])
+        assert (payload.body, payload.kind, payload.format) == (sent, EntryKind.REFUSED, name)
+        assert api.client.get(f"/v1/receipts/{document['receipt']}/payload").content == sent
 
 
 @pytest.mark.parametrize(
@@ -113,17 +125,17 @@ def test_packed_bodies_are_kept_unpacked(api: Api, name: str, pack: Any) -> None
 
 GOOD = body(row(data=list(range(100))))
 BROKEN_PACKED = {
-    "gzip twice": ("gzip", gzip.compress(GOOD) + gzip.compress(GOOD), "concatenated"),
+    "gzip, of two the second cut": ("gzip", gzip.compress(GOOD) + gzip.compress(GOOD)[:-4], "cut off"),
     "gzip and garbage": ("gzip", gzip.compress(GOOD) + b"x", "bytes follow"),
     "gzip cut": ("gzip", gzip.compress(GOOD)[:-4], "cut off"),
     "gzip wrong sum": ("gzip", gzip.compress(GOOD)[:-8] + b"12345678", "incorrect data check"),
     "no gzip": ("gzip", GOOD, "incorrect header"),
     "zlib as gzip": ("x-gzip", zlib.compress(GOOD), "incorrect header"),
     "gzip empty": ("gzip", b"", "cut off"),
-    "zstd twice": ("zstd", zstandard.compress(GOOD) * 2, "concatenated"),
+    "zstd, of two the second cut": ("zstd", zstandard.compress(GOOD) * 2 + zstandard.compress(GOOD)[:-1], "cut off"),
     "zstd and garbage": ("zstd", zstandard.compress(GOOD) + b"x", "bytes follow"),
     "zstd cut": ("zstd", zstandard.compress(GOOD)[:-3], "cut off"),
-    "no zstd": ("zstd", GOOD, "not one whole zstd stream"),
+    "no zstd": ("zstd", GOOD, "not of whole zstd streams"),
     "zstd empty": ("zstd", b"", "cut off"),
 }
 
@@ -230,12 +242,30 @@ def test_a_key_is_not_longer_than_stated(api: Api) -> None:
     assert [fault["path"] for fault in document["errors"]] == ["$header.Idempotency-Key"]
 
 
-def test_lines_that_curl_joined_get_a_hint(api: Api) -> None:
+def test_lines_that_curl_joined_are_read_as_lines(api: Api) -> None:
     joined = LINES.replace(b"\n", b"")  # what `curl -d @file` does
     answer = post(api, joined, **{"Content-Type": "application/x-www-form-urlencoded"})
-    assert problem(answer, 400, "invalid")["detail"].endswith(
-        ". curl -d takes line breaks out of a file; send lines with --data-binary."
-    )
+    assert answer.status_code == 202, answer.text
+    payload = kept(api, answer.json()["id"])
+    assert (payload.body, payload.format) == (joined, "ndjson")
+
+
+def test_lines_that_curl_joined_get_a_hint_where_they_cannot_be_told_apart(api: Api) -> None:
+    joined = LINES.replace(b"\n", b"") + b'{"time_stamp": '
+    answer = post(api, joined, **{"Content-Type": "application/x-www-form-urlencoded"})
+    assert "send lines with --data-binary: curl -d takes their ends out" in problem(answer, 400, "invalid")["detail"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_members_and_frames_in_a_row_are_one_body(api: Api, pack: Any) -> None:
+    packed = b"".join(pack(line) for line in LINES.splitlines(keepends=True))
+    name = "gzip" if packed[:2] == b"\x1f\x8b" else "zstd"
+    answer = post(api, packed, **{"Content-Encoding": name, "Content-Type": "application/x-ndjson"})
+    assert answer.status_code == 202, answer.text
+    assert kept(api, answer.json()["id"]).body == LINES
+    bombs = b"".join(pack(b" " * 60_000) for _ in range(20))
+    document = problem(post(api, bombs, **{"Content-Encoding": name}), 413, "too_large")
+    assert [fault["code"] for fault in document["errors"]] in (["max_ratio"], ["max_unpacked"])
 
 
 def test_one_broken_document_from_curl_gets_no_hint_of_lines(api: Api) -> None:

@@ -162,13 +162,15 @@ def test_a_feed_of_a_data_folder_asks_what_its_own_source_asks(
     assert (nothing.status, "Say what to ask" in nothing.err) == (2, True)
 
 
-def test_columns_are_told_from_lists_and_nothing_is_drafted(source: Run, web: Web, tmp_path: Path) -> None:
+def test_columns_are_told_from_lists_and_drafted_as_columns(source: Run, web: Web, tmp_path: Path) -> None:
     columns = {"latitude": 5, "hours": {"time": ["2026-01-01T00:00", "2026-01-01T01:00"], "level": [1.5, None]}}
     with web.answering(lambda _: (200, {}, json.dumps(columns).encode())) as url:
         ended = source("try", url, *HERE, "--draft", tmp_path / "x.toml")
-        assert ended.status == 1 and "At $.hours the answer has columns" in " ".join((ended.out + ended.err).split())
-        assert not (tmp_path / "x.toml").exists() and "would be stored" not in ended.out
-        asked = source("try", url, *HERE, "--field", "latitude=$.latitude")
+        assert (ended.status, "2 of 2 record(s) would be stored: 1 point(s)" in ended.out) == (0, True)
+        assert 'columns = "$.hours"' in (tmp_path / "x.toml").read_text()
+        again = source("try", url, *HERE, "--decode", tmp_path / "x.toml")
+        assert "2 of 2 record(s) would be stored: 1 point(s)" in again.out
+        asked = source("try", url, *HERE, "--field", "latitude=$.latitude", "--records", "$")
     assert asked.status == 0
 
 

@@ -296,4 +296,5 @@ def test_a_place_in_a_document_is_counted_from_its_first_byte() -> None:
     assert message.endswith("at line 4, column 9")
     assert messages(FIX + FIX) == [
         f"not JSON: the document ends and something follows it at line 1, column {len(FIX) + 1}"
+        "; send lines with --data-binary: curl -d takes their ends out"
     ]

@@ -10,7 +10,8 @@ from tidemill.decode.decoder import MAX_DEPTH, Decoder
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.load import load_feed
 from tidemill.model.payload import LogEntry, Payload
-from tidemill.sources.answers import judge_answer, value_at
+from tidemill.sources.answers import cut_records, judge_answer, value_at
+from tidemill.sources.caps import record_keys
 from tidemill.sources.source_spec import expected_answer
 
 BOM = b"\xef\xbb\xbf"
@@ -173,3 +174,49 @@ def test_values_are_where_a_plain_parse_has_them(document):
         assert value_at(body, (key,)) == document[key]
     assert value_at(body, ("no such", "key")) is ...
     assert value_at(b'{"a": {"b": 1}, "c": NaN}', ("a", "b")) == 1
+
+
+COLUMNS = """
+name = "any"
+input.columns = "$.hourly"
+time.path = "$.time"
+fields.level.path = "$.level"
+fields.snow = { path = "$.snow", required = false }
+"""
+
+
+@pytest.mark.parametrize(
+    ("hourly", "records", "why"),
+    [
+        ({"time": ["x", "y"], "level": [1, None]}, 2, ""),
+        ({"time": [], "level": []}, 0, ""),
+        ({"time": ["x", "y"], "level": [1]}, None, "level has 1 items, and time has 2"),
+        ({"time": ["x"], "level": None}, None, "has no level"),
+        ({"time": ["x"]}, None, "has no level"),
+        ([1], None, "no object of arrays"),
+        (None, None, "no object of arrays"),
+    ],
+)
+def test_an_answer_of_columns_has_the_arrays_that_a_record_needs(hourly, records, why):
+    feed = load_feed(COLUMNS)
+    body = json.dumps({"latitude": 5, "hourly": hourly}).encode()
+    verdict = judge_answer(body, "", expected_answer(feed), 16)
+    assert (verdict.content_type, verdict.records) == ("application/json", records)
+    assert why in verdict.why
+    missing = judge_answer(b'{"error": true}', "", expected_answer(feed), 16)
+    assert (missing.records, "$.hourly: is missing; it must be an object of arrays" in missing.why) == (None, True)
+
+
+def test_records_of_columns_are_their_items():
+    expected = expected_answer(load_feed(COLUMNS))
+    body = json.dumps({"hourly": {"time": ["x", "y"], "level": [1, 2], "other": [1], "id": "d"}}).encode()
+    records = cut_records(body, "application/json", expected, 16)
+    assert [json.loads(record) for record in records] == [
+        {"time": "x", "level": 1, "id": "d"},
+        {"time": "y", "level": 2, "id": "d"},
+    ]
+    assert record_keys(records, expected.identity) == [b'"x"', b'"y"']
+
+
+def test_lines_whose_ends_were_lost_are_records():
+    assert seen(b'{"t": 1, "v": 1}{"t": 2, "v": 2}', Feed(name="any")) == ("application/x-ndjson", 2)

@@ -209,3 +209,41 @@ def test_names_stay_apart_when_they_are_shortened():
     keys = [f"0{LONG}{n}" for n in range(30)]
     text = drafted({"time": MIDNIGHT} | dict.fromkeys(keys, 1))[1]
     assert len(load_feed(text).fields) == 30
+
+
+HOURS = {"time": ["2026-03-01T00:00", "2026-03-01T01:00"], "temp": [1.5, None], "snow": [0, 1]}
+
+
+@pytest.mark.parametrize(
+    ("document", "words", "rows"),
+    [
+        (
+            {"latitude": 5, "hourly_units": {"time": "iso8601"}, "hourly": HOURS},
+            'columns = "$.hourly"',
+            [(MIDNIGHT, {}, {"temp": 1.5, "snow": 0}), ("2026-03-01T01:00:00Z", {}, {"snow": 1})],
+        ),
+        (
+            {"when": [1_772_323_200, 1_772_323_260], "x": [1.5, 2.5], "device": "d7", "id": 4},
+            'columns = "$"',
+            [(MIDNIGHT, {"device": "d7"}, {"x": 1.5}), ("2026-03-01T00:01:00Z", {"device": "d7"}, {"x": 2.5})],
+        ),
+        (
+            [{"t": MIDNIGHT, "station": "s", "parameter": name, "value": n} for n, name in enumerate("abcdef")],
+            'name_path = "$.parameter"',
+            [(MIDNIGHT, {"station": "s"}, {name: float(n)}) for n, name in enumerate("abcdef")],
+        ),
+        ({"time": "16:47", "power": 5, "unixtime": 1_772_323_200}, "time of day", [(MIDNIGHT, {}, {"power": 5})]),
+        ([{"time": "2026-03-01T00:00", "v": 1}, {"time": "2026-03-01T01:00", "v": 2}], "zone", None),
+    ],
+    ids=["columns", "columns of the document", "long format", "a clock", "no seconds"],
+)  # fmt: skip
+def test_a_draft_has_the_shape_of_the_answer(document, words, rows):
+    _, text = drafted(document)
+    assert words in text
+    if rows is not None:
+        assert seen(document) == rows
+
+
+def test_columns_can_be_named_like_records():
+    found, text = drafted({"a": [{"x": 1}, {"x": 2}], "hourly": HOURS}, DraftOptions(records="$.hourly"))
+    assert (found.kind, 'columns = "$.hourly"' in text) == ("columns", True)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.sources.odd_shapes import odd_shape
+from tidemill.sources.structure import first_odd_shape
 
 
 def shape(document):
-    found = odd_shape(json.dumps(document).encode())
+    found = first_odd_shape(json.dumps(document).encode())
     return found and (found.kind, found.path)
 
 
@@ -39,12 +39,12 @@ def test_each_shape_is_known(document, expected):
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"a": NaN}', b"[" * 100_000, b"\xff", b"7"])
 def test_anything_else_is_none(body):
-    assert odd_shape(body) is None
+    assert first_odd_shape(body) is None
 
 
 @given(
     st.recursive(st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part))
 )
 def test_no_document_is_too_odd(document):
-    found = odd_shape(json.dumps(document).encode())
+    found = first_odd_shape(json.dumps(document).encode())
     assert found is None or found.sentence.startswith(f"At {found.path} the answer has ")

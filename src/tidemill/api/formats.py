@@ -5,12 +5,10 @@ application/octet-stream the body decides; a type that names another format is r
 any type. A plug-in's format is known by the content types that the plug-in names.
 """
 
-import re
 from typing import Final
 
-import msgspec
-
 from tidemill.api.problems import MediaTypeError
+from tidemill.decode.lines import looks_like_lines
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 
 TAKEN: Final = (
@@ -32,7 +30,6 @@ _NAMED: Final = {
 }
 _VAGUE: Final = {b"", b"application/x-www-form-urlencoded", b"text/plain", b"application/octet-stream", b"*/*"}
 _BUILT_IN: Final = frozenset((*JSON_FORMATS, *LAYOUT_FORMATS))
-_FIRST_LINE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*(\{[^\n]*\})[ \t\r]*\n\s*\S")
 _UTF8: Final = {b"utf-8", b"utf8", b"us-ascii", b"ascii"}
 
 
@@ -43,13 +40,11 @@ def named_format(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMA
         return taken[0]
     if content_type == b"application/json" and taken[0] in JSON_FORMATS:  # nearly always
         return "json"
-    kind, _, parameters = (content_type or b"").partition(b";")
-    kind = kind.strip().lower()
+    kind = (content_type or b"").partition(b";")[0].strip().lower()
     decoders = plugin_decoders()
     plugins = {media_type: name for name in taken if name in decoders for media_type in decoders[name].media_types}
     if (media_type := kind.decode("latin-1")) in plugins:
         return plugins[media_type]
-    _check_charset(parameters)
     name = _NAMED.get(kind)
     if name is not None:
         return name
@@ -70,7 +65,7 @@ def settle_format(named: str | None, body: bytes, taken: tuple[str, ...]) -> str
             raise MediaTypeError(f"Say by the content type which format this is: {', '.join(taken)}.")
         return taken[0]
     chosen = named or "json"
-    if chosen == "json" and "ndjson" in taken and _looks_like_lines(body):  # as JSON the whole body would be refused
+    if chosen == "json" and "ndjson" in taken and looks_like_lines(body):  # as JSON the whole body would be refused
         chosen = "ndjson"
     if chosen not in taken:
         raise MediaTypeError(f"This feed does not take {chosen}; it takes {', '.join(taken)}.")
@@ -82,23 +77,15 @@ def takes_plugin_format(taken: tuple[str, ...]) -> bool:
     return not _BUILT_IN.issuperset(taken)
 
 
-def _looks_like_lines(body: bytes) -> bool:
-    """Whether the first line is a whole JSON object and more lines follow."""
-    match = _FIRST_LINE.match(body) if b"\n" in body else None
-    if match is None:
-        return False
-    try:
-        msgspec.json.decode(match[1], type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        return False
-    return True
-
-
-def _check_charset(parameters: bytes) -> None:
-    if b"charset" not in parameters.lower():
-        return
+def foreign_charset(content_type: bytes | None, taken: tuple[str, ...]) -> str | None:
+    """The charset that a content type names, where it is another than UTF-8 (or ASCII, a part of it) and the feed takes
+    JSON; else None."""
+    parameters = (content_type or b"").partition(b";")[2]
+    if b"charset" not in parameters.lower() or not set(taken) & set(JSON_FORMATS):
+        return None
     for part in parameters.split(b";"):
         name, _, value = part.partition(b"=")
         charset = value.strip().strip(b"\"'").lower()
         if name.strip().lower() == b"charset" and charset not in _UTF8:
-            raise MediaTypeError(f"The charset '{charset.decode('latin-1')[:40]}' is not taken; JSON is UTF-8.")
+            return charset.decode("latin-1")[:40] or "''"
+    return None

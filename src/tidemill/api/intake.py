@@ -1,14 +1,14 @@
 """Takes payloads: reads the body, checks it against the feed's contract, and appends it to the log. Needs no store.
 
 A payload answered with 2xx is durable. A payload that the contract or a rule of action `refuse` refuses is durable too,
-as REFUSED with its faults; a body whose content coding cannot be undone is kept as sent, still packed. A request for an
-unknown feed, of an unknown format or coding, or over a limit makes no payload and is not kept.
+as REFUSED with its faults; so is a body of another charset than UTF-8, and a body whose content coding cannot be
+undone, which is kept as sent, still packed. A request for an unknown feed, of an unknown format or coding, or over a
+limit makes no payload and is not kept.
 """
 
 import asyncio
 import hashlib
 import logging
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,13 +21,14 @@ import msgspec
 from tidemill.api import body, formats, unpack
 from tidemill.api.body import Gate, Incoming
 from tidemill.api.metrics import Metrics
-from tidemill.api.problems import MediaTypeError, RefusedError
+from tidemill.api.problems import MediaTypeError, RefusedCharsetError, RefusedError
 from tidemill.api.services import Services, in_force
 from tidemill.api.unpack import EncodingError
 from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableError
 from tidemill.feeds.definition import Feed
+from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import EntryKind, LogEntry, Payload, format_with_tags
@@ -41,22 +42,22 @@ OFF_LOOP_BYTES: Final = 128 << 10  # larger bodies are unpacked, hashed and chec
 THREADS: Final = 4  # of its own, so that requests that wait for the store cannot hold intake up
 MAX_DECODERS: Final = 1024
 MAX_KEY: Final = 255  # characters of an Idempotency-Key
-_CURL_FORM: Final = b"application/x-www-form-urlencoded"
-_LOST_LINE_BREAK: Final = re.compile(rb"\}[ \t]*\{")  # two documents in one line
 _T = TypeVar("_T")
 _NO_FETCH_PARAMETERS: Final[Mapping[str, str]] = {}
 
 
 class DeclaredBody(msgspec.Struct, frozen=True):
-    """The format and the content encoding of a body by its headers, each null where they name none."""
+    """The format and the content encoding of a body by its headers, each null where they name none. `charset`: one that
+    is not taken, or null."""
 
     format: str | None
     encoding: str | None
+    charset: str | None = None
 
 
 class PreparedBody(msgspec.Struct, frozen=True):
     """A body as the log will keep it: unpacked, with its format, SHA-256 and faults. A body that cannot be unpacked
-    stays packed, with its content coding as the format."""
+    stays packed, with its content coding as the format; one of another charset has that as its format."""
 
     body: bytes
     format: str
@@ -168,6 +169,10 @@ class Intake:
                 raw = unpack.unpack_body(raw, declared.encoding, max_size=max_size, max_ratio=max_ratio)
             except EncodingError as error:
                 return PreparedBody(raw, declared.encoding, hashlib.sha256(raw).digest(), error.faults)
+        if declared.charset is not None:
+            message = f"The charset '{declared.charset}' is not taken; JSON is UTF-8. The bytes are kept as they came."
+            fault = Fault("$header.Content-Type", "unknown_charset", message)
+            return PreparedBody(raw, declared.charset, hashlib.sha256(raw).digest(), (fault,))
         settled = format_with_tags(formats.settle_format(declared.format, raw, feed.input.formats), fetch_params)
         faults: tuple[Fault, ...] = ()
         if feed.input.on_fault == "refuse":
@@ -210,7 +215,9 @@ class Intake:
         key = _idempotency_key(incoming)
         if prepared.faults:  # the idempotency key stays free for the corrected payload
             appended = await self.append(payload)
-            raise RefusedError(_refusal_message(prepared, feed, incoming), prepared.faults, appended.receipt)
+            if prepared.faults[0].code == "unknown_charset":
+                raise RefusedCharsetError(prepared.faults[0].message, prepared.faults, appended.receipt)
+            raise RefusedError(_refusal_message(prepared, feed), prepared.faults, appended.receipt)
         return Accepted(payload, await self.append(payload, key))
 
 
@@ -229,8 +236,12 @@ def _refusals(feed: Feed, payload: Payload, decoder: Decoder) -> tuple[Fault, ..
 def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> DeclaredBody:
     headers = incoming.headers
     encoding = unpack.content_encoding(headers.get(b"content-encoding"))
+    content_type, taken = headers.get(b"content-type"), feed.input.formats
     try:
-        return DeclaredBody(formats.named_format(headers.get(b"content-type"), feed.input.formats), encoding)
+        named = formats.named_format(content_type, taken)
+        plain = not fetched and named in (None, *JSON_FORMATS)
+        charset = formats.foreign_charset(content_type, taken) if plain else None
+        return DeclaredBody(named, encoding, charset)
     except MediaTypeError:
         if fetched:
             return DeclaredBody(None, encoding)
@@ -245,12 +256,8 @@ def _idempotency_key(incoming: Incoming) -> str | None:
     return key.decode("latin-1") if key else None
 
 
-def _refusal_message(prepared: PreparedBody, feed: Feed, incoming: Incoming) -> str:
+def _refusal_message(prepared: PreparedBody, feed: Feed) -> str:
     faults = prepared.faults
     first = f"{faults[0].path}: {faults[0].message.removesuffix('.')}"
     more = f" ({len(faults) - 1} more in `errors`)" if len(faults) > 1 else ""
-    hint = ""
-    from_curl = incoming.headers.get(b"content-type") == _CURL_FORM
-    if from_curl and faults[0].code == "invalid_json" and _LOST_LINE_BREAK.search(prepared.body):
-        hint = " curl -d takes line breaks out of a file; send lines with --data-binary."
-    return f"The feed '{feed.name}' refuses this payload. {first}{more}.{hint}"
+    return f"The feed '{feed.name}' refuses this payload. {first}{more}."

@@ -19,7 +19,7 @@ KEY: Final = {
 ENCODING: Final = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "The content coding of the body: gzip or zstd, one whole stream. It is undone first: what is "
+    "description": "The content coding of the body: gzip or zstd, whole streams. It is undone first: what is "
     "checked, hashed and kept is the unpacked body. A body whose coding cannot be undone is kept packed and refused "
     "(`invalid_encoding`). `x-gzip` is gzip; none, an empty one and identity are the same.",
     "schema": {"type": "string", "enum": ["gzip", "x-gzip", "zstd", "identity", ""]},

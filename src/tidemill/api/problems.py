@@ -61,7 +61,7 @@ _STORE_LIMITS: Final = {158, 159, 160, 241, 307, 396}  # ClickHouse: too many ro
 
 
 class MediaTypeError(InputError):
-    """The content type, charset or content encoding is not taken."""
+    """The content type or content encoding is not taken."""
 
     code = "unsupported_media_type"
 
@@ -122,6 +122,12 @@ class RefusedError(InputError):
     def __init__(self, message: str, faults: tuple[Fault, ...], receipt: str) -> None:
         super().__init__(message, faults)
         self.receipt = receipt
+
+
+class RefusedCharsetError(RefusedError):
+    """A payload's content type names a charset that is not taken; its bytes are kept under `receipt`."""
+
+    code = "unsupported_media_type"
 
 
 class HttpAnswer(msgspec.Struct, frozen=True):

@@ -21,11 +21,10 @@ from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.draft import SECRET_NAME, DraftOptions, draft_feed
 from tidemill.sources.http import Fetched, FetchFailure, FetchLimits, HttpClient
 from tidemill.sources.oauth import OAuthTokens, TokenError
-from tidemill.sources.odd_shapes import odd_shape
 from tidemill.sources.preview import Preview, preview_answer
 from tidemill.sources.redact import Redaction
 from tidemill.sources.source_spec import SourceSpec, compile_specs
-from tidemill.sources.structure import Structure, guess_structure
+from tidemill.sources.structure import Structure, first_odd_shape, guess_structure
 
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _ANY_STATUS: Final = range(100, 600)
@@ -175,8 +174,11 @@ def decode_answer(trial: Trial, answer: Fetched, limit: int, now_ns: int) -> Tri
     wish = trial.wish
     structure = guess_structure(answer.body, wish.records)
     is_guess = wish.records is None and not wish.fields and not wish.time
-    if is_guess and (structure is None or structure.count < 2) and (odd := odd_shape(answer.body)) is not None:
-        return TrialResult(why=odd.sentence)
+    if is_guess and (structure is None or (structure.count < 2 and structure.kind == "objects")):
+        odd = first_odd_shape(answer.body)
+        if odd is not None:
+            why = f"{odd.sentence} No path can name them; write a feed with what the reference says of paths."
+            return TrialResult(why=why)
     if structure is None or wish.format not in ("", structure.format):
         return TrialResult(structure, why=_unlike(structure, wish))
     environment = variable_scope("default").variables

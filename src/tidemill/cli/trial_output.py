@@ -12,6 +12,7 @@ from tidemill.errors import InputError
 if TYPE_CHECKING:
     from tidemill.cli.source_trial import Trial, TrialResult
     from tidemill.sources.preview import Preview
+    from tidemill.sources.structure import Structure
 
 _SHOWN: Final = 160  # characters of a text of the source
 
@@ -44,8 +45,15 @@ def show_structure(result: "TrialResult") -> None:
     for member in structure.members:
         verb = "" if member.role == "unused" else "looks "
         style = "dim" if member.role == "unused" else ""
-        path = clean_text(f"{structure.records}[*]{member.path[1:]}" if structure.count > 1 else member.path)
+        path = clean_text(_whole_path(structure, member.path))
         out.print(Text(f"  {path} {verb}{member.explanation}", style=style), soft_wrap=True)
+
+
+def _whole_path(structure: "Structure", path: str) -> str:
+    """The path of a member in the answer."""
+    if structure.kind in ("columns", "keys"):
+        return f"{structure.records}{path[1:]}"
+    return f"{structure.records}[*]{path[1:]}" if structure.count > 1 else path
 
 
 def show_preview(preview: "Preview", limit: int) -> None:

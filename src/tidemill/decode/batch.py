@@ -8,6 +8,8 @@
     wall_ns i64, local u8   the instant; where `local` is WALL or DAY (`times.py`), a wall clock whose zone the rules
                             resolve
     zone str|null           the zone that the record names (feeds with `zone_path`)
+    step_ns, step_count i64 what the record is later than the first of its list, whose time `wall_ns` is: a length of
+                            time, or a number of steps of the calendar (feeds with a step; one of the two)
     a.<name> str|null       a column for each attribute
     f.<field> f64|null      a column for each field (list[f64] for arrays of numbers)
     p.lat, p.long f64|null  latitude and longitude in degrees, where they are no fields
@@ -26,11 +28,11 @@ from numpy.typing import NDArray
 from tidemill.decode.given import given_texts
 from tidemill.decode.plan import Column, DecodePlan
 from tidemill.decode.reading import Chunk, Reading
+from tidemill.decode.registers import REGISTERS, RegisterColumns
 from tidemill.model.payload import LogEntry
 
 TAGS: Final = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 Schema = dict[str, Any]
-REGISTERS: Final[Schema] = {"seq": pl.UInt64, "idx": pl.UInt32, "field": pl.String, "value": pl.Float64}
 IDENTITIES: Final[Schema] = {
     "identity": pl.UInt32,
     "tags": TAGS,
@@ -110,6 +112,8 @@ def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEnt
     frame["identity"] = identity
     if plan.time_received:
         frame["wall_ns"], frame["local"] = frame["received_ns"], np.zeros(len(rows), np.uint8)
+    elif plan.begin is not None:
+        frame |= reading.begin_columns(rows, frame["idx"])
     else:
         frame["wall_ns"] = _joined([chunk[0].times.ns for chunk in chunks])
         frame["local"] = _joined([chunk[0].times.local for chunk in chunks]).astype(np.uint8)
@@ -117,14 +121,14 @@ def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEnt
         if column.kind in _TYPES:
             frame[column.name] = _series(column, _values(chunks, number))
     has_value = pl.col("value").is_not_null()
-    registers = None if plan.except_keys is None else _registers(chunks, frame["seq"], frame["idx"])
+    registers = _registers(plan, chunks, frame["seq"], frame["idx"])
     return Batch(
         pl.DataFrame(frame),
         _of_payloads(reading.rejected.frame(), seqs),
         identities_frame(known),
         counts_frame(payloads, reading.counts),
         None if registers is None else registers.filter(has_value),
-        reading.stamps.frame(payloads),
+        reading.stamps_frame(payloads),
         None if registers is None else registers.filter(~has_value).drop("value"),
     )
 
@@ -168,15 +172,17 @@ def _number_tag_sets(tags: dict[str, list[Any]], count: int) -> tuple[Any, list[
     return identity.astype(np.uint32), sets if count else []
 
 
-def _registers(chunks: Sequence[Chunk], seqs: Any, indexes: Any) -> pl.DataFrame:
-    records = list(chain.from_iterable(chunk[0].registers or [] for chunk in chunks))
-    sizes = [len(registers) for registers in records]
-    return pl.DataFrame(
-        {
-            "seq": np.repeat(seqs, sizes),
-            "idx": np.repeat(indexes, sizes),
-            "field": list(chain.from_iterable(records)),
-            "value": list(chain.from_iterable(registers.values() for registers in records)),
-        },
-        schema=REGISTERS,
-    )
+def _registers(plan: DecodePlan, chunks: Sequence[Chunk], seqs: Any, indexes: Any) -> pl.DataFrame | None:
+    """REGISTERS of all records; None where the feed has no registers."""
+    name, value = plan.column_number("register"), plan.column_number("value")
+    if name is not None and value is not None:
+        return RegisterColumns.of_pairs(_values(chunks, name), _values(chunks, value)).frame(seqs, indexes)
+    if plan.except_keys is None:
+        return None
+    frames, first = [pl.DataFrame(schema=REGISTERS)], 0
+    for columns, _, _ in chunks:
+        last, given = first + columns.count, columns.registers or []
+        registers = given if isinstance(given, RegisterColumns) else RegisterColumns.of_records(given)
+        frames.append(registers.frame(seqs[first:last], indexes[first:last]))
+        first = last
+    return pl.concat(frames)

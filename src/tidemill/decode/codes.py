@@ -29,7 +29,7 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "time_no_offset": "A time has no offset from UTC, and the feed has no zone for it.",
         "time_out_of_range": "A time is outside 1900-01-01 to 2262-04-11.",
         "duplicate_time": "A series names the same time twice.",
-        "unequal_length": "A series has not as many times as values.",
+        "unequal_length": "A series has not as many times as values, or parallel arrays differ in length.",
         "conflict": "Members that exclude each other are both there.",
         "more_faults": "There are more faults than are named here; the message says how many.",
     }

@@ -29,7 +29,7 @@ def compile_record(plan: DecodePlan, *, certain_time: bool) -> Any:
     if plan.root.value is None:
         return _struct(plan.root, plan, certain_time)
     column = plan.columns[plan.root.value]
-    kind = _type(column, plan, certain_time)
+    kind = column_type(column, plan, certain_time)
     return kind if column.required else kind | None
 
 
@@ -37,7 +37,7 @@ def _struct(node: Node, plan: DecodePlan, certain_time: bool) -> type[msgspec.St
     fields: list[Any] = []
     rename: dict[str, str] = {}
     members: list[tuple[str | int, Any, bool]] = [
-        (key, _type(plan.columns[number], plan, certain_time), plan.columns[number].required)
+        (key, column_type(plan.columns[number], plan, certain_time), plan.columns[number].required)
         for key, number in node.columns.items()
     ]
     members += [
@@ -73,7 +73,8 @@ def _attribute(node: Node, key: str | int) -> str:
     return f"m{[*node.columns, *node.nodes].index(key)}"
 
 
-def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
+def column_type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
+    """The type of a member for msgspec; null is no part of it. `certain_time`: as in `compile_struct`."""
     if column.kind == "time_text":
         ending = r"\Z" if plan.offset_required else r"?\Z"
         return Annotated[str, Meta(pattern=CERTAIN_TIME + ending)] if certain_time else str
@@ -81,7 +82,7 @@ def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
         return int | Decimal  # the digits as written; of numbers in quotes as well
     if column.kind in ("time_any", "offset"):
         return int | float | str
-    if column.kind in ("tag", "attribute", "zone"):
+    if column.kind in ("tag", "attribute", "zone", "register_name"):
         return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
     if column.kind == "labels":
         return list[str]
@@ -90,7 +91,7 @@ def _type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
     number: Any = float
     if not column.scaled and (column.min is not None or column.max is not None):
         number = Annotated[float, Meta(ge=column.min, le=column.max)]
-    return number if column.kind == "number" else Annotated[list[number], Meta(min_length=1)]
+    return number if column.kind in ("number", "register_value") else Annotated[list[number], Meta(min_length=1)]
 
 
 def _packed_type(column: Column, kind: Packed) -> Any:
@@ -199,6 +200,7 @@ def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], b
         if column.scaled or (column.kind == "time_text" and not plan.times.certain)
     }
     single = not plan.records and not plan.outer and plan.root.value is None and not plan.root.is_array
+    single = single and not plan.columnar and plan.begin is None
     if not single or plan.except_keys is not None or optional or beyond:
         return None
     decode = msgspec.json.Decoder(compile_record(plan, certain_time=True)).decode

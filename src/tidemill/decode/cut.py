@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.joined import joined_objects
 from tidemill.decode.nest import Nest
 from tidemill.decode.strict_json import invalid_message, is_readable
 from tidemill.decode.walk import DocumentWalk, EnoughError, TooManyGroupsError, skip_white
@@ -46,7 +47,9 @@ class Cut(msgspec.Struct, frozen=True):
 
 
 def cut_lines(body: bytes) -> Cut:
-    """The lines of NDJSON that are not blank."""
+    """The lines of NDJSON that are not blank; of a body that is one line of several objects, the objects."""
+    if (objects := joined_objects(body)) is not None:
+        return Cut(array("q", [start for start, _ in objects]), array("q", [end for _, end in objects]))
     starts, ends = array("q"), array("q")
     for line in _LINE.finditer(body):
         if line[0].strip(WHITE):

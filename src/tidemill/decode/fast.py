@@ -15,6 +15,7 @@ from msgspec import UNSET
 from tidemill.decode.compile import compile_getter, compile_record, key_tokens, required_brackets
 from tidemill.decode.documents import Documents
 from tidemill.decode.plan import DecodePlan
+from tidemill.decode.registers import RegisterColumns
 from tidemill.decode.scan import is_plain
 from tidemill.decode.time_formats import TIME_KINDS, offset_column, with_offsets
 from tidemill.decode.times import LocalTimes, in_range
@@ -29,13 +30,13 @@ _MAX_NAME: Final = 256
 
 class DecodedColumns(msgspec.Struct, frozen=True):
     """Records without fault, column by column: `times`; `values` in the plan's order ([] for the time and the offset);
-    `registers` a mapping for each record, where the feed has registers; `offsets` those that stand in members of their
-    own, where the feed has such."""
+    `registers` a mapping for each record (or as columns), where the feed has registers; `offsets` those that stand in
+    members of their own, where the feed has such."""
 
     count: int
     times: LocalTimes
     values: list[list[Any]]
-    registers: list[dict[str, float | None]] | None = None
+    registers: list[dict[str, float | None]] | RegisterColumns | None = None
     offsets: list[int | None] | None = None
 
 
@@ -100,14 +101,22 @@ class FastReader:
         ]
         if not self._keys_are_single(body, records, taken, missing):
             return None
+        present = [
+            [None if value is UNSET else value for value in given] if absent else given
+            for given, absent in zip(taken, missing, strict=True)
+        ]
+        return self.decode_values(present, len(records))
+
+    def decode_values(self, taken: Sequence[list[Any]], count: int) -> DecodedColumns | None:
+        """The columns of the members of `count` records, whose types are those of `column_type` (None: null, or missing
+        and optional); None if any is not certain to be without fault."""
         values: list[list[Any]] = []
-        times = receipt_times(len(records))
+        times = receipt_times(count)
         offsets: list[int | None] | None = None
-        for column, given, absent in zip(self._plan.columns, taken, missing, strict=True):
-            present = [None if value is UNSET else value for value in given] if absent else given
+        for column, present in zip(self._plan.columns, taken, strict=True):
             decoded: list[Any] | None = present
             if column.kind in TIME_KINDS:
-                parsed = self._plan.times.parse_column(given) if given else times
+                parsed = self._plan.times.parse_column(present) if present else times
                 if parsed is None:
                     return None
                 times, decoded = parsed, []
@@ -123,7 +132,7 @@ class FastReader:
         if offsets is not None:
             times = with_offsets(times, offsets)
         good = times_good(times, self._plan)
-        return DecodedColumns(len(records), times, values, offsets=offsets) if good else None
+        return DecodedColumns(count, times, values, offsets=offsets) if good else None
 
     def _keys_are_single(self, body: bytes, records: Sequence[Any], taken: list[list[Any]], missing: list[int]) -> bool:
         """Whether no record has a duplicate of a key that is read. `taken`: the values by column; `missing`: how many
@@ -146,7 +155,7 @@ class FastReader:
     def _colons_in_texts(self, taken: list[list[Any]]) -> int:
         count = 0
         for column, values in zip(self._plan.columns, taken, strict=True):
-            if column.kind in ("time_text", "tag", "attribute", "zone"):
+            if column.kind in ("time_text", "tag", "attribute", "zone", "register_name"):
                 count += "".join(filter(None, values)).count(":")
             elif column.kind in ("time_any", "offset"):
                 count += sum(value.count(":") for value in values if isinstance(value, str))

@@ -60,6 +60,23 @@ class FaultCollector:
         self._codes.update(others._codes)
         self.count += others.count - (len(others._kept) - len(new))
 
+    def reworded(self, words: str, others: str) -> "FaultCollector":
+        """The kept faults, with other words in their messages."""
+        changed = FaultCollector()
+        for fault in self._kept:
+            changed.add(fault.path, fault.code, fault.message.replace(words, others))
+        return changed
+
+    def only(self, paths: tuple[str, ...]) -> "FaultCollector":
+        """The kept faults at these paths, or below them."""
+        chosen = FaultCollector()
+        for fault in self._kept:
+            if any(
+                fault.path.removeprefix(path)[:1] in ("", "[", ".") for path in paths if fault.path.startswith(path)
+            ):
+                chosen.add(fault.path, fault.code, fault.message)
+        return chosen
+
     def all(self, *, stopped: bool = False) -> tuple[Fault, ...]:
         """The kept faults, and one more that says how many were not kept. `stopped`: the payload was not read to its
         end."""

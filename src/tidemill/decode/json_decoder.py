@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from tidemill.decode.around import own_plan
 from tidemill.decode.batch import Batch, assemble_batch
 from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import cut_document, cut_lines
+from tidemill.decode.cut_columns import ColumnTexts, cut_columns
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
@@ -25,6 +27,7 @@ class JsonDecoder:
 
     def __init__(self, feed: Feed, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = compile_plan(feed)
+        self._own = own_plan(self._plan)
         self._reader = PayloadReader(self._plan, feed.input.formats, max_depth, turn)
         self._quick = compile_quick_check(self._plan, max_depth)
         self._formats = feed.input.formats
@@ -52,6 +55,9 @@ class JsonDecoder:
             except ValueError:
                 return Texts(body)
         body = body.removeprefix(BOM)
+        if self._plan.columnar:
+            columns = cut_columns(body, self._own, self._max_depth, FaultCollector())
+            return Texts(body) if columns is None else ColumnTexts(body, cut=columns)
         lines = format == "ndjson"
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, FaultCollector())
         return Texts(body) if cut is None or len(cut) > MAX_RECORDS else Texts(body, cut.starts, cut.ends)

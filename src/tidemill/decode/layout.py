@@ -4,7 +4,10 @@ A judge decodes one column of all records at once and says of each record whethe
 afterwards, record by record, in the words of the strict JSON reader.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,11 +17,13 @@ from numpy.typing import NDArray
 
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, field_column
+from tidemill.decode.steps import of_number, of_rate
 from tidemill.decode.strict import read_exact, read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
 from tidemill.decode.values import is_exact, is_in_bounds, scale_numbers
 from tidemill.feeds.definition import Attribute, Feed, Layout, Tag
 from tidemill.feeds.packed import Packed, packed_type
+from tidemill.feeds.steps import STEP_UNITS_NS
 from tidemill.feeds.time_policy import TimePolicy
 from tidemill.model.time import MAX_NS, MIN_NS
 
@@ -75,6 +80,15 @@ def compile_layout(feed: Feed, layout: Layout) -> CompiledLayout:
         clock = packed_type(feed.time.type or "")
         assert clock is not None
         add("time", "time", feed.time, clock.code, _time_judge(feed.time))
+    for name, at, kind_name in (
+        ("step", feed.time.step_at, feed.time.step_type),
+        ("rate", feed.time.rate_at, feed.time.rate_type),
+    ):
+        if at is not None:
+            number = packed_type(kind_name or "")
+            assert number is not None
+            slots.append(Slot(name, name, True, _step_judge(feed.time)))
+            parts[True].append((name, number.code, at))
     texts: list[tuple[str, Mapping[str, Tag | Attribute]]] = [("t", feed.tags), ("a", feed.attributes)]
     for letter, members in texts:
         for name, text in members.items():
@@ -117,6 +131,31 @@ def _time_judge(time: TimePolicy) -> Callable[[NDArray[Any]], JudgedColumn]:
             good = (raw >= first) & (raw <= last)
             ns = np.where(good, raw, 0).astype(np.int64) * unit_ns
         return JudgedColumn(ns, good, lambda row, path, faults: explain(raw[row].item(), path, faults))
+
+    return judge
+
+
+def _step_judge(time: TimePolicy) -> Callable[[NDArray[Any]], JudgedColumn]:
+    """The judge of the steps, or rates, of headers: its values are exact steps in ns (`Fraction`)."""
+    unit_ns = STEP_UNITS_NS[time.step_unit or "s"]
+    read = of_rate if time.rate_at is not None else partial(of_number, unit_ns=unit_ns)
+
+    def explain(number: Any, path: str, faults: FaultCollector) -> None:
+        if read_number(number, path, None, faults) is not None and math.isfinite(number):
+            try:
+                read(number)
+            except ValueError as error:
+                faults.add(path, "out_of_range", str(error))
+
+    def judge(raw: NDArray[Any]) -> JudgedColumn:
+        steps = np.zeros(len(raw), object)
+        good = np.zeros(len(raw), np.bool_)
+        for row, number in enumerate(raw.tolist()):
+            try:
+                steps[row], good[row] = read(number), True
+            except (ValueError, OverflowError):  # also NaN and infinities
+                steps[row] = Fraction(1)
+        return JudgedColumn(steps, good, lambda row, path, faults: explain(raw[row].item(), path, faults))
 
     return judge
 

@@ -14,10 +14,12 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.given import given_fault, given_tags, given_texts
 from tidemill.decode.layout import JudgedColumn, Slot, compile_layout, number_distinct
 from tidemill.decode.rejected import Rejected
+from tidemill.decode.steps import STEP_COUNT, STEP_NS, step_columns
 from tidemill.decode.texts import Texts
 from tidemill.decode.times import INSTANT, WALL
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed, Layout
+from tidemill.feeds.steps import parse_step
 from tidemill.model.payload import MAX_RECORDS, LogEntry, split_format
 
 _FAULTY_RECORDS: Final = 1000  # a check stops after so many
@@ -46,6 +48,8 @@ class LayoutDecoder:
         self._may_be_empty = feed.input.on_fault == "reject" or feed.source is not None
         self._received = feed.time.received
         self._local = WALL if feed.time.epoch == "local" else INSTANT
+        self._stepped = bool(feed.time.steps)
+        self._step = None if feed.time.step is None else parse_step(feed.time.step)
 
     def check_payload(self, body: bytes, format: str) -> tuple[Fault, ...]:
         """Every fault of a payload; () when all its records fit the contract."""
@@ -195,21 +199,32 @@ class LayoutDecoder:
     def _times(
         self, read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64], received: NDArray[np.int64]
     ) -> pl.DataFrame:
-        """`seq`, `idx`, `received_ns`, `wall_ns`, `local` of rows."""
+        """`seq`, `idx`, `received_ns`, `wall_ns`, `local` of rows, and their steps if the feed has some."""
         payloads = read.payloads[rows]
         time = received[payloads] if self._received else read.columns[0].values[rows]
-        return pl.DataFrame(
-            {
-                "seq": seqs[payloads],
-                "idx": read.indexes[rows].astype(np.uint32),
-                "received_ns": received[payloads],
-                "wall_ns": time,
-                "local": np.full(len(rows), self._local, np.uint8),
-            }
-        )
+        columns = {
+            "seq": seqs[payloads],
+            "idx": read.indexes[rows].astype(np.uint32),
+            "received_ns": received[payloads],
+            "wall_ns": time,
+            "local": np.full(len(rows), self._local, np.uint8),
+        }
+        return pl.DataFrame(columns | ({} if not self._stepped else self._steps(read, rows)))
+
+    def _steps(self, read: RecordColumns, rows: NDArray[np.int64]) -> dict[str, pl.Series]:
+        """How much later rows are than the first record of their payload."""
+        steps: list[Any] = [self._step] * len(read.counts)
+        if self._step is None:
+            for row in np.flatnonzero(read.indexes == 0).tolist():
+                steps[read.payloads[row]] = read.columns[1].values[row]
+        column = step_columns(steps, read.payloads[rows], read.indexes[rows])
+        return {column.name: column}
 
     def _has_time(self, read: RecordColumns) -> NDArray[np.bool_]:
-        return np.ones(len(read.good), np.bool_) if self._received else read.columns[0].good
+        if self._received:
+            return np.ones(len(read.good), np.bool_)
+        stepped = self._stepped and self._step is None
+        return read.columns[0].good & read.columns[1].good if stepped else read.columns[0].good
 
     def _frame(
         self,
@@ -227,6 +242,7 @@ class LayoutDecoder:
             pl.Series("identity", identity),
             times["wall_ns"],
             times["local"],
+            *(times[name] for name in times.columns if name in (STEP_NS, STEP_COUNT)),
         ]
         for slot, column in zip(self._compiled.slots, read.columns, strict=True):
             if slot.column.startswith("a."):

@@ -8,7 +8,7 @@ import json
 from array import array
 from collections.abc import Iterator
 from functools import lru_cache
-from json.decoder import scanstring
+from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Final
 
 import numpy as np
@@ -69,7 +69,7 @@ class Nest:
         self.faults: list[dict[int, tuple[NodeFault, ...]]] = [{} for _ in range(self.depth + 1)]
         self._tails = [""]  # of the path before each step, from the group that it lies in
         for step in path:
-            self._tails.append("" if step in WILDCARDS else self._tails[-1] + step_text(step))  # type: ignore[arg-type]
+            self._tails.append("" if step in WILDCARDS else self._tails[-1] + step_text(step))
         self._known_parent, self._chain = -1, [0]  # of the last record that was looked at
         self._known_paths: list[str] = []
         self.noted = {step: {name: array("q") for name in names} for step, names in noted.items()}

@@ -46,6 +46,8 @@ def part_plan(plan: DecodePlan, numbers: Sequence[int], except_keys: frozenset[s
         position_columns=None,
         given=(),
         outer=(),
+        columnar=False,
+        begin=None,
     )
 
 
@@ -125,8 +127,7 @@ class OuterReader:
     ) -> Record:
         """What is around one record, by the strict reader; its faults are added. Read once for each group in a row."""
         if self._level is None or known is None:
-            value = Object({KEY_NAME: key_text(body, nest.records.places[record])})
-            return read_outer(value, nest.record_path(body, record), self._plan, self.part, faults)
+            return self.read_one(body, nest, record, faults)
         group = nest.group_of(record, self._level)
         if group not in known.cache:
             known.cache.clear()
@@ -135,6 +136,14 @@ class OuterReader:
         read, own = known.cache[group]
         faults.extend(own)
         return read
+
+    def read_one(self, body: bytes, nest: Nest, record: int, faults: FaultCollector) -> Record:
+        """What is around one record, by the strict reader; its faults are added."""
+        if self._level is None:
+            value = Object({KEY_NAME: key_text(body, nest.records.places[record])})
+            return read_outer(value, nest.record_path(body, record), self._plan, self.part, faults)
+        group = nest.group_of(record, self._level)
+        return self._read(body, nest, group, nest.level_path(body, record, self._level), faults)
 
     def _read(self, body: bytes, nest: Nest, row: int, path: str, faults: FaultCollector) -> Record:
         piece = next(self.pieces(body, nest, row, row + 1))

@@ -3,8 +3,9 @@
 A column is a member that becomes a column of the batch. Both readers, fast and strict, follow the same plan.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,6 +14,8 @@ from tidemill.decode.time_formats import TimeFormats, TimeKind
 from tidemill.feeds.definition import Feed, Field
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import KEY, KEY_NAME, Path, below, in_record, levels_up, parse_path
+from tidemill.feeds.steps import STEP_UNITS_NS, parse_step
+from tidemill.model.spans import Span
 
 Kind = Literal[
     "time_text",
@@ -27,7 +30,15 @@ Kind = Literal[
     "numbers",
     "packed",
     "packed_list",
+    "register_name",
+    "register_value",
+    "step",
+    "rate",
 ]
+
+MAX_REGISTER_NAME: Final = 256
+# What the first record of a list says for all of them, where the feed has a step.
+_OF_BEGIN: Final = frozenset({"time_text", "time_number", "time_any", "offset", "zone", "step", "rate"})
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +100,9 @@ class DecodePlan(msgspec.Struct, frozen=True):
     """What is read of a record: `root` of the record itself, `outer` around it. `records` is where the records are in a
     JSON document; `except_keys` is None unless every other key is a register; `may_be_empty`: a payload without a
     record is no fault; `position_columns`: the columns of latitude and longitude that give local times their zone;
-    `given`: the tags that stand in no record."""
+    `given`: the tags that stand in no record. `columnar`: `records` is the path of an object of parallel arrays.
+    `begin`: what is read of the first record of a list to know the times of them all; None where each record has its
+    time."""
 
     columns: tuple[Column, ...]
     root: Node
@@ -103,40 +116,80 @@ class DecodePlan(msgspec.Struct, frozen=True):
     position_columns: tuple[str, str] | None
     given: tuple[Given, ...] = ()
     outer: tuple[OuterPart, ...] = ()
+    columnar: bool = False
+    begin: "BeginPlan | None" = None
 
     @property
     def nested(self) -> bool:
         """Whether records are cut out of the document before they are read (`nested.py`), since they are in groups or
         something around them is read."""
-        return bool(self.outer) or not all(isinstance(step, str) for step in self.records)
+        return not self.columnar and (bool(self.outer) or not all(isinstance(step, str) for step in self.records))
+
+    @property
+    def times_elsewhere(self) -> bool:
+        """Whether no record is asked for its own time: it has that of its receipt, or one that is counted in steps."""
+        return self.time_received or self.begin is not None
+
+    @property
+    def of_long_format(self) -> bool:
+        """Whether each record has one register, which it names."""
+        return self.column_number("register") is not None
 
     def column_number(self, name: str) -> int | None:
         """The number of a column, or None."""
         return next((number for number, column in enumerate(self.columns) if column.name == name), None)
 
 
+class BeginPlan(msgspec.Struct, frozen=True):
+    """How the first record of a list gives the times of all: `plan` reads its time and step; the step is `step`, or in
+    a column of `plan` a number of `unit_ns` (None: a text) or a rate in Hz."""
+
+    plan: DecodePlan
+    step: Fraction | Span | None
+    unit_ns: int | None
+
+
 def compile_plan(feed: Feed) -> DecodePlan:
     """The plan of a feed that `load` returned (shape `samples` has none: `decode/samples.py`)."""
+    if not feed.time.steps:
+        return _compile(feed, lambda kind: True)
+    time = feed.time
+    step = None if time.step is None else parse_step(time.step)
+    unit_ns = None if time.step_unit is None else STEP_UNITS_NS[time.step_unit]
+    first = msgspec.structs.replace(_compile(feed, _OF_BEGIN.__contains__), except_keys=None)
+    begin = BeginPlan(first, step, unit_ns)
+    return _compile(feed, lambda kind: kind not in _OF_BEGIN, begin)
+
+
+def _compile(feed: Feed, wanted: Callable[[Kind], bool], begin: BeginPlan | None = None) -> DecodePlan:
+    """The plan of the columns whose kind is `wanted`."""
     times = TimeFormats(
         feed.time.formats,
         local_epoch=feed.time.epoch == "local",
         offset_required=feed.time.offset_required,
     )
-    columns = tuple(_columns(feed, times.kind))
+    columns = tuple(column for column in _columns(feed, times.kind) if wanted(column.kind))
     return DecodePlan(
         columns=columns,
         root=read_tree({n: column.keys for n, column in enumerate(columns) if in_record(column.keys)}),
-        records=parse_path(feed.input.records),
+        records=parse_path(feed.input.root),
         offset_required=feed.time.offset_required,
         offset_unit=feed.time.offset_unit,
         times=times,
         time_received=feed.time.received,
-        except_keys=None if feed.registers is None else frozenset(feed.registers.except_keys),
+        except_keys=_except_keys(feed),
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
         position_columns=position_columns(feed),
         given=given_tags(feed),
         outer=tuple(_outer_parts(columns)),
+        columnar=feed.input.columns is not None,
+        begin=begin,
     )
+
+
+def _except_keys(feed: Feed) -> frozenset[str] | None:
+    registers = feed.registers
+    return None if registers is None or registers.of_long_format else frozenset(registers.except_keys)
 
 
 def read_tree(paths: Mapping[int, Path]) -> Node:
@@ -173,6 +226,10 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         yield Column(name="offset", keys=parse_path(time.offset_path), kind="offset", required=False)
     if time.zone_path is not None:
         yield Column(name="zone", keys=parse_path(time.zone_path), kind="zone", required=False, max_length=64)
+    if time.step_path is not None:
+        yield Column(name="step", keys=parse_path(time.step_path), kind="step", required=True)
+    if time.rate_path is not None:
+        yield Column(name="rate", keys=parse_path(time.rate_path), kind="rate", required=True)
     for name, tag in feed.tags.items():
         if tag.value is not None:
             continue
@@ -183,6 +240,10 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         yield Column(name=f"a.{name}", keys=keys, kind="attribute", required=text.required, max_length=text.max_length)
     for name, field in feed.fields.items():
         yield field_column(name, field)
+    if feed.registers is not None and feed.registers.of_long_format:
+        keys, value = parse_path(feed.registers.name_path or "$"), parse_path(feed.registers.value_path or "$")
+        yield Column(name="register", keys=keys, kind="register_name", required=True, max_length=MAX_REGISTER_NAME)
+        yield Column(name="value", keys=value, kind="register_value", required=False)
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
     yield from _zone_position(feed)

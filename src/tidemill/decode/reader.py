@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.begins import ListBegins
 from tidemill.decode.blocks import BLOCK, read_blocks
+from tidemill.decode.column_payloads import ColumnPayloads
 from tidemill.decode.compile import compile_quick_check
 from tidemill.decode.cut import WHITE, Cut, cut_document, cut_lines
 from tidemill.decode.documents import strip_body
@@ -50,6 +52,9 @@ class PayloadReader:
         self._fast = FastReader(plan, max_depth) if self._nested is None else self._nested.fast
         self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
+        self._begins = None if plan.begin is None else ListBegins(plan, plan.begin, max_depth)
+        self._columns = ColumnPayloads(plan, max_depth, turn) if plan.columnar else None
+        self._is_document = plan.nested or bool(plan.begin is not None and plan.begin.plan.outer)
 
     def read_payloads(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
         """Read payloads, each (body, format). With a `limit` reading stops after so many records at fault."""
@@ -73,8 +78,9 @@ class PayloadReader:
                 for number in numbers:
                     reading.refuse_payload(number, "unknown_format", why)
                 continue
-            for first in range(0, len(numbers), _GROUP):
-                self._read_group(reading, numbers[first : first + _GROUP], bodies, lines=name == "ndjson")
+            left = self._read_shapes(reading, numbers, bodies, lines=name == "ndjson")
+            for first in range(0, len(left), _GROUP):
+                self._read_group(reading, left[first : first + _GROUP], bodies, lines=name == "ndjson")
         if not self._plan.may_be_empty and not reading.stopped:
             for number in [number for number, count in enumerate(reading.counts) if count == 0]:
                 reading.refuse_payload(number, "empty", "holds no record; send one, or an array of them")
@@ -84,7 +90,19 @@ class PayloadReader:
         """Why payloads of a format are not taken, or None."""
         if name != _DECODED and name not in self._formats:
             return f"this feed takes {' or '.join(self._formats)}"
-        return _NO_LINES if self._nested is not None and name == "ndjson" else None
+        return _NO_LINES if self._is_document and name == "ndjson" else None
+
+    def _read_shapes(self, reading: Reading, numbers: list[int], bodies: list[bytes], *, lines: bool) -> list[int]:
+        """Read payloads of parallel arrays, and the begin of lists with a step; returns the payloads that are left to
+        be read as records."""
+        if self._columns is not None:
+            for number in numbers:
+                if not reading.stopped:
+                    self._columns.read_payload(reading, number, bodies[number], lines=lines)
+            return []
+        if self._begins is None:
+            return numbers
+        return [number for number in numbers if self._begins.read_lists(reading, number, lines=lines)]
 
     def _as_json(
         self, number: int, body: bytes, name: str, undecodable: dict[int, tuple[str, str]]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.decode.fast import DecodedColumns
@@ -16,22 +17,28 @@ from tidemill.decode.plan import DecodePlan
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.scan import BOM
 from tidemill.decode.stamps import Stamps
+from tidemill.decode.steps import ListBegin, begin_columns
 from tidemill.decode.strict import Record
 from tidemill.decode.times import LocalTimes
+from tidemill.model.payload import LogEntry
 
 Chunk = tuple[DecodedColumns, NDArray[np.int64], NDArray[np.int64]]
 
 
 class Reading:
     """The result of reading payloads. `counts`: the records of each payload; `faulty`: how many were at fault;
-    `rejected` (with the payload's number as `seq`) and `stamps`: of records at fault. With a `limit` their faults are
-    only collected in `faults`, and reading ends (`stopped`) after so many records."""
+    `rejected` (with the payload's number as `seq`) and `stamps`: of records at fault; `begins`: of the lists
+    whose first record has the time of all. With a `limit` the faults are only collected in `faults`, and reading ends
+    (`stopped`) after so many records."""
 
     def __init__(self, plan: DecodePlan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
         self.counts = [0] * len(payloads)
         self.faults = FaultCollector()
         self.rejected = Rejected()
         self.stamps = Stamps(plan)
+        self.begins: list[ListBegin] = []
+        self._zones = plan.begin is not None and plan.begin.plan.column_number("zone") is not None
+        self._stepped = plan.begin is not None
         self._chunks: list[Chunk] = []
         self._strict = _Rows(plan)
         self._payloads = payloads
@@ -70,8 +77,24 @@ class Reading:
         """Add a payload that is at fault as a whole: it counts as one record."""
         faults = FaultCollector()
         faults.add("$", code, message)
+        self.reject_payload(payload, faults)
+
+    def reject_payload(self, payload: int, faults: FaultCollector) -> None:
+        """Add a payload that is at fault as a whole, with all its faults: it counts as one record."""
         self.counts[payload] = 1
         self.reject_record(payload, 0, faults)
+
+    def begin_columns(self, rows: NDArray[np.int64], indexes: NDArray[Any]) -> dict[str, Any]:
+        """The columns of the times of records in payloads `rows`, where the first record of a list has the time."""
+        return begin_columns(self.begins, rows, indexes.astype(np.int64), zones=self._zones)
+
+    def stamps_frame(self, payloads: Sequence[LogEntry]) -> pl.DataFrame:
+        """The frame of stamps; `payloads` are those that were read."""
+        frame = self.stamps.frame(payloads)
+        if not self._stepped:
+            return frame
+        columns = self.begin_columns(self.stamps.payloads(), self.stamps.indexes())
+        return frame.with_columns(**{name: pl.Series(name, values) for name, values in columns.items()})
 
     def chunks(self) -> list[Chunk]:
         """All rows without fault, in no promised order."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.strict import Record
@@ -42,9 +43,17 @@ class Stamps:
             assert number is not None
             degrees.append(_within(record.values[number], most))
 
+    def payloads(self) -> NDArray[np.int64]:
+        """The payload's number of each record."""
+        return np.array(self._payloads, np.int64)
+
+    def indexes(self) -> NDArray[np.int64]:
+        """The index in its payload of each record."""
+        return np.array(self._indexes, np.int64)
+
     def frame(self, payloads: Sequence[LogEntry]) -> pl.DataFrame:
         """The frame of stamps; `payloads` are those that were read."""
-        rows = np.array(self._payloads, np.int64)
+        rows = self.payloads()
         wall_ns = np.array(self._wall_ns, np.int64)
         received = np.array([logged.payload.received_ns for logged in payloads], np.int64)[rows]
         if self._received:

@@ -60,7 +60,7 @@ def read_record(
     if not _fits(value, plan.root):
         faults.add(path, "wrong_type", f"must be {_container(plan.root)}, is {json_type(value)}")
         return record
-    record.timed = plan.time_received
+    record.timed = plan.times_elsewhere
     _RecordWalk(plan, record, faults).read_value(value, path, plan.root)
     for part, read in outer:
         record.take(part, read)
@@ -141,14 +141,16 @@ class _RecordWalk:
             self._record.timed, self._record.time = faults.count == before, (path, value)
         elif column.kind == "offset":
             self._record.offset_s = _read_offset(value, path, self._plan, faults)
-        elif column.kind in ("tag", "attribute", "zone"):
+        elif column.kind in ("tag", "attribute", "zone", "register_name"):
             values[number] = read_text(value, path, column.max_length, faults)
-        elif column.kind == "number":
+        elif column.kind in ("number", "register_value"):
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":
             values[number] = _read_numbers(value, path, column, faults)
         elif column.packed is not None:
             values[number] = _read_packed(value, path, column, faults)
+        elif column.kind in ("step", "rate"):
+            values[number] = value  # `steps.py` checks it
         else:
             values[number] = _read_labels(value, path, faults)
 
@@ -348,6 +350,10 @@ _EXPECTED: Final = {
     "offset": "an offset from UTC such as +01:00, or a number",
     "zone": "a text",
     "tag": "a text",
+    "register_name": "a text",
+    "register_value": "a number",
+    "step": "a number, or a duration such as 15m",
+    "rate": "a number of records a second",
     "attribute": "a text",
     "number": "a number",
     "numbers": "an array of numbers",

@@ -12,6 +12,7 @@ from tidemill.decode.scan import depth_within, is_utf8
 from tidemill.feeds.paths import member_path
 
 NOT_FINITE: Final = "NaN and Infinity are not JSON; leave the member out or send a number"
+_GLUED: Final = ("Extra data", "{")
 _EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
 
 
@@ -64,7 +65,8 @@ def parse_json(
         return (_DIGITS if digits else _JSON).decode(text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno + line - 1}, column {error.colno}"
-        faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error.msg)} at {where}")
+        hint = _lines_hint(error.msg, text[error.pos : error.pos + 1])
+        faults.add(path, "invalid_json", f"not JSON: {_what_is_wrong(error.msg)} at {where}{hint}")
     except RecursionError:
         faults.add(path, "too_deep", f"arrays and objects nest deeper than {max_depth}")
     return None
@@ -87,11 +89,17 @@ def invalid_message(message: str, body: bytes, at: int) -> str:
     """The sentence for a document that is not JSON from the byte offset `at` on."""
     before = body[:at]
     line, column = before.count(b"\n") + 1, len(before[before.rfind(b"\n") + 1 :].decode("utf-8", "replace")) + 1
-    return f"not JSON: {_what_is_wrong(message)} at line {line}, column {column}"
+    hint = _lines_hint(message, body[at : at + 1].decode("latin-1"))
+    return f"not JSON: {_what_is_wrong(message)} at line {line}, column {column}{hint}"
 
 
 def _what_is_wrong(message: str) -> str:
     return "the document ends and something follows it" if message == "Extra data" else message
+
+
+def _lines_hint(message: str, follows: str) -> str:
+    """What to do where one more object follows a document: it is probably of lines that lost their ends."""
+    return "; send lines with --data-binary: curl -d takes their ends out" if (message, follows) == _GLUED else ""
 
 
 def _utf8_message(body: bytes, line: int) -> str:

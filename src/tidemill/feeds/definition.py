@@ -37,7 +37,10 @@ class Input(Table, frozen=True):
     bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed
     decoders (entry-point group `tidemill.decoders`).
     `records` is the path of the record, or of the array of records, in a JSON document; with `[*]` and `.*` it leads to
-    records in groups and under keys (all forms are in [paths.md](paths.md)). `on_fault` is the effect of a
+    records in groups and under keys (all forms are in [paths.md](paths.md)). `columns` instead is the path of an object
+    of parallel arrays: item n of each array belongs to record n, and a member that is no array holds for each record
+    (tags, attributes and what [time] reads, no fields). Arrays that the feed reads have one length. An item whose
+    fields are all null is no record, unless all fields are optional. `on_fault` is the effect of a
     record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at
     once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A
     payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data.
@@ -45,16 +48,30 @@ class Input(Table, frozen=True):
 
     formats: tuple[str, ...] = ("json", "ndjson")
     records: str = "$"
+    columns: str | None = None
     on_fault: Literal["refuse", "reject"] = "refuse"
     layout: Layout | None = None
 
+    @property
+    def root(self) -> str:
+        """The path of what holds the records: a record, their array, or the object of their arrays."""
+        return self.records if self.columns is None else self.columns
+
 
 class Registers(Table, frozen=True):
-    """Fields that are not known beforehand: every key of the record that matches none of `except_keys` is a number
-    field of that name (meters: OBIS codes)."""
+    """Fields that are not known beforehand: every key of the record that is none of `except_keys` is a number field of
+    that name (meters: OBIS codes). Or each record has one field: its name at `name_path` and its number at `value_path`
+    (`{"channel": "pm10", "value": 7}`); a record without the number, or with null, has no value."""
 
-    except_keys: tuple[str, ...]
+    except_keys: tuple[str, ...] = ()
+    name_path: str | None = None
+    value_path: str | None = None
     unit: str | None = None
+
+    @property
+    def of_long_format(self) -> bool:
+        """Whether each record has one register, which it names."""
+        return self.name_path is not None
 
 
 class Labels(Table, frozen=True):

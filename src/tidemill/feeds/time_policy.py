@@ -7,6 +7,7 @@ import msgspec
 from tidemill.feeds.convert import Table
 from tidemill.feeds.members import Part
 
+StepUnit = Literal["ns", "us", "ms", "s", "min", "h", "d"]
 UNIX: Final = ("unix_s", "unix_ms", "unix_us", "unix_ns")
 NAMED: Final = ("iso8601", "rfc3339", *UNIX, "received")
 
@@ -47,6 +48,14 @@ class TimePolicy(Table, frozen=True):
     its begin; days and longer are of the calendar of the zone (without one of UTC). `shift` corrects times that are
     wrong by a fixed length.
 
+    With a step the time is that of the first record of its list, and record n is n steps later; no other record needs a
+    time. `step` is a duration: `15m`, `1h` are added to the instant; `1d`, `1w`, `1mo`, `1y` move the calendar of the
+    zone (without one of UTC). `step_path` is a number in the first record (or beside the arrays of [input.columns]) of
+    `step_unit` (`ns`, `us`, `ms`, `s`, `min`, `h`, `d`), or a text such as `15m`; `rate_path` is a number of records a
+    second. Record n is at the nearest nanosecond, so that no error adds up. Zone, `stamp` and `shift` apply to the time
+    of the first record, before steps are added. In a binary record the time is then `in` the header, and so are the
+    numbers `step_at` (of `step_type` and `step_unit`) or `rate_at` (of `rate_type`).
+
     Times are kept to the nanosecond, from the digits as they are written: further digits of a second are cut in a text,
     and rounded in a number. In a binary record the time begins `at` a byte and is a number of `type` (`uint32_be` ...),
     see [input.layout].
@@ -69,6 +78,14 @@ class TimePolicy(Table, frozen=True):
     shift: Shift | None = None
     gap: Literal["reject", "shift_forward"] = "reject"
     fold: Literal["earlier", "later", "reject", "by_order"] = "earlier"
+    step: str | None = None
+    step_path: str | None = None
+    step_at: int | None = None
+    step_type: str | None = None
+    step_unit: StepUnit | None = None
+    rate_path: str | None = None
+    rate_at: int | None = None
+    rate_type: str | None = None
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -89,6 +106,12 @@ class TimePolicy(Table, frozen=True):
     def offset_required(self) -> bool:
         """Whether a time without an offset is a fault."""
         return self.offset == "required" and not (self.epoch == "local" and self.zoned)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The keys that say how far records are apart, of which one is enough; () where each record has its time."""
+        names = ("step", "step_path", "step_at", "rate_path", "rate_at")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     @property
     def counted(self) -> bool:

@@ -20,6 +20,7 @@ from tidemill.feeds.durations import duration_faults
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.validate_input import input_faults
 from tidemill.feeds.validate_paths import path_faults
+from tidemill.feeds.validate_shapes import shape_faults
 from tidemill.feeds.validate_source import source_faults
 from tidemill.feeds.validate_time import time_faults
 from tidemill.model.units import conversion, readings
@@ -53,6 +54,7 @@ def feed_faults(feed: Feed) -> list[DefinitionFault]:
         _retention_faults,
         source_faults,
         input_faults,
+        shape_faults,
     )
     return [fault for part in parts for fault in part(feed)]
 

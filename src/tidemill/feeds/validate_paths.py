@@ -9,6 +9,7 @@ from tidemill.feeds.levels import reach_fault
 from tidemill.feeds.paths import KEY, UP, Path, below, in_record, parse_path, unquoted_fault
 
 _RECORDS: Key = ("input", "records")
+_COLUMNS: Key = ("input", "columns")
 _Use = tuple[int, Path]  # how far above the record, and the steps from there
 
 
@@ -21,23 +22,37 @@ def path_faults(feed: Feed) -> Iterator[DefinitionFault]:
             parsed[key] = parse_path(path)
         except ValueError as error:
             yield DefinitionFault(key, "bad_path", str(error))
-    records = parsed.pop(_RECORDS, None)
-    if records is not None and (UP in records or KEY in records):
-        yield DefinitionFault(
-            _RECORDS, "bad_path", "records are inside the document: a path of records has no ^ and no ~"
-        )
+    root = _RECORDS if feed.input.columns is None else _COLUMNS
+    records = parsed.pop(root, None)
+    if records is not None and (fault := _root_fault(records, columnar=root is _COLUMNS)) is not None:
+        yield DefinitionFault(root, "bad_path", fault)
         records = None
     numbers = {field.path for field in feed.fields.values() if not field.is_array}
     shared = {key for key, path in _paths(feed) if key[:2] == ("time", "zone_position") and path in numbers}
     uses: dict[_Use, Key] = {}
     for key, steps in parsed.items():
         fault = None if records is None else reach_fault(steps, records)
+        if fault is None and root is _COLUMNS and in_record(steps) and not _is_keys(steps):
+            fault = "a member of an object of arrays is named by its key; items belong to the records"
         if fault is None and key not in shared:
             fault = _overlap_fault(steps, uses)
             uses.setdefault((steps.count(UP), below(steps)), key)
         if fault is not None:
             yield DefinitionFault(key, "bad_path", fault)
     yield from _register_faults(feed, {key: steps for key, steps in parsed.items() if in_record(steps)})
+
+
+def _root_fault(path: Path, *, columnar: bool) -> str | None:
+    """Why records cannot be at a path, or None."""
+    if UP in path or KEY in path:
+        return "records are inside the document: a path of records has no ^ and no ~"
+    if columnar and not all(isinstance(step, str) for step in path):
+        return "columns are in one object, which is named by keys, such as $.hourly"
+    return None
+
+
+def _is_keys(path: Path) -> bool:
+    return bool(path) and all(isinstance(step, str) for step in path)
 
 
 def unquoted_faults(feed: Feed) -> Iterator[DefinitionFault]:
@@ -82,10 +97,14 @@ def _document_fault(path: Path) -> str | None:
 def _paths(feed: Feed) -> list[tuple[Key, str]]:
     """The path of the records and those of all members, by key."""
     paths: list[tuple[Key, str | None]] = [
-        (_RECORDS, feed.input.records),
+        (_RECORDS if feed.input.columns is None else _COLUMNS, feed.input.root),
         (("time", "path"), feed.time.path),
         (("time", "offset_path"), feed.time.offset_path),
         (("time", "zone_path"), feed.time.zone_path),
+        (("time", "step_path"), feed.time.step_path),
+        (("time", "rate_path"), feed.time.rate_path),
+        (("registers", "name_path"), feed.registers.name_path if feed.registers else None),
+        (("registers", "value_path"), feed.registers.value_path if feed.registers else None),
         *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
         *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
         *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
@@ -112,11 +131,12 @@ def _overlap_fault(steps: Path, uses: dict[_Use, Key]) -> str | None:
 
 
 def _register_faults(feed: Feed, members: dict[Key, Path]) -> Iterator[DefinitionFault]:
-    if feed.registers is None:
+    registers = feed.registers
+    if registers is None or registers.name_path is not None or registers.value_path is not None:
         return
     for key, steps in members.items():
         if not steps or not isinstance(steps[0], str):
             yield DefinitionFault(key, "conflict", "registers are the keys of a record, so records must be objects")
-        elif steps[0] not in feed.registers.except_keys:
+        elif steps[0] not in registers.except_keys:
             message = f"'{steps[0]}' is read for something else; add it to except_keys"
             yield DefinitionFault(("registers", "except_keys"), "conflict", message)

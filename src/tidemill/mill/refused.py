@@ -11,23 +11,26 @@ import polars as pl
 from tidemill.decode.batch import Batch
 from tidemill.decode.fault_collector import faults_detail
 from tidemill.errors import Fault
+from tidemill.feeds.definition import Input
 from tidemill.mill.ledger import concat_rejections
 from tidemill.model.payload import LogEntry
 from tidemill.rules.reasons import STATE_REASONS
 
-_INDEX = re.compile(r"\[(\d+)\]")
+_INDEX = re.compile(r"\[(\d+)\]")  # behind the path of the records: `[17].snow`
+_ITEM = re.compile(r"[^\[]*\[(\d+)\]")  # behind the path of columns: `.snow[17]`
 _INNOCENT = "payload_refused"
 _SUMMARY = "more_faults"  # counts the faults that are not listed; it names no record
 
 Named = dict[int, list[Fault]]
 
 
-def group_faults_by_record(faults: Sequence[Fault], records: str) -> Named | None:
+def group_faults_by_record(faults: Sequence[Fault], source: Input) -> Named | None:
     """The faults by the index of their record; null where a fault names no record, because the payload is one record or
-    cannot be read as records. `records` is the path of the feed's records."""
+    cannot be read as records. `source` says where the feed's records are."""
     named: Named = {}
+    pattern = _INDEX if source.columns is None else _ITEM
     for fault in faults:
-        match = _INDEX.match(fault.path.removeprefix(records))
+        match = pattern.match(fault.path.removeprefix(source.root))
         if match is not None:
             named.setdefault(int(match.group(1)), []).append(fault)
         elif fault.code != _SUMMARY:
@@ -43,13 +46,13 @@ def reject_whole_payload(entry: LogEntry) -> pl.DataFrame:
 
 
 def reject_each_record(entry: LogEntry, named: Named, batch: Batch) -> pl.DataFrame:
-    """REJECTED of every record of a payload. `batch` is the payload decoded again: it counts the records, and has the
+    """REJECTED of every record of a payload. `batch` is the payload decoded again: it has the records, and the
     faults of the records beyond the hundred that intake lists."""
-    count = max(int(batch.counts["records"].sum()), max(named) + 1)
+    known = pl.concat([batch.frame["idx"], batch.rejections["idx"], pl.Series("idx", list(named), dtype=pl.UInt32)])
     by_intake = _frame(entry.seq, {index: _reasons_and_detail(faults) for index, faults in named.items()})
     decoded = batch.rejections.join(by_intake, on="idx", how="anti")
     faulty = concat_rejections([by_intake, decoded])
-    indices = pl.DataFrame({"idx": pl.int_range(count, dtype=pl.UInt32, eager=True)})
+    indices = pl.DataFrame({"idx": known.unique().sort()})
     innocent = indices.join(faulty, on="idx", how="anti").select(
         pl.lit(entry.seq, pl.UInt64).alias("seq"),
         "idx",

@@ -125,7 +125,7 @@ class TransformPipeline:
             feed = self._book.version(payload.tenant, payload.feed, payload.feed_version)
         except TidemillError:
             return refused.reject_whole_payload(entry)
-        named = refused.group_faults_by_record(payload.faults, feed.input.records)
+        named = refused.group_faults_by_record(payload.faults, feed.input)
         if feed.shape.kind == "samples" or payload.format not in feed.input.formats:
             return refused.reject_whole_payload(entry)
         batch = self._decoder(payload.tenant, payload.feed, payload.feed_version).decode_batch([entry])

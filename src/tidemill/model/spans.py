@@ -29,17 +29,24 @@ class Span(msgspec.Struct, frozen=True):
         return self.fixed_ns == 0
 
     def before(self, wall_ns: int) -> int:
-        """The wall clock one span before a wall clock (ns as if UTC). For months: the same day of the month, or the
-        month's last day if it is shorter; the last day of a month becomes the last day of the other month."""
+        """The wall clock one span before a wall clock (ns as if UTC)."""
+        return self.moved(wall_ns, -1)
+
+    def moved(self, wall_ns: int, count: int) -> int:
+        """The wall clock (ns as if UTC) `count` spans later, or earlier if that is negative. For months: the same day
+        of the month, or the month's last day if it is shorter; the last day of a month becomes the last day of the
+        other month. Raises ValueError for years beyond 1 to 9999."""
         if not self.months:
-            return wall_ns - self.fixed_ns - self.days * _DAY_NS
+            return wall_ns + count * (self.fixed_ns + self.days * _DAY_NS)
         day, of_day_ns = divmod(wall_ns, _DAY_NS)
-        end = date.fromordinal(day + _EPOCH)
-        year, month = divmod(end.year * 12 + end.month - 1 - self.months, 12)
-        last = end.day == calendar.monthrange(end.year, end.month)[1] and end.day > 1
+        known = date.fromordinal(day + _EPOCH)
+        year, month = divmod(known.year * 12 + known.month - 1 + count * self.months, 12)
+        if not 1 <= year <= 9999:
+            raise ValueError("the years of a calendar are 1 to 9999")
+        last = known.day == calendar.monthrange(known.year, known.month)[1] and known.day > 1
         longest = calendar.monthrange(year, month + 1)[1]
-        begin = datetime(year, month + 1, longest if last else min(end.day, longest), tzinfo=UTC)
-        return (begin.date().toordinal() - _EPOCH) * _DAY_NS + of_day_ns
+        moved = datetime(year, month + 1, longest if last else min(known.day, longest), tzinfo=UTC)
+        return (moved.date().toordinal() - _EPOCH) * _DAY_NS + of_day_ns
 
 
 def parse_span(text: str) -> Span:

@@ -4,7 +4,8 @@ payload still tell when its points are past retention, or never were."""
 import msgspec
 import polars as pl
 
-from tidemill.decode.batch import REGISTERS, Batch
+from tidemill.decode.batch import Batch
+from tidemill.decode.registers import REGISTERS
 from tidemill.feeds.definition import Feed
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.shape import Shaped, shape_points

@@ -9,7 +9,8 @@ from tidemill.checks.library import BUILT_IN
 from tidemill.decode.codes import FAULT_CODES
 
 INTAKE_REASONS: Final = {
-    "invalid_encoding": "The body is not one whole stream of the Content-Encoding it names; it is kept as it came.",
+    "invalid_encoding": "The body is not of whole streams of the Content-Encoding it names; it is kept as it came.",
+    "unknown_charset": "The content type names another charset than UTF-8; the body is kept as it came.",
 }
 TIME_REASONS: Final = {
     "dst_gap": "The local time never was: clocks were put forward over it.",

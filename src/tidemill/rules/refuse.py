@@ -59,8 +59,8 @@ def _faults(
 
 def _paths(feed: Feed, payload: Payload, records: int) -> Callable[[int], str]:
     """The path of a record of a payload by its index."""
-    root, at = "$" if payload.format == _LINES else feed.input.records, parse_path(feed.input.records)
-    listed = records > 1 or payload.format != _JSON
+    root, at = "$" if payload.format == _LINES else feed.input.root, parse_path(feed.input.root)
+    listed = records > 1 or payload.format != _JSON or feed.input.columns is not None
     if payload.format == _JSON and (not listed or any(step in WILDCARDS for step in at)):
         body = payload.body.removeprefix(BOM)
         cut = cut_document(body, at, DEEPEST, FaultCollector())

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tidemill.decode.batch import Batch
 from tidemill.decode.plan import position_columns
+from tidemill.decode.steps import STEP_COUNT, STEP_NS
 from tidemill.decode.times import DAY, INSTANT
 from tidemill.feeds.definition import Feed
 from tidemill.model.iso8601 import DAY_S
@@ -101,17 +102,22 @@ def resolve_with_folds(feed: Feed, frame: pl.DataFrame) -> tuple[pl.DataFrame, U
     if length_ns:
         folds = UnclearFolds(folds.rows, folds.earlier - length_ns, folds.later - length_ns)
         times.ns = np.where(times.ns >= MIN_NS + length_ns, times.ns - length_ns, time_shifts.OUT_OF_RANGE)
+    if STEP_NS in frame.columns:
+        times.ns = time_shifts.add_steps(times.ns, frame[STEP_NS].to_numpy())
     times.refuse(np.flatnonzero((times.ns < MIN_NS) | (times.ns > MAX_NS)), "time_out_of_range")
     return frame.hstack(times.columns()), folds
 
 
 def _move_wall_clocks(feed: Feed, frame: pl.DataFrame, times: _Times, local: NDArray[np.bool_]) -> None:
-    """Apply the feed's shift, and make ends of calendar intervals their begins, on the clock as written."""
+    """Apply the feed's shift, make ends of calendar intervals their begins, and add steps of the calendar, on the clock
+    as written."""
     if feed.time.shift is not None:
         times.flags[time_shifts.apply_shift(feed.time.shift, frame, times.ns)] |= SHIFTED
     span = time_shifts.calendar_span(feed.time)
     if span is not None:
         times.ns = time_shifts.interval_begins(feed.time, times.ns, local, span)
+    if STEP_COUNT in frame.columns:
+        time_shifts.step_calendar(feed.time, times.ns, local, frame[STEP_COUNT].to_numpy())
 
 
 def _without_interval_ends(feed: Feed, instants: LocalInstants) -> LocalInstants:

@@ -63,6 +63,37 @@ def interval_begins(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.b
     return begins
 
 
+def step_calendar(time: TimePolicy, ns: NDArray[np.int64], local: NDArray[np.bool_], steps: NDArray[np.int64]) -> None:
+    """Move times (ns, in place) by so many `steps` of the feed's calendar step. Rows that are `local` are wall clocks
+    and stay so; instants move on the wall clock of the feed's zone (of UTC without one), where a gap is passed over
+    forward and of a fold the earlier instant is taken. A time beyond the range becomes OUT_OF_RANGE."""
+    span = parse_span(time.step or "")
+    there = np.flatnonzero(~local)
+    wall_ns = ns.copy()
+    if time.zone is not None and len(there):
+        wall_ns[there] = to_wall_ns(ns[there], time.zone)
+    pairs, rows = np.unique(np.stack([wall_ns, steps]), axis=1, return_inverse=True)
+    moved = np.array([_moved(span, *pair) for pair in pairs.T.tolist()], np.int64)[rows.reshape(-1)]
+    if time.zone is not None and len(there):
+        moved[there] = to_instants(moved[there], np.zeros(len(there), np.int64), [time.zone]).earlier
+    ns[:] = moved
+
+
+def add_steps(ns: NDArray[np.int64], steps_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Instants (ns) plus lengths of time, which are not negative. A sum beyond the range, and a length of MAX_NS,
+    become OUT_OF_RANGE."""
+    past = (ns > MAX_NS - steps_ns) | (steps_ns == MAX_NS) | (ns < MIN_NS)
+    return np.where(past, OUT_OF_RANGE, np.where(past, 0, ns) + np.where(past, 0, steps_ns))
+
+
+def _moved(span: Span, wall_ns: int, count: int) -> int:
+    try:
+        moved = span.moved(wall_ns, count)
+    except ValueError:
+        return OUT_OF_RANGE
+    return moved if OUT_OF_RANGE <= moved <= MAX_NS else OUT_OF_RANGE
+
+
 def _span(time: TimePolicy) -> Span | None:
     return parse_span(time.interval) if time.stamp == "end" and time.interval is not None else None
 

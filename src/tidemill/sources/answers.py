@@ -16,12 +16,14 @@ from tidemill.decode.decoder import DEEPEST
 from tidemill.decode.documents import strip_body
 from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.lines import is_object, looks_like_lines
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse_json
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 from tidemill.feeds.paths import ABSENT, Path, path_text, value_at_path
 from tidemill.feeds.source import SourceNothing
+from tidemill.sources.column_answers import column_records, columns_fault
 
 _CONTENT_TYPES: Final = {"json": "application/json", "ndjson": "application/x-ndjson"}
 _JSON: Final = frozenset(JSON_FORMATS)
@@ -37,12 +39,13 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class ExpectedAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What a feed declares of an answer. `needed` are the required members of a record, `members` all of them (empty:
-    any member may be a field), `identity` its time and tags; `layout` is the size of a binary header and of a record.
-    The rest is of [source]."""
+    """What a feed declares of an answer. `records` is the path of the records, or if `columnar` of the object of their
+    arrays. `needed` are the required members of a record, `members` all of them (empty: any member may be a field),
+    `identity` its time and tags; `layout` is the size of a binary header and of a record. The rest is of [source]."""
 
     formats: tuple[str, ...] = JSON_FORMATS
     records: Path = ()
+    columnar: bool = False
     needed: tuple[Path, ...] = ()
     members: tuple[Path, ...] = ()
     identity: tuple[Path, ...] = ()
@@ -121,10 +124,10 @@ def raw_at(raw: bytes | msgspec.Raw, path: Path) -> bytes | msgspec.Raw:
     return raw
 
 
-def cut_records(body: bytes, content_type: str | None, records: Path, max_depth: int) -> list[bytes]:
+def cut_records(body: bytes, content_type: str | None, expected: ExpectedAnswer, max_depth: int) -> list[bytes]:
     """The records of an answer as bytes, behind the keys under which they stand; [] if there are none or the answer is
     not JSON."""
-    body = body.removeprefix(BOM)
+    body, records = body.removeprefix(BOM), expected.records
     if content_type == _CONTENT_TYPES["ndjson"]:
         cut: Cut | None = cut_lines(body)
     else:
@@ -134,6 +137,8 @@ def cut_records(body: bytes, content_type: str | None, records: Path, max_depth:
     if cut is None:
         return []
     pieces = cut.pieces(body, 0, len(cut))
+    if expected.columnar:
+        return [record for piece in pieces for record in column_records(piece, max_depth)]
     return pieces if cut.nest is None else [cut.nest.keys(body, n) + piece for n, piece in enumerate(pieces)]
 
 
@@ -144,12 +149,14 @@ def _judge_json(body: bytes, expected: ExpectedAnswer, max_depth: int) -> Answer
     if lines is not None or (not body.strip(WHITE) and "ndjson" in formats):
         return AnswerVerdict(_CONTENT_TYPES["ndjson"], lines or 0)
     if "json" not in formats:
-        single = "ndjson" in formats and _is_object(body)
+        single = "ndjson" in formats and is_object(body.strip(WHITE))
         if not single:
             return AnswerVerdict(None, why="no line of it is a JSON object")
         return _judge_single_record(body, AnswerVerdict(_CONTENT_TYPES["ndjson"], 1), expected, max_depth)
     faults = FaultCollector()
     cut = cut_document(body, expected.records, max_depth, faults)
+    if expected.columnar:
+        faults = faults.reworded("an array of records", "an object of arrays")
     if cut is None and _UNREADABLE.intersection(faults.codes()):
         return AnswerVerdict(None, why=faults.detail())
     if cut is not None and not cut.listed and _is_unreadable(cut.pieces(body, 0, 1)[0], max_depth, faults):
@@ -162,6 +169,8 @@ def _judge_document(
 ) -> AnswerVerdict:
     """The verdict on a JSON document: by the signs of no data, the error, and the records in it, in this order."""
     json, some = _CONTENT_TYPES["json"], cut is not None and cut.listed and len(cut) > 0
+    columns = _judge_columns(body, cut, expected, max_depth) if expected.columnar and cut is not None else None
+    some = bool(columns.records) if columns is not None else some
     if not some and any(_is_nothing(body, path, sign) for path, sign in expected.nothing):
         return AnswerVerdict(json, 0)
     error = ... if expected.error is None else value_at(body, expected.error)
@@ -170,6 +179,8 @@ def _judge_document(
         return AnswerVerdict(json, why=why)
     if cut is None:
         return AnswerVerdict(json, why=f"{faults.detail()}; the answer is {_excerpt(body)}")
+    if columns is not None:
+        return columns
     if not cut.listed:
         return _judge_single_record(cut.pieces(body, 0, 1)[0], AnswerVerdict(json, 1), expected, max_depth)
     if some and expected.members and not any(_has_any_member(piece, expected) for piece in _first_records(cut, body)):
@@ -177,6 +188,15 @@ def _judge_document(
             json, why=f"no record of it has a member that the feed reads; the first is {_excerpt(body)}"
         )
     return AnswerVerdict(json, len(cut))
+
+
+def _judge_columns(body: bytes, cut: Cut, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
+    """The verdict on a JSON document that holds an object of arrays."""
+    piece = b"[]" if cut.listed else cut.pieces(body, 0, 1)[0]
+    found = columns_fault(piece, path_text(expected.records), expected.needed, expected.members, max_depth)
+    if isinstance(found, int):
+        return AnswerVerdict(_CONTENT_TYPES["json"], found)
+    return AnswerVerdict(_CONTENT_TYPES["json"], why=f"{found}; the answer is {_excerpt(body)}")
 
 
 def _judge_single_record(piece: bytes, good: AnswerVerdict, expected: ExpectedAnswer, max_depth: int) -> AnswerVerdict:
@@ -208,25 +228,8 @@ def _judge_layout(body: bytes, form: str, claimed: str, layout: tuple[int, int])
 
 
 def _line_count(body: bytes) -> int | None:
-    """The number of lines of NDJSON: several lines, of which at least half are objects; None for other bytes."""
-    cut = cut_lines(body.removeprefix(BOM))
-    if len(cut) < 2:
-        return None
-    looked = cut.pieces(body.removeprefix(BOM), 0, _LINES)
-    objects = sum(_is_object(line) for line in looked)
-    return len(cut) if objects and 2 * objects >= len(looked) else None
-
-
-def _is_object(text: bytes) -> bool:
-    """Whether a text is a JSON object, also with NaN in it."""
-    text = text.strip(WHITE)
-    if text[:1] != b"{" or text[-1:] != b"}":
-        return False
-    try:
-        _object.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return isinstance(parse_json(text, "$", DEEPEST, FaultCollector()), dict)
-    return True
+    """The number of records of NDJSON; None for other bytes."""
+    return len(cut_lines(body.removeprefix(BOM))) if looks_like_lines(body) else None
 
 
 def _is_json(body: bytes, taken: list[str]) -> bool:

@@ -17,6 +17,7 @@ from tidemill.sources.structure import AnswerMember, Structure
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]+", re.ASCII)
+_STEPS: Final = re.compile(r"[.\[]")
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
 SECRET_NAME: Final = re.compile(r"(auth|key|token|secret|cookie|pass)", re.IGNORECASE)
 
@@ -49,7 +50,8 @@ def draft_feed(
     used = _UsedPaths([options.time, *options.tags.values(), *options.fields.values()])
     names = _MemberNames([*options.tags, *options.fields])
     fields = _field_members(structure, options, used, names)
-    registers = structure.registers and not options.fields
+    long = None if options.fields or options.tags else structure.long
+    registers = (structure.registers or long is not None) and not options.fields
     if not fields and not registers:
         return None
     time, zone = _time_lines(structure, options, used)
@@ -60,7 +62,7 @@ def draft_feed(
         "",
         "[input]",
         f'formats = ["{structure.format}"]',
-        *([f"records = {_quoted(structure.records)}"] if structure.records != "$" else []),
+        *_input_lines(structure),
         'on_fault = "reject" # a record that does not fit goes to the ledger, the others are taken',
         "",
         "[time]",
@@ -77,7 +79,10 @@ def draft_feed(
         lines += ["", f"[fields.{_key(name)}]", f"path = {_quoted(member.path)}{_example_comment(member)}"]
         lines += [f'type = "{member.type}"'] if member.type != "number" else []
         lines += ["required = false"] if not member.required and member.role != "values" else []
-    if registers:
+    if long is not None:
+        lines += ["", "[registers] # each record names its field", f"name_path = {_quoted(long[0])}"]
+        lines += [f"value_path = {_quoted(long[1])}"]
+    elif registers:
         read = [*(member.path for member in structure.members if member.role != "value"), *used.paths]
         others = dict.fromkeys(str(keys[0]) for keys in map(_keys, read) if keys)
         lines += ["", "[registers] # every other member is a field of its own name"]
@@ -88,6 +93,13 @@ def draft_feed(
         if not used.overlaps(member.path):
             lines += ["", f"# {_printable(f'{member.path} {member.explanation}')}."]
     return "\n".join([*lines, *_source_lines(url, structure, options, variables or {})]) + "\n"
+
+
+def _input_lines(structure: Structure) -> list[str]:
+    """The line that says where the records are."""
+    if structure.kind == "columns":
+        return [f"columns = {_quoted(structure.records)} # item n of each array is of record n"]
+    return [f"records = {_quoted(structure.records)}"] if structure.records != "$" else []
 
 
 def feed_name(url: str) -> str:
@@ -131,7 +143,8 @@ class _MemberNames:
 
     def choose_name(self, path: str) -> str:
         """The shortest end of a path that is a free name, from now on taken."""
-        parts = [_ODD.sub("_", str(part)).strip("_") for part in parse_path(path)]
+        parts = [_ODD.sub("_", str(part)).strip("_") for part in _keys(path)]
+        parts = parts or ["key" if path == "$~" else "value"]
         for size in range(1, len(parts) + 1):
             name = _lettered("_".join(parts[-size:])[:60])
             if name and name not in self._taken:
@@ -180,10 +193,11 @@ def _time_lines(structure: Structure, options: DraftOptions, used: _UsedPaths) -
         return ['format = "received" # nothing in the records looks like a time'], []
     path = options.time or guessed[0].path
     member = next((member for member in structure.members if member.path == path), None)
-    form = options.time_format or (member.format if member else "") or "rfc3339"
+    form = options.time_format or (member.format if member else "") or "iso8601"
     lines = [f"path = {_quoted(path)}{_example_comment(member) if member else ''}"]
-    lines += [f"format = {_quoted(form)}"] if form != "rfc3339" else []
-    if form != "rfc3339" or (options.zone is None and (member is None or member.zoned)):
+    texts = form in ("iso8601", "rfc3339")
+    lines += [f"format = {_quoted(form)}"] if form != "iso8601" else []
+    if not texts or (options.zone is None and (member is None or member.zoned)):
         return lines, []
     remark = "" if options.zone else " # the times have no offset: write the zone that they are in"
     return lines, ['offset = "optional"', f"zone = {_quoted(options.zone or 'UTC')}{remark}"]

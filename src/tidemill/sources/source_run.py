@@ -192,8 +192,7 @@ class SourceRun:
 
     def records_of(self, answer: SourceAnswer) -> list[bytes]:
         """The records of a JSON answer, as bytes."""
-        path = self.spec.expected.records
-        return cut_records(answer.fetched.body, answer.verdict.content_type, path, self._max_depth)
+        return cut_records(answer.fetched.body, answer.verdict.content_type, self.spec.expected, self._max_depth)
 
     def unusable_error(self, answer: SourceAnswer) -> PollError:
         """The error of an unusable answer."""

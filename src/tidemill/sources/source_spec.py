@@ -148,6 +148,10 @@ def expected_answer(feed: Feed) -> ExpectedAnswer:
     needed = [member.path for member in named if member.path is not None and member.required]
     every = [member.path for member in named if member.path is not None]
     time = [] if feed.time.path is None else [feed.time.path]
+    time += [path for path in (feed.time.step_path, feed.time.rate_path) if path is not None]
+    long = feed.registers is not None and feed.registers.of_long_format
+    pair = [path for path in (feed.registers.name_path, feed.registers.value_path) if path] if feed.registers else []
+    columnar = feed.input.columns is not None
     tags = [tag.path for tag in feed.tags.values() if tag.path is not None]
     around = not all(in_record(parse_path(path)) for path in time + tags)
     of_samples = feed.shape.kind == "samples"
@@ -157,11 +161,12 @@ def expected_answer(feed: Feed) -> ExpectedAnswer:
         return () if of_samples else tuple(filter(in_record, map(parse_path, paths)))
 
     return ExpectedAnswer(
-        formats=feed.input.formats,
-        records=parse_path(feed.input.records),
-        needed=members(time + needed),
-        members=() if feed.registers is not None else members(time + every),
-        identity=() if around else members(time + tags),
+        formats=("json",) if columnar else feed.input.formats,
+        records=parse_path(feed.input.root),
+        columnar=columnar,
+        needed=members(time + needed + pair[:1]),
+        members=() if feed.registers is not None and not long else members(time + every + pair),
+        identity=() if around or feed.time.steps else members(time + tags + pair[:1]),
         layout=None if layout is None else (layout.header_bytes, layout.record_bytes),
         error=_error_path(source),
         nothing=tuple((parse_path(sign.path), sign) for sign in source.nothing),

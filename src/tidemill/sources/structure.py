@@ -9,7 +9,9 @@ from typing import Any, Final, Literal
 import msgspec
 
 from tidemill.feeds.paths import is_readable_key, member_path, parse_path, path_text
-from tidemill.model.time import parse_wall
+from tidemill.model.iso8601 import parse_iso
+from tidemill.sources.long_format import long_format
+from tidemill.sources.odd_shapes import OddShape, odd_shapes
 
 Role = Literal["time", "value", "values", "tag", "attribute", "labels", "unused"]
 SAMPLE_RECORDS: Final = 500  # at most so many records are examined
@@ -25,6 +27,7 @@ _ATTRIBUTE: Final = re.compile(r"(quality|status|state|note|comment|message|desc
 _REGISTER: Final = re.compile(r"[0-9A-F]{8,}")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?", re.ASCII)
 _PACKED: Final = {4: "float32_le", 8: "float64_le"}
 
 
@@ -52,7 +55,9 @@ _Make = Callable[..., AnswerMember]
 
 class Structure(msgspec.Struct, frozen=True):
     """The structure of an answer: its `count` records are at the path `records`; `next` is the path where the cursor of
-    a next page seems to be (None: nowhere); `registers`: the values are codes that no feed names one by one."""
+    a next page seems to be (None: nowhere); `registers`: the values are codes that no feed names one by one; `kind`:
+    objects, or the odd shape that the records have (`odd_shapes.py`); `long`: the paths of name and value where each
+    record names what it has the value of."""
 
     format: Literal["json", "ndjson"]
     records: str
@@ -60,6 +65,8 @@ class Structure(msgspec.Struct, frozen=True):
     members: tuple[AnswerMember, ...]
     registers: bool = False
     next: str | None = None
+    kind: Literal["objects", "columns", "arrays", "keys"] = "objects"
+    long: tuple[str, str] | None = None
 
     def with_roles(self, *roles: Role) -> list[AnswerMember]:
         """The members with these roles, in the order of the records."""
@@ -72,15 +79,45 @@ def guess_structure(body: bytes, records: str | None = None) -> Structure | None
     kind, document = _parse_document(body)
     if kind is None:
         return None
-    if records is not None:
-        candidates = [(records, rows) for path, rows in _record_lists(document) if path == records]
-    else:
-        candidates = list(_record_lists(document))
+    candidates = [(path, rows) for path, rows in _record_lists(document) if records in (None, path)]
+    path, rows = max(candidates, key=lambda candidate: _record_likelihood(*candidate), default=("", []))
+    if len(rows) < 2 and (odd := _odd_structure(kind, document, records)) is not None:
+        return odd
     if not candidates:
         return None
-    path, rows = max(candidates, key=lambda candidate: _record_likelihood(*candidate))
     members, registers = _guess_members(rows)
-    return Structure(kind, path, len(rows), members, registers, _next_cursor_path(document))
+    long = long_format(members, rows)
+    if long is not None:
+        members = tuple(_unused(m, "is the name of the field") if m.path == long[0] else m for m in members)
+    return Structure(kind, path, len(rows), members, registers, _next_cursor_path(document), long=long)
+
+
+def first_odd_shape(body: bytes) -> OddShape | None:
+    """The first odd shape in a JSON or NDJSON body, whether or not paths can name its members; None: there is none."""
+    return next(odd_shapes(_parse_document(body)[1], 1), None)
+
+
+def _odd_structure(kind: Literal["json", "ndjson"], document: Any, records: str | None) -> Structure | None:
+    """The structure of the first odd shape with values in a document (at `records`, if that is not None)."""
+    for shape in odd_shapes(document, SAMPLE_RECORDS):
+        if records not in (None, shape.path, shape.source):
+            continue
+        paths = dict.fromkeys(path for row in shape.rows for path in row)
+        columns = {path: [row[path] for row in shape.rows if path in row] for path in paths}
+        members = [_guess_odd_member(shape, path, values) for path, values in columns.items()]
+        if any(member.role == "value" for member in members):
+            members = _keep_one_time(members)
+            return Structure(kind, shape.source, len(shape.rows), tuple(members), kind=shape.kind)
+    return None
+
+
+def _guess_odd_member(shape: OddShape, path: str, values: list[Any]) -> AnswerMember:
+    member = _guess_member(path, values, len(shape.rows), timely=path == shape.time)
+    if path == "$~" and member.role != "time":
+        return msgspec.structs.replace(member, role="tag", explanation="is the key of a record, and tells series apart")
+    if member.role == "labels" or (member.role == "values" and shape.kind != "columns"):
+        return _unused(member, "is a list in each record")
+    return member
 
 
 def _parse_document(body: bytes) -> tuple[Literal["json", "ndjson"] | None, Any]:
@@ -157,10 +194,10 @@ def _keep_one_time(members: list[AnswerMember]) -> list[AnswerMember]:
 
 def _time_likelihood(member: AnswerMember) -> tuple[bool, bool, bool, bool]:
     name = member.name
-    return member.required, not _OTHER_TIME.search(name), bool(_TIME_NAME.search(name)), member.format == "rfc3339"
+    return member.required, not _OTHER_TIME.search(name), bool(_TIME_NAME.search(name)), member.format == "iso8601"
 
 
-def _guess_member(path: str, all_values: list[Any], count: int) -> AnswerMember:
+def _guess_member(path: str, all_values: list[Any], count: int, *, timely: bool = False) -> AnswerMember:
     values = [value for value in all_values if value is not None]
     required, example = len(values) == count, values[0] if values else None
 
@@ -173,7 +210,7 @@ def _guess_member(path: str, all_values: list[Any], count: int) -> AnswerMember:
     if all(isinstance(value, bool) for value in values):
         return make("unused", "is true or false, which is no number")
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        unit = _epoch_unit(values) if _TIME_NAME.search(name) else None
+        unit = _epoch_unit(values) if timely or _TIME_NAME.search(name) else None
         return make("time", f"like a time ({unit})", format=unit) if unit else make("value", "like a number")
     if all(isinstance(value, str) for value in values):
         return _guess_text(name, values, count, make)
@@ -192,7 +229,9 @@ def _guess_text(name: str, values: list[str], count: int, make: _Make) -> Answer
     if offsets is not None:
         zoned = all(offset is not None for offset in offsets)
         explanation = "like a time" if zoned else "like a time, without an offset from UTC"
-        return make("time", explanation, format="rfc3339", zoned=zoned)
+        return make("time", explanation, format="iso8601", zoned=zoned)
+    if all(_CLOCK.fullmatch(value) for value in values):
+        return make("unused", "is a time of day without a date")
     if all(_NUMBER.fullmatch(value) for value in values):
         return make("unused", "is a number written as a text; values must be JSON numbers")
     if any(not 1 <= len(value) <= 256 for value in values):
@@ -207,9 +246,11 @@ def _guess_text(name: str, values: list[str], count: int, make: _Make) -> Answer
 
 
 def _offsets(values: Sequence[str]) -> list[int | None] | None:
-    """The offsets of texts that are all times; None where one is not."""
+    """The offsets of texts that are all times; None where one is not, or has digits alone, which may be a number."""
+    if any(value.isdigit() for value in values):
+        return None
     try:
-        return [parse_wall(value)[1] for value in values]
+        return [parse_iso(value).offset_s for value in values]
     except ValueError:
         return None
 
@@ -225,7 +266,7 @@ def _guess_list(name: str, values: list[list[Any]], make: _Make) -> AnswerMember
         return make("value", f"like the {size} bytes of a number", type=_PACKED[size])
     if numbers and all(values):
         return make("values", "like many numbers", type="numbers")
-    return make("unused", "is a list, whose items no path can name")
+    return make("unused", "is a list of other things than numbers or words")
 
 
 def _next_cursor_path(document: Any) -> str | None:

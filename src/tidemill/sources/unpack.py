@@ -1,11 +1,7 @@
-"""Decompresses a body within a size limit; of a decompression bomb no more than the limit is ever held."""
+"""Unpacks the body of an answer within a size limit; of a decompression bomb no more than the limit is ever held."""
 
-import zlib
-from typing import Final
-
+from tidemill.decode.unpack import BrokenStreamError, gunzip
 from tidemill.sources.wire import Response, WireError
-
-_MAX_MEMBERS: Final = 100  # of a gzip body; each member costs a copy of the rest, so thousands would stall all sources
 
 
 def decompress_body(response: Response, max_bytes: int) -> bytes:
@@ -16,26 +12,16 @@ def decompress_body(response: Response, max_bytes: int) -> bytes:
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         message = f"the body is encoded as '{encoding[:20]}', not asked for: have the server send gzip or none"
         raise WireError("protocol", message)
-    rest, parts, room = response.body, [], max_bytes
-    for _ in range(_MAX_MEMBERS):
-        part, rest = _member(rest, room, max_bytes)
-        parts.append(part)
-        room -= len(part)
-        if not rest.strip(b"\0"):  # some servers pad with zeros
-            return b"".join(parts)
-    raise WireError("protocol", f"the compressed body has more than {_MAX_MEMBERS} parts, or junk behind it")
-
-
-def _member(packed: bytes, room: int, max_bytes: int) -> tuple[bytes, bytes]:
-    """The content of the first gzip member or zlib stream (by its header), and the bytes after it."""
-    inflate = zlib.decompressobj(wbits=47)
+    pieces: list[bytes] = []
+    size = 0
     try:
-        body = inflate.decompress(packed, room + 1)
-    except zlib.error as error:
-        raise WireError("protocol", f"the compressed body is broken ({error}): the server is at fault") from None
-    if len(body) > room:
-        message = f"the body is larger than {max_bytes} bytes when unpacked: ask for less at once, or raise max_bytes"
-        raise WireError("too_large", message)
-    if not inflate.eof:
-        raise WireError("protocol", "the compressed body is cut short: the server is at fault")
-    return body, inflate.unused_data
+        for piece in gunzip(response.body, or_zlib=True):
+            size += len(piece)
+            if size > max_bytes:
+                why = "ask for less at once, or raise max_bytes"
+                raise WireError("too_large", f"the body is larger than {max_bytes} bytes when unpacked: {why}")
+            pieces.append(piece)
+    except BrokenStreamError as error:
+        what = "cut short" if error.cut_off else f"broken ({error})"
+        raise WireError("protocol", f"the compressed body is {what}: the server is at fault") from None
+    return b"".join(pieces)

@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 import polars as pl
 
+from tidemill.decode.batch import Batch
 from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
 from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
@@ -34,13 +35,14 @@ POINTS: Final = {
     "value": pl.Float64,
     "received_ns": pl.Int64,
 }
-COUNTS: Final = {"seq": pl.UInt64, "records": pl.UInt64}
+COUNTS: Final = {"seq": pl.UInt64, "records": pl.UInt64, "end": pl.UInt64}
 _NO_TIMES: Final = pl.DataFrame(schema={"seq": pl.UInt64, **TIMES})
 
 
 class DecodedPayloads(msgspec.Struct, frozen=True):
-    """`points` (POINTS); `counts` (COUNTS): the records of each payload; `mute` (`seq`, `idx`): records that cannot
-    make points, whatever the rules; `unreadable`: why a payload could not be decoded, by seq; `times` (`seq` and
+    """`points` (POINTS); `counts` (COUNTS): the records of each payload, and one more than the highest index of one (of
+    columns, items without a value are no records); `mute` (`seq`, `idx`): records that cannot make points, whatever the
+    rules; `unreadable`: why a payload could not be decoded, by seq; `times` (`seq` and
     `payload_times.TIMES`): of payloads with well-formed records."""
 
     points: pl.DataFrame
@@ -74,20 +76,20 @@ class VersionedReader:
     def refused(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> pl.DataFrame:
         """COUNTS of payloads that were refused at intake: one where the faults name no records of it."""
         held = dict.fromkeys((entry.seq for entry in entries), 1)
+        ends: dict[int, int] = {}
         try:
             compiled, decoder = self._of(tenant, feed, version)
         except TidemillError:
             return _counts(held)
         if compiled.shape.kind == "samples":
             return _counts(held)
-        named = {
-            entry.seq: refused.group_faults_by_record(entry.payload.faults, compiled.input.records) for entry in entries
-        }
+        named = {entry.seq: refused.group_faults_by_record(entry.payload.faults, compiled.input) for entry in entries}
         several = [entry for entry in entries if named[entry.seq] and entry.payload.format in compiled.input.formats]
         if several:
-            for seq, records in decoder.decode_batch(several).counts.select("seq", "records").iter_rows():
-                held[seq] = max(records, max(named[seq] or {0: []}) + 1)
-        return _counts(held)
+            for seq, records, end in _with_ends(decoder.decode_batch(several)).iter_rows():
+                ends[seq] = max(end, max(named[seq] or {0: []}) + 1)
+                held[seq] = records if compiled.input.columns is not None else ends[seq]
+        return _counts(held, ends)
 
     def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:
         compiled, decoder = self._of(tenant, feed, version)
@@ -98,7 +100,7 @@ class VersionedReader:
         mute = shaped.rejections.filter(~pl.col("reasons").list.contains("fold_unclear"))
         return DecodedPayloads(
             points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
-            counts=batch.counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items()),
+            counts=_with_ends(batch),
             mute=mute.select(RECORD),
             unreadable={},
             times=checked.times,
@@ -132,5 +134,15 @@ def _unreadable(entries: Sequence[LogEntry], why: str) -> DecodedPayloads:
     return msgspec.structs.replace(joined_payloads([]), unreadable={entry.seq: why for entry in entries})
 
 
-def _counts(held: dict[int, int]) -> pl.DataFrame:
-    return pl.DataFrame({"seq": list(held), "records": list(held.values())}, schema=COUNTS)
+def _counts(held: dict[int, int], ends: dict[int, int] | None = None) -> pl.DataFrame:
+    data = {"seq": list(held), "records": list(held.values()), "end": list({**held, **(ends or {})}.values())}
+    return pl.DataFrame(data, schema=COUNTS)
+
+
+def _with_ends(batch: Batch) -> pl.DataFrame:
+    """COUNTS of the payloads of a batch."""
+    indexes = pl.concat([frame.select("seq", "idx") for frame in (batch.frame, batch.rejections)])
+    highest = indexes.group_by("seq").agg(pl.col("idx").max())
+    counts = batch.counts.join(highest, on="seq", how="left", maintain_order="left")
+    counts = counts.with_columns(end=pl.max_horizontal("records", (pl.col("idx") + 1).fill_null(0)))
+    return counts.select(pl.col(name).cast(kind) for name, kind in COUNTS.items())

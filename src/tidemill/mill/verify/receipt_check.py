@@ -106,7 +106,7 @@ def decode_again(
 
 def check_receipts(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> Totals:
     """Compare the receipts with the ledger and with the records that there are; returns the sums."""
-    records = dict(decoded.counts.iter_rows())
+    records = dict(decoded.counts.select("seq", "records").iter_rows())
     rejected = dict(stored.rejected.group_by("seq").len().iter_rows())
     reasons = _reasons(stored.rejected)
     for seq, row in stored.rows.items():
@@ -139,7 +139,7 @@ def check_receipts(stored: StoredPayloads, decoded: DecodedPayloads, findings: F
 def _records(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
     """Note records that the ledger names and the payload lacks, and records that cannot make points and are not in the
     ledger."""
-    beyond = stored.rejected.join(decoded.counts, on="seq").filter(pl.col("idx") >= pl.col("records"))
+    beyond = stored.rejected.join(decoded.counts, on="seq").filter(pl.col("idx") >= pl.col("end"))
     for seq, idx, records in beyond.select(*RECORD, "records").iter_rows():
         _say(findings, kinds.RecordUnknown, stored, seq, f"record {idx} of the ledger", f"{records} records", idx)
     for seq, idx in decoded.mute.join(stored.rejected, on=RECORD, how="anti").iter_rows():
@@ -185,7 +185,8 @@ def _deletes(row: dict[str, Any]) -> bool:
 
 
 def _counted(entries: list[LogEntry], records: int) -> DecodedPayloads:
-    counts = pl.DataFrame({"seq": [e.seq for e in entries], "records": [records] * len(entries)}, schema=COUNTS)
+    held = [records] * len(entries)
+    counts = pl.DataFrame({"seq": [e.seq for e in entries], "records": held, "end": held}, schema=COUNTS)
     return msgspec.structs.replace(joined_payloads([]), counts=counts)
 
 
