@@ -15,7 +15,7 @@ from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import Option, check_example, check_meaning, check_options
 from tidemill.checks.faults import name_hint
 from tidemill.checks.library import BUILT_IN, checks_by_name
-from tidemill.decode.codes import FAULT_CODES
+from tidemill.decode.codes import FAULT_CODES, MARK_CODES
 from tidemill.errors import NotFoundError
 from tidemill.rules.reasons import INTAKE_REASONS, REASONS, STATE_REASONS, TIME_REASONS
 
@@ -141,7 +141,7 @@ def _policies() -> Iterator[RuleItem]:
         reason, toml = "duplicate" if name == "first" else None, f'duplicates = "{name}"\n'
         actions: tuple[Action, ...] = ("reject",) if reason else ()
         yield RuleItem(name=name, kind="policy", reason=reason, meaning=text, actions=actions, example=toml)
-    for code, text in {**TIME_REASONS, **STATE_REASONS}.items():
+    for code, text in {**TIME_REASONS, **STATE_REASONS, **MARK_CODES}.items():
         if code != "duplicate":
             toml = _POLICY_EXAMPLES.get(code, "")
             yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=toml)

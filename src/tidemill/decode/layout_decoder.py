@@ -13,6 +13,7 @@ from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.given import given_fault, given_tags, given_texts
 from tidemill.decode.layout import JudgedColumn, Slot, compile_layout, number_distinct
+from tidemill.decode.notes import marks_frame
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.texts import Texts
 from tidemill.decode.times import INSTANT, WALL
@@ -76,6 +77,7 @@ class LayoutDecoder:
             identities_frame(tags),
             counts_frame(payloads, read.counts),
             stamps=self._times(read, bad[self._has_time(read)[bad]], seqs, received),
+            marks=_marks(read, good, seqs),
         )
 
     def record_texts(self, body: bytes, format: str) -> Texts:
@@ -235,6 +237,14 @@ class LayoutDecoder:
             elif slot.column.startswith("f."):
                 columns.append(_numbers(slot.column, column.values[rows]))
         return pl.DataFrame(columns)
+
+
+def _marks(read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64]) -> pl.DataFrame | None:
+    """The marks of rows: those with an integer that is kept as the nearest double."""
+    rounded = [column.rounded for column in read.columns if column.rounded is not None]
+    marked = rows[np.any([flags[rows] for flags in rounded], axis=0)] if rounded else rows[:0]
+    places = zip(read.payloads[marked].tolist(), read.indexes[marked].tolist(), strict=True)
+    return marks_frame([(int(seqs[payload]), index, "not_exact") for payload, index in places])
 
 
 def _unwrapped(body: bytes, format: str) -> bytes | None:

@@ -3,16 +3,23 @@
 A column is a member that becomes a column of the batch. Both readers, fast and strict, follow the same plan.
 """
 
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import msgspec
 
 from tidemill.decode.given import Given, given_tags
+from tidemill.decode.register_values import RegisterForm, register_plan
+from tidemill.decode.text_numbers import TextForm, field_form
 from tidemill.decode.time_formats import TimeFormats, TimeKind
-from tidemill.feeds.definition import Feed, Field
+from tidemill.feeds.definition import Feed, Field, NotExact
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import parse_path
+
+_TEXTS: Final = ("text_number", "boolean")
+_UNIT: Final[dict[str, Any]] = {"required": False, "max_length": 64, "aside": True}
+_UNITS: Final = 256  # units of one column whose factors are kept
 
 Kind = Literal[
     "time_text",
@@ -25,14 +32,26 @@ Kind = Literal[
     "labels",
     "number",
     "numbers",
+    "text_number",
+    "boolean",
+    "octets",
     "packed",
     "packed_list",
 ]
 
 
+_PLAIN: Final[dict[str, Kind]] = {
+    "number": "number",
+    "numbers": "numbers",
+    "text_number": "text_number",
+    "boolean": "boolean",
+}
+
+
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record: its path, its type, and the name of its column in the batch. `min` and `max` hold for the
-    value: the number times `scale` plus `offset`."""
+    value: the number times `scale` plus `offset`. `aside`: it is read for other columns only and is none of the
+    batch. `text`: how its texts are written. `not_exact`: see [input]."""
 
     name: str
     keys: tuple[str, ...]
@@ -45,11 +64,31 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     offset: float = 0.0
     packed: Packed | None = None
     encoding: str = "auto"
+    bits: tuple[int, int] | None = None
+    text: TextForm | None = None
+    not_exact: NotExact = "reject"
+    aside: bool = False
 
     @property
     def scaled(self) -> bool:
         """Whether the value differs from the number that was sent."""
         return self.scale != 1 or self.offset != 0
+
+
+class Derived(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that is computed from members of a record: from the number or the bytes (beginning `at` a byte) of the
+    column `source`, and from the unit, the factor and the power of ten in columns of their own; all by number. `linear`
+    and `linear_of` give the factor and summand of a number without and with a unit (`linear` None: it must have a
+    unit); `linear_of` raises ValueError for a unit that cannot be converted."""
+
+    column: Column
+    source: int
+    at: int | None = None
+    unit: int | None = None
+    factor: int | None = None
+    exponent: int | None = None
+    linear: tuple[float, float] | None = None
+    linear_of: Callable[[str], tuple[float, float]] | None = None
 
 
 class Node(msgspec.Struct):
@@ -75,7 +114,8 @@ class DecodePlan(msgspec.Struct, frozen=True):
     """What is read of a record. `records` is where the records are in a JSON document; `except_keys` is None unless
     every other key is a register; `may_be_empty`: a payload without a record is no fault;
     `position_columns`: the columns of latitude and longitude that give local times their zone; `given`: the tags that
-    stand in no record."""
+    stand in no record; `derived`: the columns that are computed, whose values follow those of `columns`; `registers`:
+    how registers are read."""
 
     columns: tuple[Column, ...]
     root: Node
@@ -88,6 +128,8 @@ class DecodePlan(msgspec.Struct, frozen=True):
     may_be_empty: bool
     position_columns: tuple[str, str] | None
     given: tuple[Given, ...] = ()
+    derived: tuple[Derived, ...] = ()
+    registers: RegisterForm | None = None
 
     def column_number(self, name: str) -> int | None:
         """The number of a column, or None."""
@@ -101,7 +143,9 @@ def compile_plan(feed: Feed) -> DecodePlan:
         local_epoch=feed.time.epoch == "local",
         offset_required=feed.time.offset_required,
     )
-    columns = tuple(_columns(feed, times.kind))
+    aside = AsideMembers(feed)
+    columns = (*_columns(feed, times.kind), *aside.columns)
+    first = len(columns) - len(aside.columns)
     root = Node()
     for number, column in enumerate(columns):
         node = root
@@ -120,6 +164,8 @@ def compile_plan(feed: Feed) -> DecodePlan:
         may_be_empty=feed.input.on_fault == "reject" or feed.source is not None,
         position_columns=position_columns(feed),
         given=given_tags(feed),
+        derived=tuple(aside.derived(first)),
+        registers=None if feed.registers is None else register_plan(feed.registers, feed.input.not_exact),
     )
 
 
@@ -140,21 +186,21 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         keys = parse_path(text.path or "$")
         yield Column(name=f"a.{name}", keys=keys, kind="attribute", required=text.required, max_length=text.max_length)
     for name, field in feed.fields.items():
-        yield field_column(name, field)
+        if not is_derived(field):
+            yield field_column(name, field, feed.input.not_exact)
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
     yield from _zone_position(feed)
 
 
-def field_column(name: str, field: Field) -> Column:
+def field_column(name: str, field: Field, not_exact: NotExact) -> Column:
     """The column of a field."""
-    plain: Kind = "numbers" if field.is_array else "number"
     packed: Kind = "packed_list" if field.is_array else "packed"
-    scale, offset = field.linear
+    scale, offset = (1.0, 0.0) if is_derived(field) or field.type in _TEXTS else field.linear
     return Column(
         name=f"f.{name}",
         keys=() if field.path is None else parse_path(field.path),
-        kind=plain if field.packed is None else packed,
+        kind=_PLAIN[field.type] if field.packed is None else packed,
         required=field.required,
         min=field.min,
         max=field.max,
@@ -162,7 +208,72 @@ def field_column(name: str, field: Field) -> Column:
         offset=offset,
         packed=field.packed,
         encoding=field.encoding,
+        bits=field.bits,
+        text=field_form(field) if field.type in _TEXTS else None,
+        not_exact=not_exact,
     )
+
+
+def is_derived(field: Field) -> bool:
+    """Whether a field of a JSON record is computed from a member that has other uses, or from several members."""
+    of_bytes = field.path is not None and field.at is not None
+    return of_bytes or bool(field.unit_path or field.scale_path or field.exponent_path)
+
+
+class AsideMembers:
+    """The members of records that are read only for derived columns, each path once, and these columns."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._not_exact = feed.input.not_exact
+        self._fields = {name: field for name, field in feed.fields.items() if is_derived(field)}
+        self._numbers: dict[str, int] = {}
+        self.columns: list[Column] = []
+        for name, field in self._fields.items():
+            self._add_source(name, field)
+        for field in self._fields.values():
+            if field.unit_path is not None:
+                self._add(Column(name=field.unit_path, keys=parse_path(field.unit_path), kind="attribute", **_UNIT))
+            for path in (field.scale_path, field.exponent_path):
+                if path is not None:
+                    self._add(Column(name=path, keys=parse_path(path), kind="number", required=False, aside=True))
+
+    def derived(self, first: int) -> Iterator[Derived]:
+        """The derived columns, where the first aside column has the number `first`."""
+
+        def number(path: str | None) -> int | None:
+            return None if path is None else first + self._numbers[path]
+
+        for name, field in self._fields.items():
+            source = number(field.path)
+            assert source is not None
+            scale, offset = field.linear
+            column = msgspec.structs.replace(
+                field_column(name, field, self._not_exact), scale=scale, offset=offset, keys=()
+            )
+            yield Derived(
+                column=column,
+                source=source,
+                at=field.at,
+                unit=number(field.unit_path),
+                factor=number(field.scale_path),
+                exponent=number(field.exponent_path),
+                linear=(scale, offset) if field.from_unit or not field.unit_path else None,
+                linear_of=lru_cache(_UNITS)(field.linear_of) if field.unit_path else None,
+            )
+
+    def _add_source(self, name: str, field: Field) -> None:
+        column = field_column(name, field, self._not_exact)
+        if field.at is not None:
+            column = msgspec.structs.replace(column, kind="octets", packed=None, bits=None)
+        self._add(msgspec.structs.replace(column, name=field.path or "$", min=None, max=None, aside=True))
+
+    def _add(self, column: Column) -> None:
+        known = self._numbers.get(column.name)
+        if known is None:
+            self._numbers[column.name] = len(self.columns)
+            self.columns.append(column)
+        elif column.required:
+            self.columns[known] = msgspec.structs.replace(self.columns[known], required=True)
 
 
 def _zone_position(feed: Feed) -> Iterator[Column]:

@@ -180,7 +180,7 @@ class PayloadReader:
         if record is None or faults.count:
             reading.reject_record(*record_key, faults, record)
         else:
-            reading.add_record(record, *record_key)
+            reading.add_record(record, *record_key, faults.marks)
 
 
 class _LineCounter:

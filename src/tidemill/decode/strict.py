@@ -7,12 +7,32 @@ import math
 import re
 from typing import Any, Final
 
+from tidemill.decode.derived import derive_value
+from tidemill.decode.exactness import judge_exactness
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, DecodePlan, Node
-from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, has_lone_surrogate, json_type, not_finite_paths
+from tidemill.decode.register_values import (
+    MARK,
+    MAX_TEXT,
+    RegisterForm,
+    attribute_text,
+    read_register,
+    register_fault,
+)
+from tidemill.decode.strict_json import (
+    NOT_FINITE,
+    NotJson,
+    Object,
+    as_written,
+    has_lone_surrogate,
+    json_type,
+    not_finite_paths,
+)
+from tidemill.decode.text_numbers import NumberText, TextFault, read_number_text, read_truth
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
-from tidemill.decode.values import packed_bytes, packed_text, unpack_numbers
+from tidemill.decode.values import packed_bytes, packed_text, plain_bytes, unpack_numbers
+from tidemill.feeds.definition import NotExact
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -21,9 +41,9 @@ _MISSING: Final = object()
 
 class Record:
     """One record as the strict reader read it: a value for each column, the time (valid if `timed`; `time` is its path
-    and value), the offset from a member of its own, the registers."""
+    and value), the offset from a member of its own, the registers, and texts among them that are kept as attributes."""
 
-    __slots__ = ("local", "offset_s", "registers", "time", "timed", "values", "wall_ns")
+    __slots__ = ("local", "offset_s", "registers", "texts", "time", "timed", "values", "wall_ns")
 
     def __init__(self, width: int) -> None:
         self.values: list[Any] = [None] * width
@@ -33,6 +53,7 @@ class Record:
         self.time: tuple[str, Any] | None = None
         self.timed = False
         self.registers: dict[str, float] | None = None
+        self.texts: dict[str, str] = {}
 
 
 def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> Record:
@@ -45,8 +66,11 @@ def read_record(value: Any, path: str, plan: DecodePlan, faults: FaultCollector)
     _RecordWalk(plan, record, faults).read_object(value, path, plan.root)
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
-    if plan.except_keys is not None:
-        record.registers = _read_registers(value, path, plan.except_keys, faults)
+    if plan.derived:
+        paths = [path + "".join(f".{key}" for key in column.keys) for column in plan.columns]
+        record.values += [derive_value(derived, record.values, paths, faults) for derived in plan.derived]
+    if plan.registers is not None:
+        record.registers, record.texts = _read_registers(value, path, plan, faults)
     for where in not_finite_paths(value, path):
         faults.add_once(where, "not_finite", NOT_FINITE)
     return record
@@ -101,6 +125,10 @@ class _RecordWalk:
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":
             values[number] = _read_numbers(value, path, column, faults)
+        elif column.kind in ("text_number", "boolean"):
+            values[number] = _read_written(value, path, column, faults)
+        elif column.kind == "octets":
+            values[number] = _read_octets(value, path, column, faults)
         elif column.packed is not None:
             values[number] = _read_packed(value, path, column, faults)
         else:
@@ -137,8 +165,8 @@ def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) ->
 def read_number(
     value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
 ) -> float | None:
-    """A finite number, times the column's scale plus its offset, within its range; else a fault is added. Integers of
-    any size count as the nearest double."""
+    """A finite number, times the column's scale plus its offset, within its range; else a fault is added. Without a
+    column, integers of any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}")
         return None
@@ -154,7 +182,49 @@ def read_number(
         faults.add(path, "out_of_range", f"{number!r} is below {column.min:g}")
     elif column is not None and column.max is not None and number > column.max:
         faults.add(path, "out_of_range", f"{number!r} is above {column.max:g}")
+    elif column is not None and isinstance(value, int):
+        judge_exactness(value, path, column.not_exact, faults)
     return number
+
+
+def _read_written(value: Any, path: str, column: Column, faults: FaultCollector) -> float | None:
+    """The number of a number or of a text with one, or of a boolean; None for a text that stands for null, and with a
+    fault."""
+    form = column.text
+    assert form is not None
+    if isinstance(value, str):
+        read = read_number_text(value, form) if form.truth is None else read_truth(value, form)
+    elif form.truth is not None and isinstance(value, bool | int | float) and not isinstance(value, NotJson):
+        read = read_truth(value, form)
+    elif form.truth is None and isinstance(value, int | float) and not isinstance(value, bool):
+        read = NumberText(float(value), value if isinstance(value, int) else None, form.linear)
+    else:
+        faults.add(path, "wrong_type", f"must be {form.expected}, is {json_type(value)}")
+        return None
+    if isinstance(read, TextFault):
+        faults.add(path, read.code, read.message)
+    elif isinstance(read, NumberText):
+        scaled = read.number * read.linear[0] + read.linear[1]
+        number = read_number(scaled, path, column, faults)
+        if read.integer is not None and read.exact is False:
+            judge_exactness(read.integer, path, column.not_exact, faults)
+        return number
+    elif read is not None:
+        return read
+    elif column.required:
+        faults.add(path, "not_a_number", f"the text '{value.strip()[:40]}' stands for no value, and one is required")
+    return None
+
+
+def _read_octets(value: Any, path: str, column: Column, faults: FaultCollector) -> bytes | None:
+    """The bytes of a member; None with a fault."""
+    if not _is_packed(value, path, column, faults):
+        return None
+    try:
+        return plain_bytes(value, column)
+    except ValueError as error:
+        faults.add(path, "invalid_value", str(error))
+        return None
 
 
 def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector) -> list[float | None] | None:
@@ -170,6 +240,24 @@ def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) 
     """A packed number, or a list of them; None with a fault."""
     kind = column.packed
     assert kind is not None
+    if not _is_packed(value, path, column, faults):
+        return None
+    if kind.array and not value:
+        faults.add(path, "empty", "must hold at least one number")
+        return None
+    try:
+        numbers = unpack_numbers(packed_bytes(value, column), column)
+    except ValueError as error:
+        faults.add(path, "invalid_value", str(error))
+        return None
+    if not kind.array:
+        return read_number(numbers[0], path, column, faults)
+    return [read_number(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
+
+
+def _is_packed(value: Any, path: str, column: Column, faults: FaultCollector) -> bool:
+    """Whether a member is of a type that bytes can be written in: a text, or an array of integers 0..255; else faults
+    are added."""
     if isinstance(value, list) and column.encoding in ("auto", "array"):
         before = faults.count
         for n, item in enumerate(value):
@@ -177,30 +265,11 @@ def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) 
                 faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {json_type(item)}")
             elif not 0 <= item <= 255:
                 faults.add(f"{path}[{n}]", "out_of_range", f"must be an integer 0..255, is {item}")
-        if faults.count > before:
-            return None
-    elif not isinstance(value, str) or column.encoding == "array":
+        return faults.count == before
+    if not isinstance(value, str) or column.encoding == "array":
         faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {json_type(value)}")
-        return None
-    if kind.array and not value:
-        faults.add(path, "empty", "must hold at least one number")
-        return None
-    try:
-        numbers = unpack_numbers(packed_bytes(value, column), kind)
-    except ValueError as error:
-        faults.add(path, "invalid_value", str(error))
-        return None
-    if not kind.array:
-        return read_exact(numbers[0], path, column, faults)
-    return [read_exact(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
-
-
-def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -> float | None:
-    """A packed number; None with a fault where a double cannot hold it exactly."""
-    if isinstance(number, int) and int(float(number)) != number:
-        faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
-        return None
-    return read_number(number, path, column, faults)
+        return False
+    return True
 
 
 def _read_labels(value: Any, path: str, faults: FaultCollector) -> list[str] | None:
@@ -266,29 +335,67 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
     return faults.count == before
 
 
-def _read_registers(value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector) -> dict[str, float]:
-    """Every member that is not in `except_keys`, as a number; null is a register without a reading and is left out."""
+def _read_registers(
+    value: Object, path: str, plan: DecodePlan, faults: FaultCollector
+) -> tuple[dict[str, float], dict[str, str]]:
+    """(every member that is no exception and is a number, the texts among the others that are kept as attributes). Null
+    is a register without a reading and is left out."""
+    except_keys, form = plan.except_keys or frozenset(), plan.registers
+    assert form is not None
     registers: dict[str, float] = {}
-    before = faults.count
+    others: dict[str, Any] = {}
+    before, column = faults.count, NUMBER_COLUMNS[form.not_exact]
     for key, item in value.items():
         if key in except_keys:
             continue
+        where, count = f"{path}.{key}", faults.count
         if key in value.duplicate_keys:
-            faults.add(f"{path}.{key}", "duplicate_key", f"'{key}' is there twice")
+            faults.add(where, "duplicate_key", f"'{key}' is there twice")
         name = read_text(key, path, 256, faults)
-        number = None if item is None else read_number(item, f"{path}.{key}", None, faults)
-        if name is not None and number is not None:
+        if item is None:
+            continue
+        if isinstance(item, int | float) and not isinstance(item, bool):
+            number = read_number(item, where, column, faults)
+        else:
+            number = read_register(item, where, form, faults)
+        if number is None and faults.count == count:
+            others[key] = item
+        elif name is not None and number is not None:
             registers[name] = number
-    if not registers and faults.count == before:
+    if not registers and not others and faults.count == before:
         faults.add(path, "missing", "has no register (a member with a number)")
-    return registers
+    return registers, _read_others(others, path, form, faults, alone=not registers)
+
+
+def _read_others(
+    others: dict[str, Any], path: str, form: RegisterForm, faults: FaultCollector, *, alone: bool
+) -> dict[str, str]:
+    """The texts that are kept as attributes, of members among registers that are no numbers; the other members mark the
+    record, or are faults: also where they are `alone`."""
+    texts = {}
+    for key, item in others.items():
+        where = f"{path}.{key}"
+        text = attribute_text(item) if form.texts == "attribute" else None
+        if form.texts == "reject" or alone:
+            faults.add(where, *register_fault(item, form))
+        elif text is None:
+            faults.mark(MARK)
+        elif text and (kept := read_text(text, where, MAX_TEXT, faults)) is not None:
+            texts[key] = kept
+    return texts
 
 
 def _expected(column: Column) -> str:
     """What a member must be, in words."""
-    return packed_text(column) if column.packed else _EXPECTED[column.kind]
+    if column.packed or column.kind == "octets":
+        return packed_text(column)
+    return column.text.expected if column.text else _EXPECTED[column.kind]
 
 
+NUMBER_COLUMNS: Final[dict[NotExact, Column]] = {
+    policy: Column(name="number", keys=(), kind="number", required=False, not_exact=policy)
+    for policy in ("reject", "flag", "round")
+}
 _EXPECTED: Final = {
     "offset": "an offset from UTC such as +01:00, or a number",
     "zone": "a text",

@@ -22,6 +22,7 @@ from tidemill.feeds.paths import parse_path
 from tidemill.feeds.validate_input import input_faults
 from tidemill.feeds.validate_source import source_faults
 from tidemill.feeds.validate_time import time_faults
+from tidemill.feeds.validate_values import member_paths, shared_uses, value_faults
 from tidemill.model.units import conversion, readings
 
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
@@ -53,6 +54,7 @@ def feed_faults(feed: Feed) -> list[DefinitionFault]:
         _retention_faults,
         source_faults,
         input_faults,
+        value_faults,
     )
     return [fault for part in parts for fault in part(feed)]
 
@@ -86,11 +88,12 @@ def _path_faults(feed: Feed) -> Iterator[DefinitionFault]:
         *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
         *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
         *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
+        *member_paths(feed),
         (("labels", "path"), feed.labels.path if feed.labels else None),
         *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
     ]
     numbers = {field.path for field in feed.fields.values() if not field.is_array}
-    taken = dict[tuple[str, ...], Key]()
+    taken, uses = dict[tuple[str, ...], Key](), shared_uses(feed)
     for key, path in paths:
         if path is None:
             continue
@@ -106,6 +109,8 @@ def _path_faults(feed: Feed) -> Iterator[DefinitionFault]:
         elif other := next(
             (known for known in taken if known[: len(keys)] == keys or keys[: len(known)] == known), None
         ):
+            if key in uses and other == keys and uses[key] == uses.get(taken[other]):
+                continue
             message = f"overlaps {'.'.join(map(str, taken[other]))}; every member of a record has one use"
             yield DefinitionFault(key, "bad_path", message)
         else:

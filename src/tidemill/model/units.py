@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from itertools import product
 from types import MappingProxyType
 from typing import Final
@@ -67,6 +67,7 @@ _SECOND_MEANINGS: Final = {"g": "gn"}
 _SIGNS: Final = str.maketrans({"−": "-", "·": ".", "⋅": ".", "*": "."})
 _FACTOR: Final = re.compile(r"(1|[^\d.^-]+)(?:\^?(-?[1-9]))?")
 _MAX_LENGTH: Final = 40
+_KEPT: Final = 4096  # units whose meaning is kept
 
 
 class Unit(msgspec.Struct, frozen=True):
@@ -88,7 +89,7 @@ def conversion(source: str, target: str) -> tuple[float, float]:
     raise ValueError(f"'{source}' and '{target}' do not measure the same")
 
 
-@cache
+@lru_cache(_KEPT)
 def readings(text: str) -> tuple[Unit, ...]:
     """The units that a text can mean, the likeliest first. Raises ValueError for a text that is no unit."""
     units = []
