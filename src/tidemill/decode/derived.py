@@ -111,10 +111,7 @@ def _linear(derived: Derived, unit: str | None) -> tuple[float, float] | str:
     if unit is None:
         return derived.linear or "is missing; it must be a unit, as the feed has no from_unit"
     assert derived.linear_of is not None
-    try:
-        return derived.linear_of(unit)
-    except ValueError as error:
-        return str(error)
+    return derived.linear_of(unit)
 
 
 def _times_power(numbers: NDArray[np.float64], exponents: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -163,7 +160,7 @@ def _factor(
         unit = values[derived.unit]
         linear = _linear(derived, unit)
         if isinstance(linear, str):
-            faults.add(paths[derived.unit], "missing" if unit is None else "unknown_unit", linear)
+            faults.add_once(paths[derived.unit], "missing" if unit is None else "unknown_unit", linear)
     if faults.count > before or isinstance(linear, str):
         return None
     return (None if exponent is None else int(exponent)), given[1], linear

@@ -3,8 +3,7 @@
 A column is a member that becomes a column of the batch. Both readers, fast and strict, follow the same plan.
 """
 
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 import msgspec
@@ -13,13 +12,13 @@ from tidemill.decode.given import Given, given_tags
 from tidemill.decode.register_values import RegisterForm, register_plan
 from tidemill.decode.text_numbers import TextForm, field_form
 from tidemill.decode.time_formats import TimeFormats, TimeKind
+from tidemill.decode.unit_converter import UnitConverter, unit_converter
 from tidemill.feeds.definition import Feed, Field, NotExact
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import parse_path
 
 _TEXTS: Final = ("text_number", "boolean")
 _UNIT: Final[dict[str, Any]] = {"required": False, "max_length": 64, "aside": True}
-_UNITS: Final = 256  # units of one column whose factors are kept
 
 Kind = Literal[
     "time_text",
@@ -79,7 +78,7 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
     """A column that is computed from members of a record: from the number or the bytes (beginning `at` a byte) of the
     column `source`, and from the unit, the factor and the power of ten in columns of their own; all by number. `linear`
     and `linear_of` give the factor and summand of a number without and with a unit (`linear` None: it must have a
-    unit); `linear_of` raises ValueError for a unit that cannot be converted."""
+    unit)."""
 
     column: Column
     source: int
@@ -88,7 +87,7 @@ class Derived(msgspec.Struct, frozen=True, kw_only=True):
     factor: int | None = None
     exponent: int | None = None
     linear: tuple[float, float] | None = None
-    linear_of: Callable[[str], tuple[float, float]] | None = None
+    linear_of: UnitConverter | None = None
 
 
 class Node(msgspec.Struct):
@@ -258,7 +257,7 @@ class AsideMembers:
                 factor=number(field.scale_path),
                 exponent=number(field.exponent_path),
                 linear=(scale, offset) if field.from_unit or not field.unit_path else None,
-                linear_of=lru_cache(_UNITS)(field.linear_of) if field.unit_path else None,
+                linear_of=unit_converter(field) if field.unit_path else None,
             )
 
     def _add_source(self, name: str, field: Field) -> None:

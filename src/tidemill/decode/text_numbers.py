@@ -6,18 +6,18 @@ single texts (a property test compares them): texts of plain numbers are read as
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import msgspec
 
 from tidemill.decode.exactness import EXACT, holds_exactly
+from tidemill.decode.unit_converter import UnitConverter, unit_converter
 from tidemill.feeds.definition import Field, Registers
 
 _LONGEST: Final = 400  # characters of a number; the digits of the largest double are 309
 _SHOWN: Final = 40
-_UNITS: Final = 256  # units of one column whose factors are kept
 _PLAIN_DIGITS: Final = r"(?:[0-9]++(?:{decimal}[0-9]*+)?|{decimal}[0-9]++)"
 _EXPONENT: Final = r"(?:[eE][+-]?[0-9]++)?"
 _SPACES: Final = " \u00a0\u2007\u2009\u202f"  # blank, no-break, of a figure's width, thin, narrow no-break
@@ -33,7 +33,7 @@ class TextFault(msgspec.Struct, frozen=True):
 
 class TextForm(msgspec.Struct, frozen=True, kw_only=True):
     """How the texts of a column are written. `linear` and `linear_of` give the factor and summand of a number without
-    and with a unit; `linear_of` raises ValueError for a unit that cannot be converted. `truth`: the value of each text
+    and with a unit (`unit_converter`). `truth`: the value of each text
     of a boolean, else None."""
 
     decimal: str = "."
@@ -41,7 +41,7 @@ class TextForm(msgspec.Struct, frozen=True, kw_only=True):
     nulls: frozenset[str] = frozenset()
     truth: dict[Any, float] | None = None
     linear: tuple[float, float] = (1.0, 0.0)
-    linear_of: Callable[[str], tuple[float, float]] | None = None
+    linear_of: UnitConverter | None = None
 
     @property
     def expected(self) -> str:
@@ -65,7 +65,7 @@ def field_form(field: Field) -> TextForm:
         thousands=field.thousands,
         nulls=nulls,
         linear=field.linear,
-        linear_of=lru_cache(_UNITS)(field.linear_of) if field.unit_in_text else None,
+        linear_of=unit_converter(field) if field.unit_in_text else None,
     )
 
 
@@ -102,10 +102,10 @@ def read_number_text(text: str, form: TextForm) -> NumberText | TextFault | None
         return TextFault("not_a_number", f"must be {form.expected}, is the text '{_shown(text)}'")
     linear = form.linear
     if rest and form.linear_of is not None:
-        try:
-            linear = form.linear_of(rest)
-        except ValueError as error:
-            return TextFault("unknown_unit", f"{error}, in the text '{_shown(text)}'")
+        converted = form.linear_of(rest)
+        if isinstance(converted, str):
+            return TextFault("unknown_unit", f"{converted}, in the text '{_shown(text)}'")
+        linear = converted
     digits = _bare_digits(match[0], form)
     return NumberText(float(digits), int(digits) if digits.lstrip("+-").isdigit() else None, linear)
 

@@ -124,5 +124,5 @@ class Field(RecordMember, frozen=True):
     def linear_of(self, unit: str) -> tuple[float, float]:
         """Factor and summand for a number that was sent in a unit. Raises ValueError for a unit that cannot be
         converted to the field's."""
-        scale, offset = conversion(unit, self.unit or "")
+        scale, offset = conversion(unit, self.unit or "", hint=False)
         return self.scale * scale, self.offset * scale + offset
