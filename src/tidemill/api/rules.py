@@ -23,6 +23,7 @@ Kind = Literal["value", "time", "text", "history", "plugin", "contract", "policy
 Action = Literal["reject", "flag", "refuse"]
 
 # The TOML by which a feed selects a policy; policies that no feed selects are not listed.
+_MARK_EXAMPLE: Final = '[registers]\nexcept_keys = ["time", "meter"]\ntexts = "flag"\n'
 _POLICY_EXAMPLES: Final = {
     "dst_gap": '[time]\ngap = "reject"\n',
     "dst_fold": '[time]\nfold = "reject"\n',
@@ -141,10 +142,12 @@ def _policies() -> Iterator[RuleItem]:
         reason, toml = "duplicate" if name == "first" else None, f'duplicates = "{name}"\n'
         actions: tuple[Action, ...] = ("reject",) if reason else ()
         yield RuleItem(name=name, kind="policy", reason=reason, meaning=text, actions=actions, example=toml)
-    for code, text in {**TIME_REASONS, **STATE_REASONS, **MARK_CODES}.items():
+    for code, text in {**TIME_REASONS, **STATE_REASONS}.items():
         if code != "duplicate":
             toml = _POLICY_EXAMPLES.get(code, "")
             yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=toml)
+    for code, text in MARK_CODES.items():
+        yield RuleItem(name=code, kind="policy", reason=code, meaning=text, actions=("flag",), example=_MARK_EXAMPLE)
 
 
 RULE_ROUTES: Final = [list_rules, get_rule, list_codes]

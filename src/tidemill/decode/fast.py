@@ -6,6 +6,7 @@ occur in the bytes exactly as often as records have it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -225,16 +226,16 @@ def _register_columns(
     """The registers of each record: every member but `except_keys` that is a number (null is no reading and is left
     out). None if a record has none, a member that is no number is to be a fault, or a name may be duplicate."""
     columns = _RegisterColumns()
-    counts: dict[str, int] = {}
-    limit = math.inf if form.not_exact == "round" else EXACT
-    for record in records:
+    shapes = list(map(tuple, records))
+    names = {keys: [key for key in keys if key not in except_keys] for keys in set(shapes)}
+    high = math.inf if form.not_exact == "round" else float(EXACT)  # an int takes twice as long to compare
+    low = -high
+    for record, keys in zip(records, shapes, strict=True):
         registers = {}
-        for key, value in record.items():
-            if key in except_keys:
-                continue
-            counts[key] = counts.get(key, 0) + 1
+        for key in names[keys]:
+            value = record[key]
             if type(value) is float:
-                if not -limit < value < limit:
+                if not low < value < high:
                     return None
                 registers[key] = value
             elif value is not None:
@@ -246,6 +247,9 @@ def _register_columns(
         if not registers:
             return None
         columns.values.append(registers)
+    counts: Counter[str] = Counter()
+    for keys, times in Counter(shapes).items():
+        counts.update(dict.fromkeys(names[keys], times))
     if len(counts) > _MAX_DISTINCT or any(not 0 < len(key) <= _MAX_NAME for key in counts):
         return None
     single = all(body.count(f'"{key}"'.encode()) == count for key, count in counts.items())
