@@ -6,6 +6,7 @@ occur in the bytes exactly as often as records have it.
 """
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
@@ -33,17 +34,25 @@ _MAX_DISTINCT: Final = 256  # register names counted in one go; each costs a pas
 _MAX_NAME: Final = 256
 
 
+class RowTexts(msgspec.Struct):
+    """Texts of records as columns: the row, the name and the text of each."""
+
+    rows: "array[int]"
+    keys: list[str] = []
+    values: list[str] = []
+
+
 class DecodedColumns(msgspec.Struct, frozen=True):
     """Records without fault, column by column: `times`; `values` in the plan's order ([] for the time and the offset);
     `registers` a mapping for each record, where the feed has registers; `marks`: the rows that have each mark; `texts`:
-    row, name and text of registers that are kept as attributes."""
+    the registers that are kept as attributes."""
 
     count: int
     times: LocalTimes
     values: list[list[Any]]
     registers: list[dict[str, float]] | None = None
-    marks: dict[str, list[int]] = {}
-    texts: list[tuple[int, str, str]] = []
+    marks: dict[str, Sequence[int]] = {}
+    texts: RowTexts | None = None
 
 
 class FastReader:
@@ -95,7 +104,8 @@ class FastReader:
         if registers is None:
             return None
         marks = {MARK: registers.passed} if registers.passed else {}
-        return msgspec.structs.replace(columns, registers=registers.values, marks=marks, texts=registers.texts)
+        texts = registers.texts if registers.texts.rows else None
+        return msgspec.structs.replace(columns, registers=registers.values, marks=marks, texts=texts)
 
     def _columns(self, body: bytes, records: Sequence[Any], around: int) -> DecodedColumns | None:
         """The columns of decoded `records`, all of them from `body`; None if any is not certain to be without fault.
@@ -201,12 +211,12 @@ def _within(numbers: list[float | None] | None, column: Column) -> list[float | 
 
 
 class _RegisterColumns(msgspec.Struct):
-    """The registers of many records: `values` a mapping for each, the rows with a member that was passed over, and row,
-    name and text of members that are kept as attributes."""
+    """The registers of many records: `values` a mapping for each, the rows with a member that was passed over, and the
+    members that are kept as attributes."""
 
+    passed: "array[int]"
+    texts: RowTexts
     values: list[dict[str, float]] = []
-    passed: list[int] = []
-    texts: list[tuple[int, str, str]] = []
 
     def pass_over(self, key: str, value: Any, form: RegisterForm) -> bool:
         """Whether a member of the next row that is no number may be passed over, or kept as an attribute."""
@@ -214,8 +224,10 @@ class _RegisterColumns(msgspec.Struct):
             return False
         text = attribute_text(value) if form.texts == "attribute" else None
         if text is not None:
-            self.texts.append((len(self.values), key, text))
-        elif self.passed[-1:] != [len(self.values)]:
+            self.texts.rows.append(len(self.values))
+            self.texts.keys.append(key)
+            self.texts.values.append(text)
+        elif not self.passed or self.passed[-1] != len(self.values):
             self.passed.append(len(self.values))
         return True
 
@@ -225,7 +237,7 @@ def _register_columns(
 ) -> _RegisterColumns | None:
     """The registers of each record: every member but `except_keys` that is a number (null is no reading and is left
     out). None if a record has none, a member that is no number is to be a fault, or a name may be duplicate."""
-    columns = _RegisterColumns()
+    columns = _RegisterColumns(array("q"), RowTexts(array("q")))
     shapes = list(map(tuple, records))
     names = {keys: [key for key in keys if key not in except_keys] for keys in set(shapes)}
     high = math.inf if form.not_exact == "round" else float(EXACT)  # an int takes twice as long to compare

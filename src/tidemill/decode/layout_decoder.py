@@ -243,8 +243,7 @@ def _marks(read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64
     """The marks of rows: those with an integer that is kept as the nearest double."""
     rounded = [column.rounded for column in read.columns if column.rounded is not None]
     marked = rows[np.any([flags[rows] for flags in rounded], axis=0)] if rounded else rows[:0]
-    places = zip(read.payloads[marked].tolist(), read.indexes[marked].tolist(), strict=True)
-    return marks_frame([(int(seqs[payload]), index, "not_exact") for payload, index in places])
+    return marks_frame(seqs[read.payloads[marked]], read.indexes[marked], "not_exact")
 
 
 def _unwrapped(body: bytes, format: str) -> bytes | None:

@@ -1,9 +1,11 @@
 """Collects what is said of records without fault: marks of their points, and texts that are kept as attributes.
 
-Few records have any, so they are frames of their own beside the batch's.
+Few records have any, so they are frames of their own beside the batch's. A payload may hold a million of them: no
+Python object is kept for each mark.
 """
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -21,32 +23,65 @@ class Notes:
     """Collects marks and texts of records, by the number of the payload and the index in it."""
 
     def __init__(self) -> None:
-        self._marks: list[tuple[int, int, str]] = []
-        self._texts: list[tuple[int, int, str, str]] = []
+        self._marks = _Places()
+        self._mark_names: list[str] = []
+        self._texts = _Places()
+        self._keys: list[str] = []
+        self._values: list[str] = []
 
     def add_rows(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
         """Add what is said of rows; the payload and index of each row."""
         for mark, rows in columns.marks.items():
-            self._marks += [(int(payloads[row]), int(indexes[row]), mark) for row in rows]
-        self._texts += [(int(payloads[row]), int(indexes[row]), key, value) for row, key, value in columns.texts]
+            self._marks.add(payloads[rows], indexes[rows])
+            self._mark_names += [mark] * len(rows)
+        if columns.texts is not None:
+            rows = columns.texts.rows
+            self._texts.add(payloads[rows], indexes[rows])
+            self._keys += columns.texts.keys
+            self._values += columns.texts.values
 
     def add_record(self, record: Record, payload: int, index: int, marks: Iterable[str]) -> None:
         """Add what is said of one record."""
-        self._marks += [(payload, index, mark) for mark in marks]
-        self._texts += [(payload, index, key, value) for key, value in record.texts.items()]
+        for mark in marks:
+            self._marks.add([payload], [index])
+            self._mark_names.append(mark)
+        for key, value in record.texts.items():
+            self._texts.add([payload], [index])
+            self._keys.append(key)
+            self._values.append(value)
 
     def marks(self, seqs: NDArray[np.uint64]) -> pl.DataFrame | None:
         """MARKS; `seqs` has the offset of each payload. None where no record is marked."""
-        return marks_frame([(int(seqs[payload]), index, mark) for payload, index, mark in self._marks])
+        return self._marks.frame(seqs, pl.Series("mark", self._mark_names, dtype=pl.String))
 
     def texts(self, seqs: NDArray[np.uint64]) -> pl.DataFrame | None:
         """TEXTS; None where there are none."""
-        if not self._texts:
+        keys, values = (pl.Series(part, dtype=pl.String) for part in (self._keys, self._values))
+        return self._texts.frame(seqs, keys.alias("key"), values.alias("value"))
+
+
+class _Places:
+    """The payload and the index in it of many records."""
+
+    def __init__(self) -> None:
+        self._payloads, self._indexes = array("q"), array("q")
+
+    def add(self, payloads: Sequence[int] | NDArray[np.int64], indexes: Sequence[int] | NDArray[np.int64]) -> None:
+        self._payloads.extend(payloads)
+        self._indexes.extend(indexes)
+
+    def frame(self, seqs: NDArray[np.uint64], *columns: pl.Series) -> pl.DataFrame | None:
+        """`seq`, `idx` and the columns; None where there is nothing."""
+        if not self._payloads:
             return None
-        rows = [(int(seqs[payload]), index, key, value) for payload, index, key, value in self._texts]
-        return pl.DataFrame(rows, schema=TEXTS, orient="row")
+        seq = pl.Series("seq", seqs[np.array(self._payloads, np.int64)])
+        return pl.DataFrame([seq, pl.Series("idx", np.array(self._indexes, np.uint32)), *columns])
 
 
-def marks_frame(marks: list[tuple[int, int, str]]) -> pl.DataFrame | None:
-    """MARKS of (seq, idx, mark); None where there are none."""
-    return pl.DataFrame(marks, schema=MARKS, orient="row") if marks else None
+def marks_frame(seqs: NDArray[np.uint64], indexes: NDArray[Any], mark: str) -> pl.DataFrame | None:
+    """MARKS of records that have one mark, by the offset of their payload and their index; None where there are
+    none."""
+    if not len(seqs):
+        return None
+    frame = pl.DataFrame([pl.Series("seq", seqs), pl.Series("idx", indexes.astype(np.uint32))])
+    return frame.with_columns(mark=pl.lit(mark))

@@ -77,13 +77,14 @@ class SampleDecoder:
             else:
                 parts.append((logged, samples))
             sizes.append(1 if samples is None else len(samples.values))
-        rounded = [(logged.seq, index, "not_exact") for logged, samples in parts for index in samples.rounded]
+        rounded = [index for _, samples in parts for index in samples.rounded]
+        owners = np.repeat([logged.seq for logged, _ in parts], [len(samples.rounded) for _, samples in parts])
         return Batch(
             _frame(parts),
             rejected.frame(),
             _identities(parts),
             counts_frame(payloads, sizes),
-            marks=marks_frame(rounded),
+            marks=marks_frame(owners.astype(np.uint64), np.array(rounded), "not_exact"),
         )
 
     def record_texts(self, body: bytes, format: str) -> Texts:
