@@ -10,6 +10,7 @@ Levels (dB, pH) have no factor, so they are unknown.
 """
 
 import difflib
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -136,6 +137,7 @@ _SECOND_MEANINGS: Final = {"g": "gn"}
 _SIGNS: Final = str.maketrans({"−": "-", "·": ".", "⋅": ".", "*": "."})
 _FACTOR: Final = re.compile(r"(1|[^\d.^-]+)(?:\^?(-?[1-9]))?")
 _MAX_LENGTH: Final = 40
+_MAX_MEANINGS: Final = 16  # of all symbols together; each takes some 10 us
 _KEPT: Final = 4096  # units whose meaning is kept
 
 
@@ -178,7 +180,9 @@ def _readings(text: str) -> tuple[Unit, ...]:
     dividend, *divisors = (part.split(".") for part in plain.split("/"))
     powers = [(symbol, 1) for symbol in dividend] + [(symbol, -1) for part in divisors for symbol in part]
     if len(text) <= _MAX_LENGTH and len(powers) <= 6:
-        units += [_multiplied(factors) for factors in product(*(_factors(symbol, sign) for symbol, sign in powers))]
+        meanings = [_factors(symbol, sign) for symbol, sign in powers]
+        if math.prod(map(len, meanings)) <= _MAX_MEANINGS:
+            units += map(_multiplied, product(*meanings))
     return tuple(units)
 
 
