@@ -167,7 +167,7 @@ def _factor(
 
 
 def _is_power(number: float) -> bool:
-    return number == int(number) and abs(number) <= MAX_EXPONENT
+    return abs(number) <= MAX_EXPONENT and number == int(number)  # a NaN, which is a fault already, is in no range
 
 
 def _unpack(body: bytes, derived: Derived, name: str, path: str, faults: FaultCollector) -> float | None:
