@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tidemill.decode.exactness import is_exact
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, field_column
-from tidemill.decode.strict import read_number, read_text
+from tidemill.decode.strict_values import read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
 from tidemill.decode.values import is_in_bounds, scale_numbers, taken_bits
 from tidemill.feeds.definition import Attribute, Feed, Layout, Tag

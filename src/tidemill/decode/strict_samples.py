@@ -8,8 +8,8 @@ from typing import Any
 from tidemill.decode.exactness import holds_exactly
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody
-from tidemill.decode.strict import NUMBER_COLUMNS, read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, json_type, not_finite_paths, parse_json
+from tidemill.decode.strict_values import NUMBER_COLUMNS, read_number, read_text
 from tidemill.feeds.definition import NotExact
 
 _LONG = 1 << 30
