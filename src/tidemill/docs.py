@@ -20,6 +20,7 @@ from tidemill.api.rules import RuleItem, rules_by_name
 from tidemill.checks.describe import check_options
 from tidemill.checks.library import BUILT_IN
 from tidemill.feeds import definition, source, time_policy
+from tidemill.model import units
 from tidemill.rules.reasons import REASONS
 from tidemill.settings import Settings
 
@@ -61,6 +62,7 @@ def reference_pages() -> dict[str, str]:
         "settings.md": _settings(),
         "feeds.md": _feeds(),
         "rules.md": _rules(),
+        "units.md": _units(),
         "reasons.md": _reasons(),
         "api.md": _api(),
         "commands.md": _commands(),
@@ -99,6 +101,28 @@ def _feeds() -> str:
     ]
     parts.append(_table(("check", "options", "looks at"), rows))
     return "\n".join(parts)
+
+
+def _units() -> str:
+    lead = " ".join((units.__doc__ or "").split("\n\n", 1)[1].split())
+    scales = ", ".join(f"`{name}`" for name in units.temperature_scales())
+    prefixes = ", ".join(f"`{prefix}`" for prefix in units.PREFIXES)
+    rows = [
+        (
+            group.quantity,
+            f"`{symbol}`",
+            f"{factor} {group.base}",
+            "yes" if takes else "",
+            ", ".join(f"`{n}`" for n in names),
+        )
+        for group in units.unit_groups()
+        for symbol, factor, takes, names in group.units
+    ]
+    return (
+        _page("Units", lead)
+        + f"Prefixes: {prefixes}. Temperatures that count from another zero: {scales}.\n\n"
+        + _table(("quantity", "unit", "is", "takes prefixes", "other names"), rows)
+    )
 
 
 def _rules() -> str:

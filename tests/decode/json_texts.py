@@ -133,6 +133,10 @@ def written(size: int, encode: Callable[[bytes], bytes]) -> st.SearchStrategy[by
     return sizes.flatmap(lambda n: st.binary(min_size=n, max_size=n)).map(lambda raw: b'"' + encode(raw) + b'"')
 
 
+spelled = st.sampled_from(
+    [b'"1 234,5"', b'" 5 "', b'"-,5e3"', b'"1,5"', b'"1.5"', b'"-"', b'"9007199254740993"', b'"1e999"']
+)
+spelled_units = st.sampled_from([b'"1.5 kWh"', b'"3600kJ"', b'"5"', b'"5 x"', b'"5 kW"', b'"2e3Wh"'])
 RECORDS = {
     "packed": objects(
         {
@@ -174,6 +178,17 @@ RECORDS = {
             "tags": objects({"muid": texts, "quality": texts}),
             "0100011D00FF": numbers,
             "0100021D00FF": numbers | st.just(b"null"),
+        }
+    ),
+    "spelled": objects(
+        {
+            "at": st.integers(0, 2**33).map(lambda n: b"%d" % n),
+            "text": positive | spelled,
+            "amount": positive | spelled_units,
+            "switch": st.sampled_from([b"true", b"false", b'"on"', b'"OFF"', b"1", b"0.0", b'"?"']),
+            "reading": objects({"value": numbers, "unit": st.sampled_from([b'"V"', b'"mV"', b'"A"', b'"x"'])}),
+            "power": st.integers(-9, 9).map(lambda n: b"%d" % n) | beyond,
+            "octets": written(10, base64.b64encode),
         }
     ),
     "plant": objects({"timestamp": times, "tags": texts, "x": texts, "data": numbers}),

@@ -38,7 +38,29 @@ time = { path = "$.at", format = "unix_s" }
 fields.wave = { path = "$.wave", type = "int16_le[]", scale = 0.5, max = 16000 }
 shape.kind = "summary"
 """
-FEEDS = {**OF_RECIPES, "plant": load_feed(PLANT), "packed": load_feed(PACKED), "waves": load_feed(WAVES)}
+SPELLED = """
+name = "spelled"
+time = { path = "$.at", format = "unix_s" }
+[fields]
+text = { path = "$.text", type = "text_number", decimal = ",", thousands = " ", null_texts = ["-"], required = false }
+amount = { path = "$.amount", type = "text_number", unit_in_text = true, unit = "kWh", max = 1e6 }
+switch = { path = "$.switch", type = "boolean", true_texts = ["on"], false_texts = ["off"] }
+low = { path = "$.octets", type = "int64_be", encoding = "base64", at = 0, required = false, scale = 2 }
+high = { path = "$.octets", type = "uint16_be", encoding = "base64", at = 8, bits = [4, 8] }
+[fields.volts]
+path = "$.reading.value"
+unit = "V"
+unit_path = "$.reading.unit"
+exponent_path = "$.power"
+min = -1e300
+"""
+FEEDS = {
+    "spelled": load_feed(SPELLED),
+    **OF_RECIPES,
+    "plant": load_feed(PLANT),
+    "packed": load_feed(PACKED),
+    "waves": load_feed(WAVES),
+}
 NAMES = sorted(RECORDS)
 DECODERS = {name: Decoder(FEEDS[name]) for name in NAMES}
 STRICT = {name: strict_reader(FEEDS[name]) for name in NAMES}

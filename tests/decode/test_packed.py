@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.payloads import logged
 from tidemill.decode.decoder import Decoder
-from tidemill.decode.values import is_exact
+from tidemill.decode.exactness import is_exact
 from tidemill.errors import Fault
 from tidemill.feeds.load import load_feed
 from tidemill.feeds.packed import NUMBER_TYPES, packed_type

@@ -45,7 +45,7 @@ def test_bounds_hold_for_the_converted_value() -> None:
     ("keys", "words"),
     [
         ('from_unit = "degF"', "v.unit: say into which unit degF is converted"),
-        ('from_unit = "Fahrenheit"\nunit = "degC"', "v.from_unit: there is no unit 'Fahrenheit'"),
+        ('from_unit = "Reaumur"\nunit = "degC"', "v.from_unit: there is no unit 'Reaumur'"),
         ('from_unit = "degF"\nunit = "widgets"', "v.unit: there is no unit 'widgets'"),
         ('from_unit = "degF"\nunit = "Pa"', "v.from_unit: 'degF' and 'Pa' do not measure the same"),
         ('from_unit = "kpa"\nunit = "bar"', "did you mean 'kPa'?"),

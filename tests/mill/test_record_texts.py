@@ -22,8 +22,10 @@ from tidemill.mill import ledger
 
 HEX = worst.BINARY.replace('"binary"', '"hex"')
 LONGS = worst.COUNTED.replace('path = "$.value"', 'path = "$.value"\ntype = "uint64_be"')
+DIGITS = worst.COUNTED.replace('path = "$.value"', 'path = "$.value"\ntype = "text_number"')
+UNITS = DIGITS + 'unit_in_text = true\nunit = "kWh"\n'
 STRICTLY = worst.PLAIN.replace('"reject"', '"refuse"')
-DECODERS = {text: Decoder(load_feed(text)) for text in (*worst.FEEDS, HEX, LONGS, STRICTLY)}
+DECODERS = {text: Decoder(load_feed(text)) for text in (*worst.FEEDS, HEX, LONGS, DIGITS, UNITS, STRICTLY)}
 
 
 class Sent(NamedTuple):
@@ -64,6 +66,8 @@ PAYLOADS = {
     "empty": Sent(STRICTLY, "json", b"[]"),
     "invalid_value": Sent(worst.SERIES, "json", SERIES.replace(b'"s"', b'"h"') % b"[1,2]"),
     "not_exact": Sent(LONGS, "json", b'{"id":"a","time":1,"value":"%b"}' % base64.b64encode(b"\x7f" + b"\xff" * 7)),
+    "not_a_number": Sent(DIGITS, "json", b'{"id":"a","time":1,"value":"%b"}' % (b"x" * 5000)),
+    "unknown_unit": Sent(UNITS, "json", b'{"id":"a","time":1,"value":"5 %b"}' % (b"x" * 300)),
     "undecodable": Sent(HEX, "hex", b"0g"),
     "wrong_size": Sent(worst.BINARY, "binary", b"abc"),
     "duplicate_time": Sent(worst.SERIES, "json", SERIES % b"[1,1]"),

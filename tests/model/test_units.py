@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidemill.model.units import conversion, readings, symbols
+from tidemill.model.units import ALIASES, conversion, readings, symbols, unit_groups
 
 # (a number, of a unit) is (a number, of another): NIST SP 811 (2008), appendix B.8, and the SI brochure (2019).
 KNOWN = [
@@ -69,3 +69,36 @@ def test_whatever_is_written_is_a_unit_or_a_value_error(text: str) -> None:
         readings(text)
     except ValueError as error:
         assert "there is no unit" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("number", "source", "expected", "target"),
+    [
+        *(
+            (10, "knots", 5.144444444444445, "m/s"),
+            (60, "Wmin", 1, "Wh"),
+            (1, "kWs", 1, "kJ"),
+            (90, "minutes", 1.5, "hours"),
+        ),
+        *((50, "percent", 0.5, "1"), (3, "feet", 1, "yd"), (100, "kmh", 100, "km/h"), (1, "kVAr", 1000, "var")),
+        *((1, "Mbps", 1000, "kbit/s"), (20, "Celsius", 68, "Fahrenheit"), (1, "liters/minute", 1, "l/min")),
+        (1, "cfm", 1, "ft3/min"),
+    ],
+)
+def test_everyday_names(number: float, source: str, expected: float, target: str) -> None:
+    scale, offset = conversion(source, target)
+    assert number * scale + offset == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [("gal", "gal_us or gal_uk"), ("gpm", "gal_us/min"), ("tons", "1,000 kg"), ("degrees", "degC")]
+)
+def test_a_name_with_several_meanings_is_none_and_says_what_to_write(unit: str, words: str) -> None:
+    with pytest.raises(ValueError, match=f"there is no unit '{unit}', which means different .*{words}"):
+        readings(unit)
+
+
+def test_the_documentation_has_every_unit() -> None:
+    listed = {symbol for group in unit_groups() for symbol, *_ in group.units}
+    assert listed == set(symbols())
+    assert set(ALIASES.values()) <= listed

@@ -15,7 +15,7 @@ from tidemill.checks.check import Check, HistoryCheck
 from tidemill.checks.describe import Option, check_example, check_meaning, check_options
 from tidemill.checks.faults import name_hint
 from tidemill.checks.library import BUILT_IN, checks_by_name
-from tidemill.decode.codes import FAULT_CODES
+from tidemill.decode.codes import FAULT_CODES, MARK_CODES
 from tidemill.errors import NotFoundError
 from tidemill.rules.reasons import INTAKE_REASONS, REASONS, STATE_REASONS, TIME_REASONS
 
@@ -23,6 +23,7 @@ Kind = Literal["value", "time", "text", "history", "plugin", "contract", "policy
 Action = Literal["reject", "flag", "refuse"]
 
 # The TOML by which a feed selects a policy; policies that no feed selects are not listed.
+_MARK_EXAMPLE: Final = '[registers]\nexcept_keys = ["time", "meter"]\ntexts = "flag"\n'
 _POLICY_EXAMPLES: Final = {
     "dst_gap": '[time]\ngap = "reject"\n',
     "dst_fold": '[time]\nfold = "reject"\n',
@@ -148,6 +149,8 @@ def _policies() -> Iterator[RuleItem]:
         if code != "duplicate":
             toml = _POLICY_EXAMPLES.get(code, "")
             yield RuleItem(name=code, kind="policy", reason=code, meaning=text, example=toml)
+    for code, text in MARK_CODES.items():
+        yield RuleItem(name=code, kind="policy", reason=code, meaning=text, actions=("flag",), example=_MARK_EXAMPLE)
 
 
 RULE_ROUTES: Final = [list_rules, get_rule, list_codes]

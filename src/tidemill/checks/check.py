@@ -57,6 +57,10 @@ class Check(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """
         raise NotImplementedError(type(self).__name__)
 
+    def broken_in(self, columns: FeedColumns) -> pl.Expr:
+        """`broken` for a feed with these columns; only checks that look at every field need to know them."""
+        return self.broken()
+
     def explain(self) -> str:
         """Why a record breaks the check, as the end of a sentence."""
         raise NotImplementedError(type(self).__name__)

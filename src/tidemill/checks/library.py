@@ -14,12 +14,13 @@ from tidemill.checks.check import Check
 from tidemill.checks.expression.check import Expression
 from tidemill.checks.history import PAST_CHECKS
 from tidemill.checks.labels import LabelAbsent, LabelPresent
+from tidemill.checks.sentinels import NotAValue
 from tidemill.checks.texts import Length, Pattern, Type
 from tidemill.checks.times import MaxAge, MaxFuture
 from tidemill.checks.values import Finite, OneOf, Range, Required
 
 BUILT_IN: Final[tuple[type[Check], ...]] = (
-    *(Required, Finite, Type, Range, OneOf, Pattern, Length, Expression),
+    *(Required, Finite, Type, Range, NotAValue, OneOf, Pattern, Length, Expression),
     *(LabelAbsent, LabelPresent, MaxAge, MaxFuture),
     *PAST_CHECKS,
 )

@@ -47,7 +47,7 @@ def evaluate_check(check: Check, columns: FeedColumns) -> Faults:
     if isinstance(check, HistoryCheck):
         return []
     try:
-        expression = check.broken()
+        expression = check.broken_in(columns)
         frame = _two_records(columns, expression)
         answers = [part.select(expression.alias("broken"))["broken"] for part in (frame.clear(), frame)]
     except (Exception, pl.exceptions.PanicException) as error:

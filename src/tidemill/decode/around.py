@@ -2,10 +2,12 @@
 from its begin."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from tidemill.decode.derived import derived_columns
 from tidemill.decode.fast import DecodedColumns, times_good
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.nest import Nest
@@ -47,7 +49,7 @@ def with_surroundings(columns: DecodedColumns, plan: DecodePlan, around: Surroun
     if not plan.outer:
         return columns
     count, times = columns.count, columns.times
-    values: list[list[object]] = [[] for _ in plan.columns]
+    values: list[list[Any]] = [[] for _ in plan.columns]
     for number, column in zip(_own_columns(plan), columns.values, strict=True):
         values[number] = column
     offset_s = None
@@ -60,7 +62,10 @@ def with_surroundings(columns: DecodedColumns, plan: DecodePlan, around: Surroun
         offset_s = record.offset_s if record.offset_s is not None else offset_s
     if offset_s is not None:
         times = with_offsets(times, [offset_s] * count)
-    return DecodedColumns(count, times, values, columns.registers) if times_good(times, plan) else None
+    derived = derived_columns(plan, values)
+    if derived is None or not times_good(times, plan):
+        return None
+    return msgspec.structs.replace(columns, times=times, values=values + derived, offsets=None)
 
 
 def _own_columns(plan: DecodePlan) -> list[int]:

@@ -45,6 +45,8 @@ _TYPES: Final[Schema] = {
     "attribute": pl.String,
     "number": pl.Float64,
     "packed": pl.Float64,
+    "text_number": pl.Float64,
+    "boolean": pl.Float64,
     "numbers": pl.List(pl.Float64),
     "packed_list": pl.List(pl.Float64),
     "labels": pl.List(pl.String),
@@ -57,7 +59,9 @@ class Batch(msgspec.Struct, frozen=True):
     `identities`: `identity`, `tags` (list of key and value, sorted by key), and for samples `name`, `unit`,
     `description` (else empty). `registers`: `seq`, `idx`, `field`, `value`, only for feeds with registers;
     `null_registers`: `seq`, `idx`, `field` of registers that came without a reading. `stamps`: the times of rejected
-    records, where they could be read (`stamps.py`); shape `samples` has none."""
+    records, where they could be read (`stamps.py`); shape `samples` has none. `marks`: `seq`, `idx`, `mark` of records
+    that are marked, and `texts`: `seq`, `idx`, `key`, `value` of texts among registers that are kept as attributes
+    (`notes.py`); both None where there are none."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
@@ -66,6 +70,8 @@ class Batch(msgspec.Struct, frozen=True):
     registers: pl.DataFrame | None = None
     stamps: pl.DataFrame | None = None
     null_registers: pl.DataFrame | None = None
+    marks: pl.DataFrame | None = None
+    texts: pl.DataFrame | None = None
 
 
 def identities_frame(tags: Sequence[dict[str, str]]) -> pl.DataFrame:
@@ -118,8 +124,10 @@ def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEnt
         frame["wall_ns"] = _joined([chunk[0].times.ns for chunk in chunks])
         frame["local"] = _joined([chunk[0].times.local for chunk in chunks]).astype(np.uint8)
     for number, column in enumerate(plan.columns):
-        if column.kind in _TYPES:
+        if column.kind in _TYPES and not column.aside:
             frame[column.name] = _series(column, _values(chunks, number))
+    for number, derived in enumerate(plan.derived, len(plan.columns)):
+        frame[derived.column.name] = _series(derived.column, _values(chunks, number))
     has_value = pl.col("value").is_not_null()
     registers = _registers(plan, chunks, frame["seq"], frame["idx"])
     return Batch(
@@ -130,6 +138,8 @@ def assemble_batch(plan: DecodePlan, reading: Reading, payloads: Sequence[LogEnt
         None if registers is None else registers.filter(has_value),
         reading.stamps_frame(payloads),
         None if registers is None else registers.filter(~has_value).drop("value"),
+        reading.notes.marks(seqs),
+        reading.notes.texts(seqs),
     )
 
 

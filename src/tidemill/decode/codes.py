@@ -21,9 +21,11 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "lone_surrogate": "A text holds half of a surrogate pair, which is no character.",
         "control_character": "A text that names something holds a control character, such as NUL.",
         "not_finite": "A number is NaN, infinite, or too large for a double (1e999), also after scale and offset.",
-        "not_exact": "A packed integer is so large (beyond 2^53) that a double cannot hold it exactly.",
+        "not_exact": "An integer beyond 2^53 that a double cannot hold exactly ([input] `not_exact`).",
+        "not_a_number": "A text that should hold a number holds none, or one written otherwise than the feed says.",
+        "unknown_unit": "The record names a unit that is unknown, or that measures something else than the field.",
         "undecodable": "The payload is not of its format: a decoder, or base64 or hexadecimal, makes nothing of it.",
-        "wrong_size": "The payload's bytes are not a header and whole records of the feed's layout.",
+        "wrong_size": "Bytes are not a header and whole records of the layout, or a member has too few.",
         "out_of_range": "A number is outside the range that the feed states.",
         "time_invalid": "A time is not of the feed's format, or never was (25:00, second 60, 30 February, year 0).",
         "time_no_offset": "A time has no offset from UTC, and the feed has no zone for it.",
@@ -32,5 +34,12 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "unequal_length": "A series has not as many times as values, or parallel arrays differ in length.",
         "conflict": "Members that exclude each other are both there.",
         "more_faults": "There are more faults than are named here; the message says how many.",
+    }
+)
+
+# What is said of a record that counts: the marks of its points. `not_exact` can be one as well.
+MARK_CODES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "register_no_number": "A member among the registers is no number, so it became no point; the others count.",
     }
 )

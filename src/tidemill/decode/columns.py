@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from tidemill.decode.column_walk import all_columns, begin_columns, may_be_held
 from tidemill.decode.compile import column_type
-from tidemill.decode.cut_columns import FIELD_KINDS, needs_a_field
+from tidemill.decode.cut_columns import needs_a_field
+from tidemill.decode.exactness import EXACT
 from tidemill.decode.fast import DecodedColumns, FastReader
 from tidemill.decode.plan import MAX_REGISTER_NAME, DecodePlan
 from tidemill.decode.registers import RegisterColumns
@@ -91,7 +92,15 @@ class ColumnsReader:
         names = [name for name in members if name not in self._plan.except_keys]
         if not 0 < len(names) <= _MAX_REGISTERS or any(not 0 < len(name) <= MAX_REGISTER_NAME for name in names):
             return None
-        return {name: _numbers.decode(members[name]) for name in names}
+        registers = {name: _numbers.decode(members[name]) for name in names}
+        return registers if all(map(self._is_exact, registers.values())) else None
+
+    def _is_exact(self, numbers: Sequence[float | None]) -> bool:
+        """Whether every number is certain to be what was sent, as far as the feed asks for that."""
+        form = self._plan.registers
+        if form is None or form.not_exact == "round":
+            return True
+        return all(-EXACT < number < EXACT for number in numbers if number is not None)
 
     def _keys_are_single(
         self, body: bytes, inner: bytes, texts: Sequence[bytes | None], registers: dict[str, Any]
@@ -153,7 +162,7 @@ class ColumnsReader:
         """The numbers of the items that have some field, where the feed needs one; None: all items."""
         if not self._needs_a_field:
             return None
-        fields = [given for column, given in zip(self._plan.columns, values, strict=True) if column.kind in FIELD_KINDS]
+        fields = [given for column, given in zip(self._plan.columns, values, strict=True) if column.of_field]
         known = np.zeros(count, np.bool_)
         for given in (*fields, *registers.values()):
             if None not in given:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from tidemill.decode.exactness import certain_bounds
 from tidemill.decode.plan import Column, DecodePlan, Node
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import Path
@@ -86,17 +87,22 @@ def column_type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
         return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
     if column.kind == "labels":
         return list[str]
-    if column.packed is not None:
+    if column.packed is not None or column.kind == "octets":
         return _packed_type(column, column.packed)
-    number: Any = float
-    if not column.scaled and (column.min is not None or column.max is not None):
-        number = Annotated[float, Meta(ge=column.min, le=column.max)]
+    bounds = certain_bounds(column.not_exact)
+    if not column.scaled and column.text is None:
+        bounds = certain_bounds(column.not_exact, column.min, column.max)
+    number: Any = float if bounds is None else Annotated[float, bounds]
+    if column.text is not None:
+        return number | str if column.text.truth is None else bool | number | str
     return number if column.kind in ("number", "register_value") else Annotated[list[number], Meta(min_length=1)]
 
 
-def _packed_type(column: Column, kind: Packed) -> Any:
+def _packed_type(column: Column, kind: Packed | None) -> Any:
     octet = Annotated[int, Meta(ge=0, le=255)]
-    array: Any = Annotated[list[octet], Meta(min_length=kind.size, max_length=None if kind.array else kind.size)]
+    array: Any = list[octet]
+    if kind is not None:
+        array = Annotated[array, Meta(min_length=kind.size, max_length=None if kind.array else kind.size)]
     return {"auto": array | str, "array": array}.get(column.encoding, str)
 
 
@@ -193,7 +199,7 @@ def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], b
     tokens = key_tokens(plan)
     kinds = {column.kind for column in plan.columns}
     optional = any(token.optional for token in tokens)
-    beyond = kinds & {"time_number", "time_any", "offset", "packed", "packed_list"}
+    beyond = kinds & {"time_number", "time_any", "offset", "packed", "packed_list", "text_number", "boolean", "octets"}
     beyond |= {
         column.kind
         for column in plan.columns
@@ -201,7 +207,7 @@ def compile_quick_check(plan: DecodePlan, max_depth: int) -> Callable[[bytes], b
     }
     single = not plan.records and not plan.outer and plan.root.value is None and not plan.root.is_array
     single = single and not plan.columnar and plan.begin is None
-    if not single or plan.except_keys is not None or optional or beyond:
+    if not single or plan.except_keys is not None or optional or beyond or plan.derived:
         return None
     decode = msgspec.json.Decoder(compile_record(plan, certain_time=True)).decode
     expected = [(token.token, token.required) for token in tokens]

@@ -30,7 +30,6 @@ from tidemill.feeds.paths import path_text
 from tidemill.model.payload import MAX_RECORDS
 
 RECORD_TEXT: Final = 1024  # bytes of a record in the ledger: its keys are repeated in each, so the payload is no bound
-FIELD_KINDS: Final = frozenset({"number", "numbers", "packed", "packed_list"})
 _ARRAY: Final = "an array, with an item for each record"
 
 
@@ -191,7 +190,7 @@ def _records(body: bytes, plan: DecodePlan, members: list[ColumnMember], count: 
     if not needs_a_field(plan):
         return items
     octets = np.frombuffer(body, np.uint8)
-    values = [member for member in members if member.column is None or plan.columns[member.column].kind in FIELD_KINDS]
+    values = [member for member in members if member.column is None or plan.columns[member.column].of_field]
     known = np.zeros(count, np.bool_)
     for member in values:
         if member.listed:
@@ -201,9 +200,7 @@ def _records(body: bytes, plan: DecodePlan, members: list[ColumnMember], count: 
 
 def needs_a_field(plan: DecodePlan) -> bool:
     """Whether a record must have some field, so that an item whose fields are all null is no record."""
-    return plan.except_keys is not None or any(
-        column.required and column.kind in FIELD_KINDS and column.name.startswith("f.") for column in plan.columns
-    )
+    return plan.except_keys is not None or any(column.required and column.of_field for column in plan.columns)
 
 
 def _record_layout(members: tuple[ColumnMember, ...]) -> list[bytes | ColumnMember]:

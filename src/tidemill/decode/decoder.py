@@ -28,7 +28,7 @@ class Decoder:
     def __init__(self, feed: Feed, *, max_depth: int = MAX_DEPTH, turn: Callable[[], None] = lambda: None) -> None:
         self._decoder: JsonDecoder | SampleDecoder | LayoutDecoder
         if feed.shape.kind == "samples":
-            self._decoder = SampleDecoder(feed.input.formats, max_depth)
+            self._decoder = SampleDecoder(feed.input.formats, max_depth, feed.input.not_exact)
         elif feed.input.layout is not None:
             self._decoder = LayoutDecoder(feed, feed.input.layout)
         else:

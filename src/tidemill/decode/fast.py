@@ -5,6 +5,9 @@ names faults. Duplicate keys, which msgspec accepts silently, are excluded by co
 occur in the bytes exactly as often as records have it.
 """
 
+import math
+from array import array
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -13,31 +16,46 @@ import numpy as np
 from msgspec import UNSET
 
 from tidemill.decode.compile import compile_getter, compile_record, key_tokens, required_brackets
+from tidemill.decode.derived import derived_columns
 from tidemill.decode.documents import Documents
-from tidemill.decode.plan import DecodePlan
+from tidemill.decode.exactness import EXACT
+from tidemill.decode.plan import Column, DecodePlan
+from tidemill.decode.register_values import MARK, RegisterForm, attribute_text
 from tidemill.decode.registers import RegisterColumns
 from tidemill.decode.scan import is_plain
+from tidemill.decode.text_numbers import text_column
 from tidemill.decode.time_formats import TIME_KINDS, offset_column, with_offsets
 from tidemill.decode.times import LocalTimes, in_range
-from tidemill.decode.values import packed_column, scaled_column
+from tidemill.decode.values import bytes_column, is_in_bounds, packed_column, scaled_column
 
-# The types of excepted members; a record with any other (true, for instance) is left to the strict reader.
-_RegisterValue = float | str | list[Any] | dict[str, Any] | None
+# The types of all members: those of a record without its time may be of any.
+_RegisterValue = float | bool | str | list[Any] | dict[str, Any] | None
 
 _MAX_DISTINCT: Final = 256  # register names counted in one go; each costs a pass over the bytes
 _MAX_NAME: Final = 256
 
 
+class RowTexts(msgspec.Struct):
+    """Texts of records as columns: the row, the name and the text of each."""
+
+    rows: "array[int]"
+    keys: list[str] = []
+    values: list[str] = []
+
+
 class DecodedColumns(msgspec.Struct, frozen=True):
     """Records without fault, column by column: `times`; `values` in the plan's order ([] for the time and the offset);
     `registers` a mapping for each record (or as columns), where the feed has registers; `offsets` those that stand in
-    members of their own, where the feed has such."""
+    members of their own, where the feed has such; `marks`: the rows that have each mark; `texts`: the registers that
+    are kept as attributes."""
 
     count: int
     times: LocalTimes
     values: list[list[Any]]
     registers: list[dict[str, float | None]] | RegisterColumns | None = None
     offsets: list[int | None] | None = None
+    marks: dict[str, Sequence[int]] = {}
+    texts: RowTexts | None = None
 
 
 class FastReader:
@@ -83,9 +101,14 @@ class FastReader:
 
     def _with_registers(self, columns: DecodedColumns, body: bytes, records: list[Any] | None) -> DecodedColumns | None:
         """The columns with registers; `records` are the same records decoded as mappings (None: they could not be)."""
-        except_keys = self._plan.except_keys or frozenset()
-        registers = None if records is None else _register_values(body, records, except_keys)
-        return None if registers is None else msgspec.structs.replace(columns, registers=registers)
+        if records is None or self._plan.registers is None:
+            return None
+        registers = _register_columns(body, records, self._plan.except_keys or frozenset(), self._plan.registers)
+        if registers is None:
+            return None
+        marks = {MARK: registers.passed} if registers.passed else {}
+        texts = registers.texts if registers.texts.rows else None
+        return msgspec.structs.replace(columns, registers=registers.values, marks=marks, texts=texts)
 
     def _columns(self, body: bytes, records: Sequence[Any], around: int) -> DecodedColumns | None:
         """The columns of decoded `records`, all of them from `body`; None if any is not certain to be without fault.
@@ -124,11 +147,15 @@ class FastReader:
                 offsets, decoded = offset_column(present, self._plan.offset_unit), []
                 if offsets is None:
                     return None
-            elif column.packed is not None or column.scaled:
-                decoded = (packed_column if column.packed else scaled_column)(present, column)
+            else:
+                decoded = _member_column(present, column)
             if decoded is None:
                 return None
             values.append(decoded)
+        derived = derived_columns(self._plan, values)
+        if derived is None:
+            return None
+        values += derived
         if offsets is not None:
             times = with_offsets(times, offsets)
         good = times_good(times, self._plan)
@@ -157,7 +184,7 @@ class FastReader:
         for column, values in zip(self._plan.columns, taken, strict=True):
             if column.kind in ("time_text", "tag", "attribute", "zone", "register_name"):
                 count += "".join(filter(None, values)).count(":")
-            elif column.kind in ("time_any", "offset"):
+            elif column.kind in ("time_any", "offset", "text_number", "boolean"):
                 count += sum(value.count(":") for value in values if isinstance(value, str))
             elif column.kind == "labels":
                 count += sum("".join(labels).count(":") for labels in values if labels)
@@ -176,26 +203,84 @@ def times_good(times: LocalTimes, plan: DecodePlan) -> bool:
     return bool(times.ok.all() and in_range(times).all())
 
 
-def _register_values(
-    body: bytes, records: Sequence[dict[str, Any]], except_keys: frozenset[str]
-) -> list[dict[str, float | None]] | None:
-    """The registers of each record: every member but `except_keys`, a number, or null where there is no reading. None
-    if a record has none, a register is no number, or a name may be duplicate."""
-    values_by_record = []
-    counts: dict[str, int] = {}
-    for record in records:
+def _member_column(values: list[Any], column: Column) -> list[Any] | None:
+    """The values of a column as the batch has them; None if any is not certain to be without fault."""
+    if column.text is not None:
+        return _within(text_column(values, column.text, certain=column.not_exact != "round"), column)
+    if column.kind == "octets":
+        return bytes_column(values, column)
+    if column.packed is not None or column.scaled:
+        return (packed_column if column.packed else scaled_column)(values, column)
+    return values
+
+
+def _within(numbers: list[float | None] | None, column: Column) -> list[float | None] | None:
+    """The numbers of a column; None if any is missing that must not be, or is not within the column's bounds."""
+    if numbers is None or (column.required and None in numbers):
+        return None
+    present = np.array([number for number in numbers if number is not None], np.float64)
+    return numbers if is_in_bounds(present, column).all() else None
+
+
+class _RegisterColumns(msgspec.Struct):
+    """The registers of many records: `values` a mapping for each, the rows with a member that was passed over, and the
+    members that are kept as attributes."""
+
+    passed: "array[int]"
+    texts: RowTexts
+    values: list[dict[str, float | None]] = []
+
+    def pass_over(self, key: str, value: Any, form: RegisterForm) -> bool:
+        """Whether a member of the next row that is no number may be passed over, or kept as an attribute."""
+        if not form.is_passed_over(value):
+            return False
+        text = attribute_text(value) if form.texts == "attribute" else None
+        if text is not None:
+            self.texts.rows.append(len(self.values))
+            self.texts.keys.append(key)
+            self.texts.values.append(text)
+        elif not self.passed or self.passed[-1] != len(self.values):
+            self.passed.append(len(self.values))
+        return True
+
+
+def _register_columns(
+    body: bytes, records: Sequence[dict[str, Any]], except_keys: frozenset[str], form: RegisterForm
+) -> _RegisterColumns | None:
+    """The registers of each record: every member but `except_keys` that is a number, or null where there is no reading.
+    None if a record has none, or only others, a member that is no number is to be a fault, or a name may be
+    duplicate."""
+    columns = _RegisterColumns(array("q"), RowTexts(array("q")))
+    shapes = list(map(tuple, records))
+    names = {keys: [key for key in keys if key not in except_keys] for keys in set(shapes)}
+    high = math.inf if form.not_exact == "round" else float(EXACT)  # an int takes twice as long to compare
+    low = -high
+    for record, keys in zip(records, shapes, strict=True):
         registers: dict[str, float | None] = {}
-        for key, value in record.items():
-            if key in except_keys:
-                continue
-            counts[key] = counts.get(key, 0) + 1
-            if value is not None and type(value) is not float:
+        numbers = others = 0
+        for key in names[keys]:
+            value = record[key]
+            if type(value) is float:
+                if not low < value < high:
+                    return None
+                registers[key] = value
+                numbers += 1
+            elif value is None:
+                registers[key] = None
+            elif (number := form.number_of(value)) is not None:
+                registers[key] = number
+                numbers += 1
+            elif columns.pass_over(key, value, form):
+                others += 1
+            else:
                 return None
-            registers[key] = value
-        if not registers:
+        if not numbers and (others or not registers):
             return None
-        values_by_record.append(registers)
+        columns.values.append(registers)
+    counts: Counter[str] = Counter()
+    for keys, times in Counter(shapes).items():
+        counts.update(dict.fromkeys(names[keys], times))
     if len(counts) > _MAX_DISTINCT or any(not 0 < len(key) <= _MAX_NAME for key in counts):
         return None
     single = all(body.count(f'"{key}"'.encode()) == count for key, count in counts.items())
-    return values_by_record if single else None
+    return columns if single else None

@@ -18,15 +18,21 @@ _SUMMARY: Final = "more_faults"
 
 
 class FaultCollector:
-    """Collects faults in order. `count` is the number of all faults, kept or not."""
+    """Collects faults in order. `count` is the number of all faults, kept or not; `marks` are the codes of what is no
+    fault but is said of the record's points."""
 
-    __slots__ = ("_codes", "_kept", "_paths", "count")
+    __slots__ = ("_codes", "_kept", "_paths", "count", "marks")
 
     def __init__(self) -> None:
         self._kept: list[Fault] = []
         self._codes: dict[str, None] = {}
         self._paths: set[str] | None = None  # of what is kept; made when it is first needed
         self.count = 0
+        self.marks: dict[str, None] = {}
+
+    def mark(self, code: str) -> None:
+        """Mark the record with a code."""
+        self.marks[code] = None
 
     def add(self, path: str, code: str, message: str) -> None:
         """Add a fault."""

@@ -15,12 +15,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tidemill.decode.exactness import is_exact
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, field_column
 from tidemill.decode.steps import of_number, of_rate
-from tidemill.decode.strict import read_exact, read_number, read_text
+from tidemill.decode.strict_values import read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers
-from tidemill.decode.values import is_exact, is_in_bounds, scale_numbers
+from tidemill.decode.values import is_in_bounds, scale_numbers, taken_bits
 from tidemill.feeds.definition import Attribute, Feed, Layout, Tag
 from tidemill.feeds.packed import Packed, packed_type
 from tidemill.feeds.steps import STEP_UNITS_NS
@@ -32,12 +33,13 @@ Explain = Callable[[int, str, FaultCollector], None]
 
 class JudgedColumn(msgspec.Struct):
     """A decoded column: `values`, valid where `good` (of texts: `codes`, indexes in `values`), and `explain`, which
-    adds the faults of a row with a path."""
+    adds the faults of a row with a path. `rounded`: where a value is not the integer that was sent and is flagged."""
 
     values: Any
     good: NDArray[np.bool_]
     explain: Explain
     codes: NDArray[np.int64] | None = None
+    rounded: NDArray[np.bool_] | None = None
 
     def repeated(self, owners: NDArray[np.int64]) -> "JudgedColumn":
         """A header's column as a column of records: `owners` has the index of each record's header."""
@@ -46,6 +48,7 @@ class JudgedColumn(msgspec.Struct):
             self.good[owners],
             lambda row, path, faults: self.explain(int(owners[row]), path, faults),
             None if self.codes is None else self.codes[owners],
+            None if self.rounded is None else self.rounded[owners],
         )
 
 
@@ -98,7 +101,7 @@ def compile_layout(feed: Feed, layout: Layout) -> CompiledLayout:
             kind: Any = number.code if number else ("u1", (text.length,))
             add(name, f"{letter}.{name}", text, kind, _text_judge(text, number))
     for name, field in feed.fields.items():
-        column = field_column(name, field)
+        column = field_column(name, field, feed.input.not_exact)
         assert column.packed is not None
         kind = (column.packed.code, (field.length,)) if column.packed.array else column.packed.code
         add(name, column.name, field, kind, _number_judge(column))
@@ -162,17 +165,22 @@ def _step_judge(time: TimePolicy) -> Callable[[NDArray[Any]], JudgedColumn]:
 
 def _number_judge(column: Column) -> Callable[[NDArray[Any]], JudgedColumn]:
     def judge(raw: NDArray[Any]) -> JudgedColumn:
+        raw = taken_bits(raw, column)
         values = scale_numbers(raw, column)
-        good = is_in_bounds(values, column) & is_exact(raw)
+        good, exact = is_in_bounds(values, column), is_exact(raw)
+        if column.not_exact == "reject":
+            good &= exact
 
         def explain(row: int, path: str, faults: FaultCollector) -> None:
             if raw.ndim == 1:
-                read_exact(raw[row].item(), path, column, faults)
+                read_number(raw[row].item(), path, column, faults)
                 return
             for n, number in enumerate(raw[row].tolist()):
-                read_exact(number, f"{path}[{n}]", column, faults)
+                read_number(number, f"{path}[{n}]", column, faults)
 
-        return JudgedColumn(values, good if raw.ndim == 1 else np.asarray(good.all(axis=1)), explain)
+        if raw.ndim > 1:
+            good, exact = np.asarray(good.all(axis=1)), np.asarray(exact.all(axis=1))
+        return JudgedColumn(values, good, explain, rounded=None if column.not_exact != "flag" else ~exact)
 
     return judge
 

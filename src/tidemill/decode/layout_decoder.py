@@ -13,6 +13,7 @@ from tidemill.decode.envelope import unwrap
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.given import given_fault, given_tags, given_texts
 from tidemill.decode.layout import JudgedColumn, Slot, compile_layout, number_distinct
+from tidemill.decode.notes import marks_frame
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.steps import STEP_COUNT, STEP_NS, step_columns
 from tidemill.decode.texts import Texts
@@ -80,6 +81,7 @@ class LayoutDecoder:
             identities_frame(tags),
             counts_frame(payloads, read.counts),
             stamps=self._times(read, bad[self._has_time(read)[bad]], seqs, received),
+            marks=_marks(read, good, seqs),
         )
 
     def record_texts(self, body: bytes, format: str) -> Texts:
@@ -251,6 +253,13 @@ class LayoutDecoder:
             elif slot.column.startswith("f."):
                 columns.append(_numbers(slot.column, column.values[rows]))
         return pl.DataFrame(columns)
+
+
+def _marks(read: RecordColumns, rows: NDArray[np.int64], seqs: NDArray[np.uint64]) -> pl.DataFrame | None:
+    """The marks of rows: those with an integer that is kept as the nearest double."""
+    rounded = [column.rounded for column in read.columns if column.rounded is not None]
+    marked = rows[np.any([flags[rows] for flags in rounded], axis=0)] if rounded else rows[:0]
+    return marks_frame(seqs[read.payloads[marked]], read.indexes[marked], "not_exact")
 
 
 def _unwrapped(body: bytes, format: str) -> bytes | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tidemill.decode.blocks import read_blocks
 from tidemill.decode.cut import Cut, cut_document
+from tidemill.decode.derived import derived_columns
 from tidemill.decode.fast import DecodedColumns, FastReader, receipt_times, times_good
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.nest import Nest
@@ -134,8 +135,10 @@ class NestedReader:
                 given = columns.offsets
                 offsets = [given[row] for row in places]
         times = times if offsets is None else with_offsets(times, offsets)
-        good = times_good(times, self._plan)
-        return DecodedColumns(len(pieces), times, values, own.registers) if good else None
+        derived = derived_columns(self._plan, values)
+        if derived is None or not times_good(times, self._plan):
+            return None
+        return msgspec.structs.replace(own, times=times, values=values + derived, offsets=None)
 
     def _has_time(self, columns: Sequence[int]) -> bool:
         return any(self._plan.columns[number].name == "time" for number in columns)

@@ -45,6 +45,7 @@ def part_plan(plan: DecodePlan, numbers: Sequence[int], except_keys: frozenset[s
         except_keys=except_keys,
         position_columns=None,
         given=(),
+        derived=(),
         outer=(),
         columnar=False,
         begin=None,

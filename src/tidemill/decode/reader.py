@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.around import own_plan
 from tidemill.decode.begins import ListBegins
 from tidemill.decode.blocks import BLOCK, read_blocks
 from tidemill.decode.column_payloads import ColumnPayloads
@@ -49,7 +50,7 @@ class PayloadReader:
         self._max_depth = max_depth
         self._path = path_text(plan.records)
         self._nested = NestedReader(plan, max_depth, turn) if plan.nested else None
-        self._fast = FastReader(plan, max_depth) if self._nested is None else self._nested.fast
+        self._fast = FastReader(own_plan(plan), max_depth) if self._nested is None else self._nested.fast
         self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
         self._begins = None if plan.begin is None else ListBegins(plan, plan.begin, max_depth)
@@ -200,7 +201,7 @@ class PayloadReader:
         if record is None or faults.count:
             reading.reject_record(*record_key, faults, record)
             return False
-        reading.add_record(record, *record_key)
+        reading.add_record(record, *record_key, faults.marks)
         return True
 
 

@@ -4,7 +4,7 @@ Little is kept of each record: a payload may hold a million of them.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tidemill.decode.fast import DecodedColumns
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.notes import Notes
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.scan import BOM
@@ -27,15 +28,16 @@ Chunk = tuple[DecodedColumns, NDArray[np.int64], NDArray[np.int64]]
 
 class Reading:
     """The result of reading payloads. `counts`: the records of each payload; `faulty`: how many were at fault;
-    `rejected` (with the payload's number as `seq`) and `stamps`: of records at fault; `begins`: of the lists
-    whose first record has the time of all. With a `limit` the faults are only collected in `faults`, and reading ends
-    (`stopped`) after so many records."""
+    `rejected` (with the payload's number as `seq`) and `stamps`: of records at fault; `notes`: marks and texts of
+    others; `begins`: of the lists whose first record has the time of all. With a `limit` the faults are only collected
+    in `faults`, and reading ends (`stopped`) after so many records at fault."""
 
     def __init__(self, plan: DecodePlan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
         self.counts = [0] * len(payloads)
         self.faults = FaultCollector()
         self.rejected = Rejected()
         self.stamps = Stamps(plan)
+        self.notes = Notes()
         self.begins: list[ListBegin] = []
         self._zones = plan.begin is not None and plan.begin.plan.column_number("zone") is not None
         self._stepped = plan.begin is not None
@@ -56,12 +58,14 @@ class Reading:
 
     def add_rows(self, columns: DecodedColumns, payloads: NDArray[np.int64], indexes: NDArray[np.int64]) -> None:
         """Add rows without fault: the columns, and the payload and index of each row."""
+        self.notes.add_rows(columns, payloads, indexes)
         if columns.count:
             self._chunks.append((columns, payloads, indexes))
 
-    def add_record(self, record: Record, payload: int, index: int) -> None:
-        """Add one record without fault."""
+    def add_record(self, record: Record, payload: int, index: int, marks: Iterable[str] = ()) -> None:
+        """Add one record without fault, with its marks."""
         self._strict.add(record, payload, index)
+        self.notes.add_record(record, payload, index, marks)
 
     def reject_record(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
         """Add a record at fault. `record` has the values that could be read, its time among them; None: nothing."""
@@ -105,7 +109,7 @@ class _Rows:
     """Collects the records of the strict reader into columns."""
 
     def __init__(self, plan: DecodePlan) -> None:
-        self._values: list[list[Any]] = [[] for _ in plan.columns]
+        self._values: list[list[Any]] = [[] for _ in range(len(plan.columns) + len(plan.derived))]
         self._registers: list[dict[str, float | None]] | None = None if plan.except_keys is None else []
         self._wall_ns, self._local = array("q"), bytearray()
         self._payloads, self._indexes = array("q"), array("q")

@@ -11,11 +11,13 @@ from tidemill.decode.batch import Batch, counts_frame, identities_frame
 from tidemill.decode.cut import cut_document
 from tidemill.decode.documents import strip_body
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.notes import marks_frame
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.samples import Samples, interpret_members, read_members_fast
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_samples import read_members_strict
 from tidemill.decode.texts import Texts
+from tidemill.feeds.definition import NotExact
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, Payload, format_name
 
@@ -36,8 +38,9 @@ class SamplesHead(msgspec.Struct, frozen=True):
 class SampleDecoder:
     """Reads series payloads. Thread-safe."""
 
-    def __init__(self, formats: tuple[str, ...], max_depth: int) -> None:
+    def __init__(self, formats: tuple[str, ...], max_depth: int, not_exact: NotExact = "reject") -> None:
         self._formats = formats
+        self._not_exact: NotExact = not_exact
         self._max_depth = max_depth
         self._last: tuple[bytes, int, Samples] | None = None
 
@@ -74,7 +77,15 @@ class SampleDecoder:
             else:
                 parts.append((logged, samples))
             sizes.append(1 if samples is None else len(samples.values))
-        return Batch(_frame(parts), rejected.frame(), _identities(parts), counts_frame(payloads, sizes))
+        rounded = [index for _, samples in parts for index in samples.rounded]
+        owners = np.repeat([logged.seq for logged, _ in parts], [len(samples.rounded) for _, samples in parts])
+        return Batch(
+            _frame(parts),
+            rejected.frame(),
+            _identities(parts),
+            counts_frame(payloads, sizes),
+            marks=marks_frame(owners.astype(np.uint64), np.array(rounded), "not_exact"),
+        )
 
     def record_texts(self, body: bytes, format: str) -> Texts:
         """The text of each sample: of the first (or of the series, where it is at fault as a whole) the beginning of
@@ -92,7 +103,9 @@ class SampleDecoder:
             faults.add("$", "unknown_format", f"this feed takes {' or '.join(self._formats)}")
             return None, faults
         bare = strip_body(body)
-        members = read_members_fast(bare, self._max_depth) or read_members_strict(bare, self._max_depth, faults)
+        members = read_members_fast(bare, self._max_depth, self._not_exact)
+        if members is None:
+            members = read_members_strict(bare, self._max_depth, faults, self._not_exact)
         return (None if members is None else interpret_members(members, received_ns, faults)), faults
 
 

@@ -57,12 +57,14 @@ class ExactTimes(msgspec.Struct):
 class Members(msgspec.Struct, frozen=True):
     """A body as read. `faulty`: the names of members that are present but at fault, so that their value is unknown; of
     `values` that are not faulty at least the number is right. `column`: the values, NaN for null, where they were
-    read as a column already; `body.values` is empty then. `exact`: the times, where a double may not hold them."""
+    read as a column already; `body.values` is empty then. `exact`: the times, where a double may not hold them;
+    `rounded`: the indexes of values that a double does not hold."""
 
     body: SampleBody
     faulty: Collection[str] = ()
     column: NDArray[np.float64] | None = None
     exact: ExactTimes | None = None
+    rounded: tuple[int, ...] = ()
 
     @property
     def start(self) -> Any:

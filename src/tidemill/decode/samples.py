@@ -5,17 +5,19 @@ Null values are missing samples; they become points without a value. The name is
 """
 
 import re
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
-from msgspec import UNSET
+from msgspec import UNSET, Meta
 from numpy.typing import NDArray
 
 from tidemill.decode.cut import WHITE
+from tidemill.decode.exactness import EXACT, holds_exactly
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody, sample_times
 from tidemill.decode.scan import is_plain
+from tidemill.feeds.definition import NotExact
 
 MAX_SAMPLES: Final = 1_000_000  # of one request (contract 1)
 MAX_TAGS: Final = 32
@@ -29,7 +31,8 @@ _PIECE: Final = 32 << 10
 
 
 class Samples(msgspec.Struct, frozen=True):
-    """A series as read. `times_ns` counts from the time of receipt where `from_receipt`, else they are UTC."""
+    """A series as read. `times_ns` counts from the time of receipt where `from_receipt`, else they are UTC. `rounded`:
+    the indexes of values that are not the integers that were sent, and are flagged."""
 
     tags: dict[str, str]
     name: str
@@ -38,6 +41,7 @@ class Samples(msgspec.Struct, frozen=True):
     values: NDArray[np.float64]
     times_ns: NDArray[np.int64]
     from_receipt: bool
+    rounded: tuple[int, ...] = ()
 
     def times(self, received_ns: int) -> NDArray[np.int64]:
         """The times of the samples (ns UTC) of a series received at `received_ns`."""
@@ -47,15 +51,18 @@ class Samples(msgspec.Struct, frozen=True):
 _FAILURES: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _DECODER: Final = msgspec.json.Decoder(SampleBody)
 _EXACT: Final = msgspec.json.Decoder(ExactTimes)
+_SMALL: Final = msgspec.json.Decoder(list[Annotated[float, Meta(gt=-EXACT, lt=EXACT)] | None])
+_LARGE: Final = msgspec.json.Decoder(list[int | float | None])
 _VALUES: Final = msgspec.json.Decoder(list[float | None])
 _KEYS: Final = tuple(f'"{field}"'.encode() for field in SampleBody.__struct_fields__)
 
 
-def read_members_fast(body: bytes, max_depth: int) -> Members | None:
-    """The members of a body that is certainly valid JSON of the right types, else None."""
+def read_members_fast(body: bytes, max_depth: int, not_exact: NotExact = "reject") -> Members | None:
+    """The members of a body that is certainly valid JSON of the right types, else None. Values that are integers beyond
+    2^53 are certain where a double holds them, or `not_exact` is `round`."""
     short, values = _cut_array(body, "values")
     try:
-        sample_body, column = _DECODER.decode(short), _column(values)
+        sample_body, column = _DECODER.decode(short), _column(values, not_exact)
     except _FAILURES:
         return None
     # The two long arrays hold nothing that needs to be scanned; the rest is short.
@@ -80,20 +87,33 @@ def _cut_array(body: bytes, key: str) -> tuple[bytes, bytes]:
     return body[: match.end()] + body[end:], body[match.end() : end]
 
 
-def _column(items: bytes) -> NDArray[np.float64] | None:
-    """The items of an array of numbers and nulls, NaN for null. None or a DecodeError if they are anything else."""
+def _column(items: bytes, not_exact: NotExact) -> NDArray[np.float64] | None:
+    """The items of an array of numbers and nulls, NaN for null. None or a DecodeError if they are anything else, or
+    integers that are not certain."""
     if not items.strip(WHITE):
         return np.zeros(0)
     parts, start = [], 0
     while start <= len(items):
         comma = items.find(b",", start + _PIECE)
         end = len(items) if comma < 0 else comma
-        numbers = _VALUES.decode(b"[%b]" % items[start:end])
-        if not numbers:  # nothing between two commas
+        piece = b"[%b]" % items[start:end]
+        numbers = _VALUES.decode(piece) if not_exact == "round" else _exact_numbers(piece)
+        if not numbers:  # nothing between two commas, or an integer that is not exact
             return None
         parts.append(np.array(numbers, np.float64))
         start = end + 1
     return np.concatenate(parts)
+
+
+def _exact_numbers(piece: bytes) -> list[Any] | None:
+    """The numbers of a JSON array, None for null; None instead of the list where an integer is not exact. Large numbers
+    are decoded again, by their digits. Raises DecodeError for anything else."""
+    try:
+        return _SMALL.decode(piece)
+    except msgspec.ValidationError:
+        numbers = _LARGE.decode(piece)
+    exact = all(type(number) is not int or holds_exactly(number) for number in numbers)
+    return numbers if exact else None
 
 
 def interpret_members(members: Members, received_ns: int, faults: FaultCollector) -> Samples | None:
@@ -117,6 +137,7 @@ def interpret_members(members: Members, received_ns: int, faults: FaultCollector
         description=body.description or "",
         values=np.array(body.values, np.float64) if column is None else column,
         times_ns=times,
+        rounded=members.rounded,
         from_receipt=not body.times and (body.start is UNSET or body.start is None),
     )
 

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import BeginPlan, OuterPart
 from tidemill.decode.sample_times import even_offsets
-from tidemill.decode.strict import Record, read_number, read_record
+from tidemill.decode.strict import Record, read_record
 from tidemill.decode.strict_json import as_written, json_type
+from tidemill.decode.strict_values import read_number
 from tidemill.decode.times import LOCAL_MAX_NS
 from tidemill.feeds.paths import in_record, path_text
 from tidemill.feeds.steps import check_step

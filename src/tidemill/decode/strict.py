@@ -3,30 +3,38 @@
 It is some twenty times slower than `fast.py` and reads only what that reader is not certain of.
 """
 
-import math
-import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from tidemill.decode.derived import derive_value
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import Column, DecodePlan, Node, OuterPart
-from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, has_lone_surrogate, json_type, not_finite_paths
+from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, json_type, not_finite_paths
+from tidemill.decode.strict_values import (
+    read_labels,
+    read_number,
+    read_numbers,
+    read_octets,
+    read_packed,
+    read_registers,
+    read_text,
+    read_written,
+)
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
-from tidemill.decode.values import packed_bytes, packed_text, unpack_numbers
-from tidemill.feeds.paths import member_path, step_text
+from tidemill.decode.values import packed_text
+from tidemill.feeds.paths import in_record, path_text, step_text
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _MISSING: Final = object()
 _NONE_TWICE: Final[frozenset[str]] = frozenset()
 
 
 class Record:
     """One record as the strict reader read it: a value for each column, the time (valid if `timed`; `time` is its path
-    and value), the offset from a member of its own, the registers."""
+    and value), the offset from a member of its own, the registers, and texts among them that are kept as attributes."""
 
-    __slots__ = ("local", "offset_s", "registers", "time", "timed", "values", "wall_ns")
+    __slots__ = ("local", "offset_s", "registers", "texts", "time", "timed", "values", "wall_ns")
 
     def __init__(self, width: int) -> None:
         self.values: list[Any] = [None] * width
@@ -36,6 +44,7 @@ class Record:
         self.time: tuple[str, Any] | None = None
         self.timed = False
         self.registers: dict[str, float | None] | None = None
+        self.texts: dict[str, str] = {}
 
     def take(self, part: OuterPart, outer: "Record") -> None:
         """Take over what was read of a part around the record."""
@@ -66,8 +75,11 @@ def read_record(
         record.take(part, read)
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
+    if plan.derived:
+        paths = [_column_path(path, column) for column in plan.columns]
+        record.values += [derive_value(derived, record.values, paths, faults) for derived in plan.derived]
     if plan.except_keys is not None:
-        record.registers = _read_registers(value, path, plan.except_keys, faults)
+        record.registers, record.texts = read_registers(value, path, plan, faults)
     for where in not_finite_paths(value, path):
         faults.add_once(where, "not_finite", NOT_FINITE)
     return record
@@ -146,13 +158,21 @@ class _RecordWalk:
         elif column.kind in ("number", "register_value"):
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":
-            values[number] = _read_numbers(value, path, column, faults)
+            values[number] = read_numbers(value, path, column, faults)
+        elif column.kind in ("text_number", "boolean"):
+            values[number] = read_written(value, path, column, faults)
+        elif column.kind == "octets":
+            values[number] = read_octets(value, path, column, faults)
         elif column.packed is not None:
-            values[number] = _read_packed(value, path, column, faults)
+            values[number] = read_packed(value, path, column, faults)
         elif column.kind in ("step", "rate"):
             values[number] = value  # `steps.py` checks it
         else:
-            values[number] = _read_labels(value, path, faults)
+            values[number] = read_labels(value, path, faults)
+
+
+def _column_path(path: str, column: Column) -> str:
+    return path + path_text(column.keys)[1:] if in_record(column.keys) else path_text(column.keys)
 
 
 def _item(value: Any, step: str | int) -> Any:
@@ -169,105 +189,6 @@ def _is_present(value: Any, path: str, required: bool, expected: str, faults: Fa
             faults.add(path, "missing", f"is missing; it must be {expected}")
         return False
     return required or value is not None
-
-
-def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) -> str | None:
-    """A text that names something: not empty, at most `max_length` characters, no control characters, no half of a
-    surrogate pair; else None with a fault."""
-    if not isinstance(value, str):
-        faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}")
-    elif not value:
-        faults.add(path, "empty", "must not be empty")
-    elif has_lone_surrogate(value):
-        faults.add(path, "lone_surrogate", "holds half of a surrogate pair, which is no character")
-    elif control := _CONTROL.search(value):
-        faults.add(path, "control_character", f"holds the control character U+{ord(control[0]):04X}")
-    elif len(value) > max_length:
-        faults.add(path, "too_long", f"has {len(value)} characters, at most {max_length} are allowed")
-    else:
-        return value
-    return None
-
-
-def read_number(
-    value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
-) -> float | None:
-    """A finite number, times the column's scale plus its offset, within its range; else a fault is added. Integers of
-    any size count as the nearest double."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}")
-        return None
-    number = float(value)
-    if not math.isfinite(number):
-        faults.add(path, "not_finite", "must be a finite number that a double can hold")
-        return number
-    if column is not None and column.scaled:
-        number = number * column.scale + column.offset
-    if not math.isfinite(number):
-        faults.add(path, "not_finite", "with scale and offset it is no finite number that a double can hold")
-    elif column is not None and column.min is not None and number < column.min:
-        faults.add(path, "out_of_range", f"{number!r} is below {column.min:g}")
-    elif column is not None and column.max is not None and number > column.max:
-        faults.add(path, "out_of_range", f"{number!r} is above {column.max:g}")
-    return number
-
-
-def _read_numbers(value: Any, path: str, column: Column, faults: FaultCollector) -> list[float | None] | None:
-    if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of numbers, is {json_type(value)}")
-        return None
-    if not value:
-        faults.add(path, "empty", "must hold at least one number")
-    return [read_number(item, f"{path}[{n}]", column, faults) for n, item in enumerate(value)]
-
-
-def _read_packed(value: Any, path: str, column: Column, faults: FaultCollector) -> Any:
-    """A packed number, or a list of them; None with a fault."""
-    kind = column.packed
-    assert kind is not None
-    if isinstance(value, list) and column.encoding in ("auto", "array"):
-        before = faults.count
-        for n, item in enumerate(value):
-            if type(item) is not int:
-                faults.add(f"{path}[{n}]", "wrong_type", f"must be an integer 0..255, is {json_type(item)}")
-            elif not 0 <= item <= 255:
-                faults.add(f"{path}[{n}]", "out_of_range", f"must be an integer 0..255, is {item}")
-        if faults.count > before:
-            return None
-    elif not isinstance(value, str) or column.encoding == "array":
-        faults.add(path, "wrong_type", f"must be {packed_text(column)}, is {json_type(value)}")
-        return None
-    if kind.array and not value:
-        faults.add(path, "empty", "must hold at least one number")
-        return None
-    try:
-        numbers = unpack_numbers(packed_bytes(value, column), kind)
-    except ValueError as error:
-        faults.add(path, "invalid_value", str(error))
-        return None
-    if not kind.array:
-        return read_exact(numbers[0], path, column, faults)
-    return [read_exact(number, f"{path}[{n}]", column, faults) for n, number in enumerate(numbers)]
-
-
-def read_exact(number: Any, path: str, column: Column, faults: FaultCollector) -> float | None:
-    """A packed number; None with a fault where a double cannot hold it exactly."""
-    if isinstance(number, int) and int(float(number)) != number:
-        faults.add(path, "not_exact", f"{number} is an integer that a double cannot hold exactly")
-        return None
-    return read_number(number, path, column, faults)
-
-
-def _read_labels(value: Any, path: str, faults: FaultCollector) -> list[str] | None:
-    if not isinstance(value, list):
-        faults.add(path, "wrong_type", f"must be an array of texts, is {json_type(value)}")
-        return None
-    for n, item in enumerate(value):
-        if not isinstance(item, str):
-            faults.add(f"{path}[{n}]", "wrong_type", f"must be a text, is {json_type(item)}")
-        elif has_lone_surrogate(item):
-            faults.add(f"{path}[{n}]", "lone_surrogate", "holds half of a surrogate pair, which is no character")
-    return value
 
 
 def _read_time(value: Any, path: str, plan: DecodePlan, faults: FaultCollector) -> tuple[int, int]:
@@ -321,29 +242,11 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
     return faults.count == before
 
 
-def _read_registers(
-    value: Object, path: str, except_keys: frozenset[str], faults: FaultCollector
-) -> dict[str, float | None]:
-    """Every member that is not in `except_keys`, as a number; null is a register without a reading."""
-    registers: dict[str, float | None] = {}
-    before = faults.count
-    for key, item in value.items():
-        if key in except_keys:
-            continue
-        if key in value.duplicate_keys:
-            faults.add(member_path(path, key), "duplicate_key", f"'{key}' is there twice")
-        name = read_text(key, path, 256, faults)
-        number = None if item is None else read_number(item, member_path(path, key), None, faults)
-        if name is not None and (number is not None or item is None):
-            registers[name] = number
-    if not registers and faults.count == before:
-        faults.add(path, "missing", "has no register (a member with a number)")
-    return registers
-
-
 def _expected(column: Column) -> str:
     """What a member must be, in words."""
-    return packed_text(column) if column.packed else _EXPECTED[column.kind]
+    if column.packed or column.kind == "octets":
+        return packed_text(column)
+    return column.text.expected if column.text else _EXPECTED[column.kind]
 
 
 _EXPECTED: Final = {

@@ -2,6 +2,7 @@
 infinities written as words, integers of thousands of digits; and where a text is not JSON."""
 
 import json
+import math
 from collections.abc import Iterator
 from decimal import Decimal
 from json.scanner import make_scanner
@@ -13,7 +14,7 @@ from tidemill.feeds.paths import member_path
 
 NOT_FINITE: Final = "NaN and Infinity are not JSON; leave the member out or send a number"
 _GLUED: Final = ("Extra data", "{")
-_EXACT_DIGITS: Final = 20  # integers of more digits fit no int64 and are taken as the nearest double
+_EXACT_DIGITS: Final = 300  # integers of more digits may be beyond the range of a double
 
 
 class Object(dict[str, Any]):
@@ -164,8 +165,11 @@ def _object(pairs: list[tuple[str, Any]]) -> Object:
 
 
 def _integer(text: str) -> float:
-    """Python refuses to read integers of thousands of digits; past an int64 only the nearest double matters."""
-    return int(text) if len(text) <= _EXACT_DIGITS else float(text)
+    """An integer with all its digits; infinity for one that no double can hold. Python refuses to read thousands of
+    digits."""
+    if len(text) > _EXACT_DIGITS and math.isinf(float(text)):
+        return float(text)
+    return int(text)
 
 
 _JSON: Final = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=not_json)

@@ -5,15 +5,19 @@ import math
 from decimal import Decimal
 from typing import Any
 
+from tidemill.decode.exactness import holds_exactly
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.sample_times import ExactTimes, Members, SampleBody
-from tidemill.decode.strict import read_number, read_text
 from tidemill.decode.strict_json import Object, has_lone_surrogate, json_type, not_finite_paths, parse_json
+from tidemill.decode.strict_values import NUMBER_COLUMNS, read_number, read_text
+from tidemill.feeds.definition import NotExact
 
 _LONG = 1 << 30
 
 
-def read_members_strict(body: bytes, max_depth: int, faults: FaultCollector) -> Members | None:
+def read_members_strict(
+    body: bytes, max_depth: int, faults: FaultCollector, not_exact: NotExact = "reject"
+) -> Members | None:
     """The members of a body, with every fault of JSON and types added; None for what is no JSON object."""
     value = parse_json(body, "$", max_depth, faults)
     if faults.count:
@@ -25,11 +29,14 @@ def read_members_strict(body: bytes, max_depth: int, faults: FaultCollector) -> 
     for key in sorted(value.duplicate_keys & known):
         faults.add(f"$.{key}", "duplicate_key", f"'{key}' is there twice")
     members: dict[str, Any] = {"values": []}
-    faulty = set()
+    faulty, rounded = set(), list[int]()
     for key, item in value.items():
         if key in known and item is not None:
             before = faults.count
-            members[key] = _member(key, item, faults)
+            if key == "values":
+                members[key] = _values(item, f"$.{key}", not_exact, rounded, faults)
+            else:
+                members[key] = _member(key, item, faults)
             if faults.count > before and not (isinstance(item, list) and key == "values"):
                 faulty.add(key)
     if value.get("values") is None:
@@ -43,7 +50,7 @@ def read_members_strict(body: bytes, max_depth: int, faults: FaultCollector) -> 
     good = {key: item for key, item in members.items() if key not in faulty or key == "values"}
     sample_body = SampleBody(**good)
     exact = None if faults.count or not sample_body.rounded else _exact(body)
-    return Members(sample_body, frozenset(faulty), exact=exact)
+    return Members(sample_body, frozenset(faulty), exact=exact, rounded=tuple(rounded))
 
 
 def _exact(body: bytes) -> ExactTimes:
@@ -55,8 +62,6 @@ def _exact(body: bytes) -> ExactTimes:
 
 def _member(key: str, value: Any, faults: FaultCollector) -> Any:
     path = f"$.{key}"
-    if key == "values":
-        return _values(value, path, faults)
     if key == "times":
         return _times(value, path, faults)
     if key == "tags":
@@ -76,7 +81,11 @@ def _text(value: Any, path: str, faults: FaultCollector) -> str | None:
     return value if value == "" else read_text(value, path, _LONG, faults)
 
 
-def _values(value: Any, path: str, faults: FaultCollector) -> list[float | None]:
+def _values(
+    value: Any, path: str, not_exact: NotExact, rounded: list[int], faults: FaultCollector
+) -> list[float | None]:
+    """Numbers and nulls; the indexes of integers that are kept as the nearest double, and flagged, are added to
+    `rounded`."""
     if not isinstance(value, list):
         faults.add(path, "wrong_type", f"must be an array of numbers, is {json_type(value)}")
         return []
@@ -85,7 +94,10 @@ def _values(value: Any, path: str, faults: FaultCollector) -> list[float | None]
         if type(item) is float and math.isfinite(item):
             numbers.append(item)
         else:
-            numbers.append(None if item is None else read_number(item, f"{path}[{index}]", None, faults))
+            where = f"{path}[{index}]"
+            numbers.append(None if item is None else read_number(item, where, NUMBER_COLUMNS[not_exact], faults))
+            if not_exact == "flag" and type(item) is int and not holds_exactly(item):
+                rounded.append(index)
     return numbers
 
 

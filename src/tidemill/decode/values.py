@@ -11,11 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.decode.exactness import is_exact
 from tidemill.decode.plan import Column
-from tidemill.feeds.packed import Packed
 
 _WORDS: Final = {1: "one byte", 2: "two bytes", 4: "four bytes", 8: "eight bytes"}
-_EXACT: Final = 2**53  # every integer up to here is a double
 
 
 def packed_column(values: Sequence[Any], column: Column) -> list[Any] | None:
@@ -36,8 +35,7 @@ def packed_column(values: Sequence[Any], column: Column) -> list[Any] | None:
     if kind.array and any(len(part) % kind.size for part in parts):
         return None
     numbers = np.frombuffer(joined, kind.code)
-    certain = kind.size < 8 or not kind.integer or is_exact(numbers).all()
-    return _placed(numbers, values, counts, column) if certain else None
+    return _placed(taken_bits(numbers, column), values, counts, column) if is_certain(numbers, column) else None
 
 
 def scaled_column(values: Sequence[Any], column: Column) -> list[Any] | None:
@@ -66,15 +64,22 @@ def _placed(numbers: NDArray[Any], values: Sequence[Any], counts: list[int], col
     return [None if value is None else next(rest) for value in values]
 
 
-def is_exact(numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    """Boolean per number: whether a double can hold it exactly."""
-    if numbers.dtype.kind == "f" or numbers.dtype.itemsize < 8 or not numbers.size:
-        return np.ones(numbers.shape, np.bool_)
-    sizes = np.abs(numbers).astype(np.uint64)  # -2^63 has no counterpart in int64; as uint64 it is right again
-    if sizes.max() <= _EXACT:
-        return np.ones(numbers.shape, np.bool_)
-    lowest = np.maximum(sizes & (~sizes + np.uint64(1)), np.uint64(1))  # the value of the lowest bit that is set
-    return np.asarray(sizes // lowest <= _EXACT)
+def is_certain(numbers: NDArray[Any], column: Column) -> bool:
+    """Whether packed numbers become doubles without a word about their digits."""
+    kind = column.packed
+    assert kind is not None
+    if kind.size < 8 or not kind.integer or column.not_exact == "round":
+        return True
+    return bool(is_exact(taken_bits(numbers, column)).all())
+
+
+def taken_bits(numbers: NDArray[Any], column: Column) -> NDArray[Any]:
+    """The bits of packed integers that the column takes, as integers."""
+    if column.bits is None:
+        return numbers
+    low, count = column.bits
+    native = numbers.astype(numbers.dtype.newbyteorder("="))
+    return np.asarray((native >> native.dtype.type(low)) & native.dtype.type((1 << count) - 1))
 
 
 def scale_numbers(numbers: NDArray[Any], column: Column) -> NDArray[np.float64]:
@@ -94,19 +99,29 @@ def is_in_bounds(numbers: NDArray[np.float64], column: Column) -> NDArray[np.boo
     return good
 
 
+def plain_bytes(value: list[int] | str, column: Column) -> bytes:
+    """The bytes that a member holds, as the column's encoding says. Raises ValueError with a sentence."""
+    try:
+        if not isinstance(value, str):
+            return bytes(value)
+        return binascii.unhexlify(value) if column.encoding == "hex" else base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(f"must be {packed_text(column)}") from None
+
+
+def bytes_column(values: Sequence[Any], column: Column) -> list[Any] | None:
+    """The bytes of each member of a column (None for None); None instead of the list if any is not such bytes."""
+    try:
+        return [None if value is None else plain_bytes(value, column) for value in values]
+    except ValueError:
+        return None
+
+
 def packed_bytes(value: list[int] | str, column: Column) -> bytes:
     """The bytes of one packed value, of at least one number. Raises ValueError with a sentence."""
     kind = column.packed
     assert kind is not None
-    try:
-        if not isinstance(value, str):
-            body = bytes(value)
-        elif column.encoding == "hex":
-            body = binascii.unhexlify(value)
-        else:
-            body = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(f"must be {packed_text(column)}") from None
+    body = plain_bytes(value, column)
     if kind.array and (not body or len(body) % kind.size):
         raise ValueError(f"must be one or more numbers of {_WORDS[kind.size]} each, not {len(body)} bytes")
     if not kind.array and len(body) != kind.size:
@@ -114,18 +129,19 @@ def packed_bytes(value: list[int] | str, column: Column) -> bytes:
     return body
 
 
-def unpack_numbers(body: bytes, kind: Packed) -> list[Any]:
+def unpack_numbers(body: bytes, column: Column) -> list[Any]:
     """The numbers of packed bytes as Python numbers: integers exactly, floats as doubles."""
+    kind = column.packed
+    assert kind is not None
     with np.errstate(invalid="ignore"):
-        numbers = np.frombuffer(body, kind.code)
+        numbers = taken_bits(np.frombuffer(body, kind.code), column)
         return list((numbers if kind.integer else numbers.astype(np.float64)).tolist())
 
 
 def packed_text(column: Column) -> str:
-    """The type of a packed member, in words."""
+    """The type of a packed member, or of one of bytes, in words."""
     kind = column.packed
-    assert kind is not None
-    how_many = "" if kind.array else f"{kind.size} "
+    how_many = "" if kind is None or kind.array else f"{kind.size} "
     integers = f"an array of {how_many}integer{'' if how_many == '1 ' else 's'} 0..255"
     written = {
         "auto": f"{integers}, or their base64",
@@ -133,4 +149,6 @@ def packed_text(column: Column) -> str:
         "base64": "as base64",
         "hex": "in hexadecimal",
     }[column.encoding]
+    if kind is None:
+        return f"bytes: {written}"
     return f"{f'numbers of {_WORDS[kind.size]} each' if kind.array else _WORDS[kind.size]}: {written}"

@@ -16,6 +16,7 @@ from tidemill.feeds.time_policy import TimePolicy
 
 __all__ = ["Attribute", "Feed", "Field", "Tag"]
 
+NotExact = Literal["reject", "flag", "round"]
 SUMMARY: Final = ("mean", "stddev", "stddev_pop", "count")  # the fields of shape `summary`
 
 
@@ -44,12 +45,18 @@ class Input(Table, frozen=True):
     record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at
     once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A
     payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data.
+
+    `not_exact`: the effect of an integer that a double, which every value becomes, cannot hold exactly (beyond 2^53
+    most are such), in whatever format and type it comes, before scale and unit. `reject` makes it a fault of the
+    record; `flag` keeps the nearest double, and its points have the mark `not_exact`; `round` keeps the nearest double.
+    Numbers with decimals or an exponent are always the nearest double.
     """
 
     formats: tuple[str, ...] = ("json", "ndjson")
     records: str = "$"
     columns: str | None = None
     on_fault: Literal["refuse", "reject"] = "refuse"
+    not_exact: NotExact = "reject"
     layout: Layout | None = None
 
     @property
@@ -61,12 +68,24 @@ class Input(Table, frozen=True):
 class Registers(Table, frozen=True):
     """Fields that are not known beforehand: every key of the record that is none of `except_keys` is a number field of
     that name (meters: OBIS codes). Or each record has one field: its name at `name_path` and its number at `value_path`
-    (`{"channel": "pm10", "value": 7}`); a record without the number, or with null, has no value."""
+    (`{"channel": "pm10", "value": 7}`); a record without the number, or with null, has no value.
+
+    `texts` says what becomes of a member that is no number (a text, true or false, an array, an object), beside others
+    that are: `flag` passes over it, and the points of the record have the mark `register_no_number`; `attribute` keeps
+    texts, true and false as attributes of the record's points, under the member's name, and passes over arrays and
+    objects; `reject` makes it a fault of the record. A record without any number is a fault, unless all its registers
+    are null. With `number_texts` a text with a number is that number, written as in a field of type `text_number`
+    (`decimal`, `thousands`); with `booleans` true is 1 and false is 0."""
 
     except_keys: tuple[str, ...] = ()
     name_path: str | None = None
     value_path: str | None = None
     unit: str | None = None
+    texts: Literal["flag", "attribute", "reject"] = "flag"
+    number_texts: bool = False
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[" ", ".", ",", "'", "_"] | None = None
+    booleans: bool = False
 
     @property
     def of_long_format(self) -> bool:

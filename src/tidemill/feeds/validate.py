@@ -23,6 +23,7 @@ from tidemill.feeds.validate_paths import path_faults
 from tidemill.feeds.validate_shapes import shape_faults
 from tidemill.feeds.validate_source import source_faults
 from tidemill.feeds.validate_time import time_faults
+from tidemill.feeds.validate_values import value_faults
 from tidemill.model.units import conversion, readings
 
 _FEED_NAME: Final = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
@@ -55,6 +56,7 @@ def feed_faults(feed: Feed) -> list[DefinitionFault]:
         source_faults,
         input_faults,
         shape_faults,
+        value_faults,
     )
     return [fault for part in parts for fault in part(feed)]
 

@@ -12,6 +12,7 @@ from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
 from tidemill.feeds.validate_layout import layout_faults, record_members
+from tidemill.feeds.validate_values import PLAIN_TYPES
 
 _SIZE: Final = "record_bytes, the size of a record in bytes"
 
@@ -66,8 +67,8 @@ def _fixed_tag_faults(feed: Feed) -> Iterator[DefinitionFault]:
 
 def _field_faults(key: Key, field: Field) -> Iterator[DefinitionFault]:
     kind = field.packed
-    if kind is None and field.type not in ("number", "numbers"):
-        known = ("number", "numbers", *NUMBER_TYPES, *(name + ARRAY for name in NUMBER_TYPES))
+    if kind is None and field.type not in PLAIN_TYPES:
+        known = (*PLAIN_TYPES, *NUMBER_TYPES, *(name + ARRAY for name in NUMBER_TYPES))
         message = f"unknown type '{field.type[:60]}'{did_you_mean(field.type, known)}"
         yield DefinitionFault((*key, "type"), "unknown_type", message)
     if kind is None and field.encoding != "auto":
@@ -85,7 +86,7 @@ def _json_member_faults(feed: Feed) -> Iterator[DefinitionFault]:
     for key, member in record_members(feed):
         if isinstance(member, Tag) and member.value is not None:
             continue
-        if member.at is not None:
+        if member.at is not None and not isinstance(member, Field):
             yield DefinitionFault(
                 (*key, "at"), "conflict", "'at' is for binary records with an [input.layout]; give a path"
             )

@@ -9,6 +9,7 @@ from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import NUMBER_TYPES, packed_type
 from tidemill.feeds.time_policy import UNIX
+from tidemill.feeds.validate_values import PLAIN_TYPES
 
 MAX_RECORD_BYTES: Final = 64 << 10
 _TEXT_TYPES: Final = ("text", "hex")
@@ -70,7 +71,7 @@ def _time_faults(feed: Feed) -> Iterator[DefinitionFault]:
 def _binary_field_faults(feed: Feed, key: Key, field: Field) -> Iterator[DefinitionFault]:
     kind = field.packed
     if kind is None:
-        if field.type in ("number", "numbers"):
+        if field.type in PLAIN_TYPES:
             message = "a number of a binary record has a packed type, such as int16_le or float32_be"
             yield DefinitionFault((*key, "type"), "conflict", message)
         return

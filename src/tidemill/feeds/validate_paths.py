@@ -7,6 +7,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.levels import reach_fault
 from tidemill.feeds.paths import KEY, UP, Path, below, in_record, parse_path, unquoted_fault
+from tidemill.feeds.validate_values import member_paths, shared_uses
 
 _RECORDS: Key = ("input", "records")
 _COLUMNS: Key = ("input", "columns")
@@ -30,13 +31,16 @@ def path_faults(feed: Feed) -> Iterator[DefinitionFault]:
     numbers = {field.path for field in feed.fields.values() if not field.is_array}
     shared = {key for key, path in _paths(feed) if key[:2] == ("time", "zone_position") and path in numbers}
     uses: dict[_Use, Key] = {}
+    known = shared_uses(feed)
     for key, steps in parsed.items():
         fault = None if records is None else reach_fault(steps, records)
         if fault is None and root is _COLUMNS and in_record(steps) and not _is_keys(steps):
             fault = "a member of an object of arrays is named by its key; items belong to the records"
         if fault is None and key not in shared:
-            fault = _overlap_fault(steps, uses)
-            uses.setdefault((steps.count(UP), below(steps)), key)
+            use = (steps.count(UP), below(steps))
+            together = key in known and known[key] == known.get(uses.get(use, ()))
+            fault = None if together else _overlap_fault(steps, uses)
+            uses.setdefault(use, key)
         if fault is not None:
             yield DefinitionFault(key, "bad_path", fault)
     yield from _register_faults(feed, {key: steps for key, steps in parsed.items() if in_record(steps)})
@@ -108,6 +112,7 @@ def _paths(feed: Feed) -> list[tuple[Key, str]]:
         *((("tags", name, "path"), tag.path) for name, tag in feed.tags.items()),
         *((("attributes", name, "path"), attribute.path) for name, attribute in feed.attributes.items()),
         *((("fields", name, "path"), field.path) for name, field in feed.fields.items()),
+        *member_paths(feed),
         (("labels", "path"), feed.labels.path if feed.labels else None),
         *((("time", "zone_position", n), path) for n, path in enumerate(feed.time.zone_position or ())),
     ]

@@ -5,6 +5,7 @@ from typing import Any, Final, TypedDict, cast
 
 import msgspec
 
+from tidemill.decode.codes import FAULT_CODES, MARK_CODES
 from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant, parse_instant
 from tidemill.query.answers import AnyJson
@@ -89,6 +90,13 @@ class Event(msgspec.Struct, frozen=True):
     facts: Facts
 
 
+# What the marks of decoding say, as the end of a sentence.
+_DECODED: Final = {
+    code: f"{text[:1].lower()}{text[1:].rstrip('.')}"
+    for code, text in {**MARK_CODES, "not_exact": FAULT_CODES["not_exact"]}.items()
+}
+
+
 def instant_events(evidence: InstantEvidence) -> list[Event]:
     """Every event in order of time, those without a time last."""
     events = [*_payloads(evidence), *_replays(evidence), *_points(evidence), *_replaced(evidence), *_rejected(evidence)]
@@ -140,7 +148,7 @@ def _points(evidence: InstantEvidence) -> Iterator[Event]:
         facts = evidence.facts.get(row["seq"])
         feed = rules_of(evidence, facts)
         yield _accepted(evidence, at, row, feed)
-        broken = {r.code: r.compiled().explain() for r in (feed.rules if feed else ()) if r.action == "flag"}
+        broken = _DECODED | {r.code: r.compiled().explain() for r in (feed.rules if feed else ()) if r.action == "flag"}
         for mark in row["marks"]:
             why = f": {broken[mark]}" if mark in broken else ""
             yield _event(at, "flagged", f"It was flagged '{mark}'{why}.", _links(facts), mark=mark)

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
+from tidemill.checks.sentinels import REGISTERS
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.rules import history
@@ -30,10 +31,11 @@ _UNMARKED: Final = pl.Series("marks", [None], dtype=pl.List(pl.String))
 
 
 class CheckedBatch(msgspec.Struct, frozen=True):
-    """`frame`: the batch's frame with `time` i64 (ns UTC), `flags` u8 and `marks` list[str] (the codes of the rules
-    that flagged the record; null where the feed flags nothing), only records that passed. `rejections`: `seq`, `idx`,
-    `identity` (null where the record broke the contract), `time` (null where none could be read), `reasons` in the
-    feed's order, `detail`; those of decoding are among them. `times`: `payload_times.TIMES` of the payloads."""
+    """`frame`: the batch's frame with `time` i64 (ns UTC), `flags` u8 and `marks` list[str] (the marks of
+    decoding, then the codes of the rules that flagged the record; null where there is none), only records that passed.
+    `rejections`: `seq`, `idx`, `identity` (null where the record broke the contract), `time` (null where none could be
+    read), `reasons` in the feed's order, `detail`; those of decoding are among them. `times`: `payload_times.TIMES` of
+    the payloads."""
 
     frame: pl.DataFrame
     rejections: pl.DataFrame
@@ -65,6 +67,8 @@ def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) ->
     kept = passed[[name for name in frame.columns if name != "time_reason"]]
     unmarked = rule_tests.marks is None
     marks = _UNMARKED.new_from_index(0, len(kept)) if unmarked else passed.select(rule_tests.marks).to_series()
+    if batch.marks is not None:
+        marks = _with_decoded_marks(passed.select("seq", "idx"), marks, batch.marks)
     rejected = pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED
     return CheckedBatch(kept.hstack([marks]), rejected, times_of_payloads)
 
@@ -114,15 +118,29 @@ def tag_texts(feed: Feed, batch: Batch) -> pl.DataFrame:
 
 
 def _with_registers(frame: pl.DataFrame, batch: Batch, wanted: Set[str]) -> pl.DataFrame:
-    """The frame with `f.<register>` for each register that a test looks at; null where a record has none."""
+    """The frame with `f.<register>` for each register that a test looks at, null where a record has none; and with the
+    list of all registers, where a test looks at it."""
     if batch.registers is None:
         return frame
+    if REGISTERS in wanted:
+        lists = batch.registers.group_by("seq", "idx").agg(pl.col("value").alias(REGISTERS))
+        frame = frame.join(lists, on=["seq", "idx"], how="left", maintain_order="left")
     for name in sorted(name for name in wanted - set(frame.columns) if name.startswith("f.")):
         values_of = batch.registers.filter(pl.col("field") == name.removeprefix("f.")).select(
             "seq", "idx", pl.col("value").alias(name)
         )
         frame = frame.join(values_of, on=["seq", "idx"], how="left", maintain_order="left")
     return frame
+
+
+def _with_decoded_marks(records: pl.DataFrame, marks: pl.Series, decoded: pl.DataFrame) -> pl.Series:
+    """The marks of records with those that decoding gave them first; null where a record has none."""
+    by_record = decoded.group_by("seq", "idx", maintain_order=True).agg(pl.col("mark").alias("decoded"))
+    both = records.hstack([marks]).join(by_record, on=["seq", "idx"], how="left", maintain_order="left")
+    none = pl.lit([], dtype=pl.List(pl.String))
+    every = pl.concat_list(pl.col("decoded").fill_null(none), pl.col("marks").fill_null(none))
+    unique = every.list.unique(maintain_order=True)
+    return both.select(pl.when(unique.list.len() > 0).then(unique).alias("marks")).to_series()
 
 
 def _rejections(refused: pl.DataFrame, rule_tests: RuleTests) -> pl.DataFrame:

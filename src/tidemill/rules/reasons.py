@@ -1,4 +1,5 @@
-"""Every reason a record can be rejected for, and what it means. Documentation and the API's list are made from this."""
+"""Every reason a record can be rejected or marked for, and what it means. Documentation and the API's list are made
+from this."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -6,7 +7,7 @@ from typing import Final
 
 from tidemill.checks.describe import check_meaning
 from tidemill.checks.library import BUILT_IN
-from tidemill.decode.codes import FAULT_CODES
+from tidemill.decode.codes import FAULT_CODES, MARK_CODES
 
 INTAKE_REASONS: Final = {
     "invalid_encoding": "The body is not of whole streams of the Content-Encoding it names; it is kept as it came.",
@@ -31,5 +32,5 @@ RULE_REASONS: Final = {check.reason: check_meaning(check) for check in BUILT_IN 
 
 # A feed may give a rule another code of its own; these are the ones that the software itself knows.
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
-    {**dict(FAULT_CODES), **INTAKE_REASONS, **TIME_REASONS, **RULE_REASONS, **STATE_REASONS}
+    {**dict(FAULT_CODES), **MARK_CODES, **INTAKE_REASONS, **TIME_REASONS, **RULE_REASONS, **STATE_REASONS}
 )

@@ -76,7 +76,7 @@ def _all_tests(feed: Feed) -> list[RuleTest]:
     rule_tests = []
     for rule in feed.rules:
         check = rule.compiled()
-        broken = check if isinstance(check, PastCheck) else check.broken()
+        broken = check if isinstance(check, PastCheck) else check.broken_in(feed.columns)
         rule_tests.append(RuleTest(rule.code, f"{rule.code}: {check.explain()}", broken, rule.action == "flag"))
     if feed.shape.kind == "summary":
         detail = "not_finite: its mean or standard deviation is beyond the range of a double"

@@ -68,6 +68,8 @@ def shape_points(feed: Feed, tenant: str, checked: CheckedBatch, batch: Batch, *
     """
     series = BatchSeries(feed, tenant, batch)
     records = checked.frame.with_columns(_attributes(feed).alias("attributes"), _local_times(feed).alias("local_ns"))
+    if batch.texts is not None:
+        records = _with_texts(records, batch.texts)
     if feed.registers is not None:
         points = _register_points(records, batch, series)
     else:
@@ -200,6 +202,19 @@ def _attributes(feed: Feed) -> pl.Expr:
         for name in sorted(feed.attributes)
     ]
     return pl.concat_list(pairs).list.drop_nulls() if pairs else pl.lit(None, dtype=TAGS)
+
+
+def _with_texts(records: pl.DataFrame, texts: pl.DataFrame) -> pl.DataFrame:
+    """The records with texts (`seq`, `idx`, `key`, `value`) among their attributes. An attribute that the feed names
+    comes before a text of that name."""
+    key = ["seq", "idx"]
+    having = records.select(*key, "attributes").join(texts.select(key).unique(), on=key, how="semi")
+    named = having.explode("attributes").filter(pl.col("attributes").is_not_null()).unnest("attributes")
+    pairs = pl.concat([named.select(*key, "key", "value"), texts.join(having, on=key, how="semi")])
+    sorted_pairs = pairs.unique([*key, "key"], keep="first", maintain_order=True).sort(*key, "key")
+    lists = sorted_pairs.group_by(*key, maintain_order=True).agg(pl.struct("key", "value").alias("more"))
+    joined = records.join(lists, on=key, how="left", maintain_order="left")
+    return joined.with_columns(attributes=pl.coalesce("more", "attributes", pl.lit([], dtype=TAGS))).drop("more")
 
 
 def _field_points(feed: Feed, frame: pl.DataFrame, series: BatchSeries, *, with_nulls: bool) -> pl.DataFrame:
