@@ -56,6 +56,26 @@ type = "{type}"
 [shape]
 kind = "summary"
 """
+_GROUPS = """
+[time]
+path = "$.time"
+[tags.id]
+path = "$^.id"
+[attributes.note]
+path = "$^^.note"
+[fields.value]
+path = "$.value"
+[labels]
+path = "$^^.labels"
+"""
+_KEYED = """
+[time]
+path = "$^.time"
+[tags.id]
+path = "$~"
+[fields.value]
+path = "$[0]"
+"""
 _BINARY = """
 [time]
 at = 0
@@ -81,7 +101,9 @@ WAVES = _feed("worst_waves", _WAVES.format(type="numbers"))
 PACKED = _feed("worst_packed", _WAVES.format(type="int16_le[]"))
 SERIES = _feed("worst_series", '[shape]\nkind = "samples"\n', '"json"')
 BINARY = _feed("worst_binary", _BINARY, '"binary"', "layout = { record_bytes = 16 }")
-FEEDS = (PLAIN, LISTED, COUNTED, REGISTERS, WAVES, PACKED, SERIES, BINARY)
+GROUPS = _feed("worst_groups", _GROUPS, more='records = "$.groups[*].items"')
+KEYED = _feed("worst_keyed", _KEYED, more='records = "$.data.*"')
+FEEDS = (PLAIN, LISTED, COUNTED, REGISTERS, WAVES, PACKED, SERIES, BINARY, GROUPS, KEYED)
 
 GOOD = b'{"id":"a","time":"2024-01-01T00:00:00Z","value":1.5}'
 
@@ -248,6 +270,21 @@ WORST: dict[str, Callable[[int], Worst]] = {
     "registers_that_are_texts": _numbered(REGISTERS, b"[{", lambda n: b'"%x":""' % n, b"}]"),
     "wave_of_texts": _repeated(WAVES, b'""', start=b'[{"time":"2024-01-01T00:00:00Z","wave":[', end=b"]}]"),
     "packed_out_of_range": _repeated(PACKED, b"256", start=b'[{"time":"2024-01-01T00:00:00Z","wave":[', end=b"]}]"),
+    # Groups, keys, and what is above them.
+    "groups_without_records": _repeated(GROUPS, b'{"items":[]}', start=b'{"groups":[', end=b"]}"),
+    "groups_that_are_no_objects": _repeated(GROUPS, b"0".rjust(_FEW), start=b'{"groups":[', end=b"]}"),
+    "groups_with_nan": _repeated(GROUPS, b'{"more":NaN,"items":[0]}', start=b'{"groups":[', end=b"]}"),
+    "groups_at_fault": _repeated(GROUPS, b'{"items":[{},{}],"id":7}', start=b'{"groups":[', end=b"]}"),
+    "labels_above_many_records": _repeated(
+        GROUPS, b"0", start=b'{"groups":[{"items":[%b]}],"labels":[' % b",".join([b"{}"] * 5000), end=b"]}"
+    ),
+    "a_long_text_above_many_records": _filled(
+        GROUPS, b'{"groups":[{"items":[%b]}],"note":"' % b",".join([b"{}"] * 5000), b"a", b'"}'
+    ),
+    "million_records_under_keys": _numbered(
+        KEYED, b'{"time":"2024-01-01T00:00:00Z","data":{', lambda n: b'"%x":[]' % n, b"}}"
+    ),
+    "million_equal_keys_of_records": _repeated(KEYED, b'"":[1]  ', start=b'{"data":{', end=b"}}"),
     # Lines.
     "lines_of_brackets": _lines(PLAIN, b"{".ljust(_FEW)),
     "lines_of_nothing_json": _lines(PLAIN, b"{'id': 1}"),

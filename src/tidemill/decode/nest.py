@@ -8,7 +8,6 @@ import json
 from array import array
 from collections.abc import Iterator
 from functools import lru_cache
-from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from typing import Final
 
 import numpy as np
@@ -37,10 +36,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.places)
 
-    def add(self, parent: int, place: int) -> None:
+    def add(self, parent: int, slot: int) -> None:
         """Add one."""
         self.parents.append(parent)
-        self.places.append(place)
+        self.places.append(slot)
 
     def add_list(self, parent: int, count: int) -> None:
         """Add all items of a list."""
@@ -74,9 +73,9 @@ class Nest:
         self._known_paths: list[str] = []
         self.noted = {step: {name: array("q") for name in names} for step, names in noted.items()}
 
-    def begin_node(self, depth: int, parent: int, place: int) -> int:
+    def begin_node(self, depth: int, parent: int, slot: int) -> int:
         """Add a group at a depth; returns its number."""
-        self.nodes[depth - 1].add(parent, place)
+        self.nodes[depth - 1].add(parent, slot)
         return len(self.nodes[depth - 1]) - 1
 
     def drop_node(self, depth: int) -> None:
@@ -261,4 +260,4 @@ def key_at(body: bytes, start: int) -> bytes:
 
 def key_text(body: bytes, start: int) -> str:
     """The key whose quote is at `start`."""
-    return str(scanstring(key_at(body, start).decode(), 1)[0])
+    return str(json.loads(key_at(body, start)))

@@ -98,7 +98,7 @@ class OuterReader:
         if self._level is None:
             return None
         count = nest.nodes_at(self._level.depth)
-        rows = _Rows(count, len(self.columns))
+        rows = _OuterRows(count, len(self.columns))
         cache: dict[int, tuple[Record, FaultCollector]] = {}
 
         def read_certain(first: int, last: int) -> bool:
@@ -155,7 +155,7 @@ class OuterReader:
         return read_outer(value, path, self._plan, self.part, faults)
 
 
-class _Rows:
+class _OuterRows:
     """Collects the rows of a part, from both readers."""
 
     def __init__(self, count: int, columns: int) -> None:

@@ -165,7 +165,7 @@ class DocumentWalk:
             raise EnoughError
         return end
 
-    def _group(self, at: int, step: int, place: int, *, doubled: bool = False) -> int:
+    def _group(self, at: int, step: int, slot: int, *, doubled: bool = False) -> int:
         """Read a group: an item of a list, or a member of a keyed object, in which records are. One without any is
         passed over, or is a record at fault if it has a fault."""
         nest, starts, depth = self._nest, self.starts, self._depth + 1
@@ -173,7 +173,7 @@ class DocumentWalk:
         self._groups += 1
         if self._groups > MAX_RECORDS:
             raise TooManyGroupsError
-        node = nest.begin_node(depth, self._node[self._depth], place)
+        node = nest.begin_node(depth, self._node[self._depth], slot)
         self._depth, self._node[depth], before = depth, node, len(starts)
         if doubled:
             nest.add_double(depth, node)

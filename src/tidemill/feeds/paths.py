@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 
-class Step(Enum):
+class PathSign(Enum):
     """A step that is neither a key nor an index."""
 
     UP = "^"
@@ -21,13 +21,13 @@ class Step(Enum):
     MEMBERS = ".*"
 
 
-PathStep = str | int | Step
+PathStep = str | int | PathSign
 Path = tuple[PathStep, ...]
 
-UP: Final = Step.UP
-KEY: Final = Step.KEY
-ITEMS: Final = Step.ITEMS
-MEMBERS: Final = Step.MEMBERS
+UP: Final = PathSign.UP
+KEY: Final = PathSign.KEY
+ITEMS: Final = PathSign.ITEMS
+MEMBERS: Final = PathSign.MEMBERS
 WILDCARDS: Final = (ITEMS, MEMBERS)
 
 MAX_ITEM: Final = 255  # the last item of an array that a path may name

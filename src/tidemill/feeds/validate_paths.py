@@ -131,7 +131,8 @@ def _overlap_fault(steps: Path, uses: dict[_Use, Key]) -> str | None:
             whole = " ('$' is the whole record)" if not rest or not other else ""
             return f"overlaps {name}{whole}; every member of a record has one use"
         if isinstance(rest[same], int) != isinstance(other[same], int):
-            return f"reads as {'an array' if isinstance(rest[same], int) else 'an object'} what {name} reads otherwise"
+            what = "an array" if isinstance(rest[same], int) else "an object"
+            return f"reads as {what} what {name} reads otherwise ([1] is an item, ['1'] a key)"
     return None
 
 
