@@ -128,7 +128,7 @@ def hides_what_was_deleted(first: httpx.Client, second: httpx.Client, url: str, 
     deadline = time.monotonic() + 60
     while second.get(f"{receipt}/payload").status_code != 410:
         assert time.monotonic() < deadline
-    assert first.delete(url, headers=at_once).status_code == 202
+    assert first.delete(f"{url}/data", headers=at_once).status_code == 202
     assert series(first, "shared") == series(second, "shared") == []
 
 
@@ -149,7 +149,7 @@ def test_everything_of_a_feed_goes_and_its_definition_stays(whole: Api, client: 
     url = make(client, "all_of_it")
     receipt = send(client, url, record(1), {"t": "no time"})
     assert client.get("/v1/rejections?feed=all_of_it").json()["items"]
-    answer = client.delete(url)
+    answer = client.delete(f"{url}/data")
     assert (answer.status_code, answer.json()["records"], answer.json()["payloads"]) == (200, 2, 1)
     assert series(client, "all_of_it") == client.get("/v1/rejections?feed=all_of_it").json()["items"] == []
     assert client.get(url).status_code == 200
@@ -185,7 +185,7 @@ def test_what_is_not_said_or_not_there_is_a_problem(client: httpx.Client) -> Non
         assert [(fault["path"], fault["code"]) for fault in faults] == [("$query.start", "missing")]
     for query in ("start=x&end=1", "dry_run=maybe", "tag.who=", "start=2027-01-01&end=2026-01-01"):
         problem(client.delete(f"{url}/points?{query}"), 400, "invalid")
-    for path in ("/v1/feeds/none", "/v1/feeds/none/points?start=2026-01-01", "/v1/receipts/none"):
+    for path in ("/v1/feeds/none/data", "/v1/feeds/none/points?start=2026-01-01", "/v1/receipts/none"):
         problem(client.delete(path), 404, "not_found")
     for path in (f"/v1/series/{'0' * 16}/points?start=2026-01-01", f"/v1/series/{'0' * 16}"):
         problem(client.delete(path), 404, "not_found")
@@ -217,7 +217,7 @@ def test_only_administrators_of_the_tenant_delete(whole: Api, client: httpx.Clie
         problem(other.client.get("/v1/deletions", headers={"X-API-Key": writer}), 403, "forbidden")
         for path in paths:
             problem(other.client.delete(path, headers={"X-API-Key": stranger}), 404, "not_found")
-        theirs = other.client.delete("/v1/feeds/guarded?dry_run=true", headers={"X-API-Key": stranger}).json()
+        theirs = other.client.delete("/v1/feeds/guarded/data?dry_run=true", headers={"X-API-Key": stranger}).json()
         assert counted(theirs) == (0, 0, 0, 0)
         assert other.client.get("/v1/deletions", headers={"X-API-Key": stranger}).json()["items"] == []
     assert [item["count"] for item in series(client, "guarded")] == [1, 1]

@@ -67,7 +67,7 @@ def test_a_feed_whose_data_is_kept_can_be_read_and_applied_again(client: httpx.C
     assert "kept" in names(client)
     send(client, path, record(4))
     series = client.get("/v1/series", params={"feed": "kept"}).json()["items"]
-    assert [(item["count"], item["removed"]) for item in series] == [(4, False), (4, False)]
+    assert [(item["count"], "removed" in item) for item in series] == [(4, False), (4, False)]
 
 
 def test_a_feed_whose_data_is_deleted_leaves_a_receipt_of_that(client: httpx.Client) -> None:

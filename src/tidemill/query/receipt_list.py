@@ -75,7 +75,7 @@ class ReceiptList:
         """The newest `limit` + 1 receipts of the store before an id, or all there are."""
         span = time_range(query.start, query.end)
         since = "" if query.start is None else receipt_floor(query.start)
-        bound = {"tenant": tenant, "feed": query.feed or "", "state": query.state or "", "since": since}
+        bound: dict[str, Any] = {"tenant": tenant, "feed": query.feed or "", "state": query.state or "", "since": since}
         received = {"first": span.first_ns, "last": span.last_ns}
         receipts: list[Receipt] = []
         count = 2 * (query.limit + 1)  # a row is there once for each version that is not merged yet

@@ -67,9 +67,9 @@ class MetricsQuery(RangeParameters, frozen=True):
     ] = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class SeriesItem(msgspec.Struct, frozen=True):
-    """A series in a list. `count` is of present (not null) points; `first` and `last` are times of samples. `removed`:
-    its feed was removed, and the series can still be read."""
+class SeriesItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A series in a list. `count` is of present (not null) points; `first` and `last` are times of samples. `removed`,
+    which only such a series has: its feed was removed, and the series can still be read."""
 
     id: str
     feed: str
@@ -80,7 +80,7 @@ class SeriesItem(msgspec.Struct, frozen=True):
     count: int
     first: str | None
     last: str | None
-    removed: bool
+    removed: bool = False
 
 
 class SeriesPage(msgspec.Struct, frozen=True):

@@ -9,24 +9,31 @@ Where that takes too many turns, and where times are out of order, records are e
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from tidemill.checks.look_back import RESTART, Bools, Floats, Ints, LookBack, PastCheck, Rows
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.model.ids import series_id
+from tidemill.rules.history_columns import (
+    NEVER,
+    FrameColumns,
+    group_past,
+    ranges,
+    row_order,
+    with_rejected,
+    write_latest,
+)
 from tidemill.rules.history_lookup import HistoryLookup
 from tidemill.rules.sequential import SequentialEvaluator
 
 _MAX_TURNS: Final = 4  # as columns; a record that is wrong alone and the good one after it take three
 _STRETCH: Final = 64  # records evaluated one by one before columns are tried again; each time twice as many
 _PIECE: Final = 10_000  # records from one heartbeat to the next
-_NEVER: Final = np.iinfo(np.int64).min
 
 
 class HistoryTest(msgspec.Struct, frozen=True):
@@ -46,10 +53,10 @@ def evaluate_history(
     `time`, `f.<field>` and `refused`: true for rows that are rejected for other reasons; these are evaluated, but are
     the past of no other row."""
     broken = [np.zeros(frame.height, np.bool_) for _ in tests]
-    order = _row_order(frame)
+    order = row_order(frame)
     if not len(order):
         return broken
-    evaluation = _HistoryEvaluation(feed, tests, _Columns(frame, order), batch, lookup)
+    evaluation = _HistoryEvaluation(feed, tests, FrameColumns(frame, order), batch, lookup)
     for column, hits in zip(broken, evaluation.evaluate(), strict=True):
         column[order] = hits
     return broken
@@ -58,7 +65,7 @@ def evaluate_history(
 class _Field(msgspec.Struct, frozen=True):
     """One number field: which rows have a value (`there`), and the `values` (NaN: none); the past of all groups one
     after the other: `time`, `value` (NaN: a point without one), and where each group's past begins, with the end of the
-    last; the `latest` time of each group (_NEVER: none); and the past without points that have no value (`held_*`).
+    last; the `latest` time of each group (NEVER: none); and the past without points that have no value (`held_*`).
     `resumes`: for checks that resume. Then the `rejected` times of each group, which begin at `rejected_begin`, are
     among `held_time`, with RESTART as the value, where no point with a value is; and rejected rows count, those that
     are in `counts`."""
@@ -85,7 +92,7 @@ class _Field(msgspec.Struct, frozen=True):
         """(times, values, latest time or None) of a group's past."""
         part = slice(self.begin[group], self.begin[group + 1])
         latest = int(self.latest[group])
-        return self.time[part], self.value[part], None if latest == _NEVER else latest
+        return self.time[part], self.value[part], None if latest == NEVER else latest
 
 
 class _HistoryEvaluation:
@@ -93,7 +100,7 @@ class _HistoryEvaluation:
     its series depend on no others. `_begin` has the first row of each group, and the end of the last."""
 
     def __init__(
-        self, feed: Feed, tests: Sequence[HistoryTest], columns: "_Columns", batch: Batch, lookup: HistoryLookup
+        self, feed: Feed, tests: Sequence[HistoryTest], columns: "FrameColumns", batch: Batch, lookup: HistoryLookup
     ) -> None:
         self._feed = feed
         self._lookup = lookup
@@ -152,7 +159,7 @@ class _HistoryEvaluation:
         """Evaluate groups as columns; returns the groups that are not finished, settled up to their first row in
         doubt."""
         for _ in range(_MAX_TURNS):
-            rows = _ranges(self._settled[active], self._begin[active + 1])
+            rows = ranges(self._settled[active], self._begin[active + 1])
             accepted, resumed = self._accepted[rows], self._resumed[rows]
             self._evaluate_once(active, rows)
             changed = rows[(self._accepted[rows] != accepted) | (self._resumed[rows] != resumed)]
@@ -184,7 +191,7 @@ class _HistoryEvaluation:
         """(which of `rows` have a value, these rows with their past). `rows` are the unsettled rows of the `active`
         groups; a group's past is its earlier points, then its own accepted rows."""
         whole = len(active) == len(self._begin) - 1
-        every: slice | Ints = slice(None) if whole else _ranges(self._begin[active], self._begin[active + 1])
+        every: slice | Ints = slice(None) if whole else ranges(self._begin[active], self._begin[active + 1])
         sizes, before = np.diff(self._begin)[active], np.diff(field.held_begin)[active]
         slot = self._group if whole else np.repeat(np.arange(len(active)), sizes)
         begin = np.cumsum(sizes) - sizes
@@ -196,15 +203,15 @@ class _HistoryEvaluation:
         first: Ints = np.cumsum(counts) - counts
         stop = running[:-1] + (first + before - running[begin])[slot]
         time, value = np.empty(counts.sum(), np.int64), np.empty(counts.sum())
-        held = _ranges(field.held_begin[active], field.held_begin[active + 1])
-        at = _ranges(first, first + before)
+        held = ranges(field.held_begin[active], field.held_begin[active + 1])
+        at = ranges(first, first + before)
         time[at], value[at] = field.held_time[held], field.held_value[held]
         time[stop[taken]], value[stop[taken]] = self._time[every][taken], field.values[every][taken]
         if fallen is not None:
             value[stop[fallen]] = RESTART
         chosen = np.flatnonzero(field.there[rows])
         # The unsettled rows of a group are its last ones.
-        offset = _ranges(begin + (self._settled - self._begin[:-1])[active], begin + sizes)[chosen]
+        offset = ranges(begin + (self._settled - self._begin[:-1])[active], begin + sizes)[chosen]
         times, values = self._time[rows[chosen]], field.values[rows[chosen]]
         return chosen, Rows(times, values, first[slot[offset]], stop[offset], time, value)
 
@@ -257,14 +264,14 @@ class _HistoryEvaluation:
         there = ~np.isnan(values)
         instants = pl.DataFrame({"series": ids[self._group[there]], "time": self._time[there]})
         time, value, begin = np.empty(0, np.int64), np.empty(0), np.zeros(len(ids) + 1, np.int64)
-        latest = np.full(len(ids), _NEVER)
+        latest = np.full(len(ids), NEVER)
         if reach.count or reach.span_ns or self._feed.first_wins:
             policy, before = self._feed.duplicates, lookup.before_seq
             past = lookup.past.points(lookup.tenant, instants, reach, before_seq=before, policy=policy)
-            time, value, begin = _group_past(past, ids)
+            time, value, begin = group_past(past, ids)
         if reach.latest:
             since = instants.group_by("series").agg(pl.col("time").min())
-            _write_latest(lookup.past.latest(lookup.tenant, since, before_seq=lookup.before_seq), ids, latest)
+            write_latest(lookup.past.latest(lookup.tenant, since, before_seq=lookup.before_seq), ids, latest)
         held = ~np.isnan(value)
         past_held = time[held], value[held], np.append(0, np.cumsum(held))[begin]
         counts = there if self._feed.registers is not None else np.ones(len(there), np.bool_)
@@ -279,8 +286,8 @@ class _HistoryEvaluation:
                 codes=self._codes,
                 before_seq=lookup.before_seq,
             )
-            rejected, _, rejected_begin = _group_past(fallen.with_columns(value=pl.lit(RESTART)), ids)
-            past_held = _with_rejected(*past_held, rejected=rejected, rejected_begin=rejected_begin)
+            rejected, _, rejected_begin = group_past(fallen.with_columns(value=pl.lit(RESTART)), ids)
+            past_held = with_rejected(*past_held, rejected=rejected, rejected_begin=rejected_begin)
         return _Field(
             there=there,
             values=values,
@@ -296,68 +303,6 @@ class _HistoryEvaluation:
             rejected_begin=rejected_begin,
             counts=counts,
         )
-
-
-class _Columns:
-    """Columns of a frame in another order; only the columns that are used are reordered."""
-
-    def __init__(self, frame: pl.DataFrame, order: Ints) -> None:
-        self._frame = frame
-        self._order = order
-
-    def __getitem__(self, name: str) -> Any:
-        return self._frame[name].to_numpy()[self._order]
-
-
-def _row_order(frame: pl.DataFrame) -> Ints:
-    """The rows that have an instant, in the order of (identity, seq, idx)."""
-    rows = np.arange(frame.height)
-    if frame["time"].null_count():
-        rows = np.flatnonzero(frame["time"].is_not_null().to_numpy())
-    identity, seq, idx = (frame[name].to_numpy()[rows] for name in ("identity", "seq", "idx"))
-    if not bool(((seq[1:] > seq[:-1]) | ((seq[1:] == seq[:-1]) & (idx[1:] > idx[:-1]))).all()):
-        return rows[np.lexsort((idx, seq, identity))]
-    if identity.max(initial=0) < 1 << 16:  # sorted by counting: 1,000,000 rows in 10 ms
-        identity = identity.astype(np.uint16)
-    return rows[np.argsort(identity, kind="stable")]
-
-
-def _ranges(start: Ints, stop: Ints) -> Ints:
-    """The integers of all ranges [start, stop), one range after the other."""
-    sizes = stop - start
-    numbers: Ints = np.arange(sizes.sum()) + np.repeat(start - (np.cumsum(sizes) - sizes), sizes)
-    return numbers
-
-
-def _group_past(past: pl.DataFrame, ids: NDArray[np.uint64]) -> tuple[Ints, Floats, Ints]:
-    """(time, value, begin of each group's part and the end of the last) of the points `past` (sorted by series and
-    time); `ids` are the series of the groups."""
-    series = past["series"].to_numpy()
-    start, stop = np.searchsorted(series, ids), np.searchsorted(series, ids, side="right")
-    rows = _ranges(start, stop)
-    return past["time"].to_numpy()[rows], past["value"].to_numpy()[rows], np.append(0, np.cumsum(stop - start))
-
-
-def _with_rejected(
-    time: Ints, value: Floats, begin: Ints, *, rejected: Ints, rejected_begin: Ints
-) -> tuple[Ints, Floats, Ints]:
-    """A past (time, value, begin of each group) with RESTART at the times of rejected records where it has no point."""
-    groups = np.arange(len(begin) - 1)
-    group = np.append(np.repeat(groups, np.diff(begin)), np.repeat(groups, np.diff(rejected_begin)))
-    times = np.append(time, rejected)
-    restarts = np.append(np.zeros(len(time), np.bool_), np.ones(len(rejected), np.bool_))
-    order = np.lexsort((restarts, times, group))
-    group, times, restarts = group[order], times[order], restarts[order]
-    values = np.append(value, np.full(len(rejected), RESTART))[order]
-    again = (np.diff(times, prepend=_NEVER) == 0) & (np.diff(group, prepend=-1) == 0) & restarts
-    return times[~again], values[~again], np.searchsorted(group[~again], np.arange(len(begin)))
-
-
-def _write_latest(latest_times: pl.DataFrame, ids: NDArray[np.uint64], latest: Ints) -> None:
-    """Write the time of each series into `latest` (one element per group); `ids` are the series of the groups."""
-    groups = {series: group for group, series in enumerate(ids.tolist())}
-    for series, time in latest_times.select("series", "time").iter_rows():
-        latest[groups[series]] = time
 
 
 @lru_cache(maxsize=1 << 16)
