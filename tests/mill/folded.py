@@ -128,7 +128,7 @@ class Folded(Tables):
             rows = ledger.rejection_rows(writes.rejections, writes.tenant, writes.feed, origins, texts)
             self.insert("rejections", rows)
         for contest in contests:
-            self._withdraw(contest)
+            self._purge_vacated(contest)
             self.insert("points", contest.points)
         for contest in contests:
             if contest.windows is not None:
@@ -149,13 +149,13 @@ class Folded(Tables):
                 raise Killed
             self.writes_left -= 1
 
-    def _withdraw(self, contest: ContestWrites) -> None:
-        """`mill_withdraw_points`, as one write."""
-        if contest.withdrawn.is_empty():
+    def _purge_vacated(self, contest: ContestWrites) -> None:
+        """`mill_purge_instants`, as one write."""
+        if contest.vacated.is_empty():
             return
         self._count_write()
         held = self.held("points").with_columns(time_ns=pl.col("time").cast(pl.Int64))
-        keys = contest.withdrawn.rename({"time": "time_ns"})
+        keys = contest.vacated.rename({"time": "time_ns"})
         self.tables["points"] = held.join(keys, on=["series", "time_ns"], how="anti", maintain_order="left").drop(
             "time_ns"
         )

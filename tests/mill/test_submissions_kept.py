@@ -102,7 +102,7 @@ def test_taking_back_is_made_good_when_the_store_breaks_off_at_any_write(build: 
         with breaking:
             broken.mill._applier.apply_entries(broken.entries()[:1])
             done = True
-    assert {"mill_withdraw_points", "mill_repoint_records", "submissions"} <= {name for name, _ in breaking.broken}
+    assert {"mill_purge_instants", "mill_repoint_records", "submissions"} <= {name for name, _ in breaking.broken}
     assert (
         tables(broken)
         == tables(calm)

@@ -19,7 +19,7 @@ from tidemill.mill.replaced import REPLACED, last_wins
 from tidemill.mill.store_state import CURRENT, SEQS, StoreState
 from tidemill.mill.submissions import submission_rows
 from tidemill.mill.tombstones import without_deleted
-from tidemill.mill.writes import WITHDRAWN, ContestWrites, Writes, point_rows, replaced_rows, series_rows
+from tidemill.mill.writes import VACATED, ContestWrites, Writes, point_rows, replaced_rows, series_rows
 from tidemill.rules.duplicates import SUPERSEDED, keep_first_records
 from tidemill.rules.submissions import keep_first_submissions
 from tidemill.store.tables import table
@@ -123,7 +123,7 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
     )
     if not decision.superseded.is_empty():
         changed = pl.concat([changed, changes.superseded_changes(decision.superseded, state.current, points)])
-    withdrawn = withdrawn_points(contest.feed, decision, state)
+    vacated = vacated_instants(contest.feed, decision, state)
     return ContestWrites(
         points=point_rows(tenant, points),
         series=series_rows(state.series, tenant, contest.series, points),
@@ -134,21 +134,21 @@ def _writes(batch: FeedBatch, contest: Contest, state: StoreState, *, version: i
         purged=_deleted(contest, state) if decision.purge else {},
         submissions=decided_submissions(tenant, decision, state),
         repointed=decision.repointed,
-        withdrawn=withdrawn,
-        before_points=bool(decision.replaced["stood"].any()) or not changed.is_empty() or not withdrawn.is_empty(),
+        vacated=vacated,
+        before_points=bool(decision.replaced["stood"].any()) or not changed.is_empty() or not vacated.is_empty(),
         latest=points.select("series", "time"),
         windows=_windows(tenant, feed, state, points, changed),
     )
 
 
-def withdrawn_points(feed: Feed, decision: Decision, state: StoreState) -> pl.DataFrame:
-    """WITHDRAWN: the points of superseded records at whose instants the decision stores none instead. Those of anchors
+def vacated_instants(feed: Feed, decision: Decision, state: StoreState) -> pl.DataFrame:
+    """VACATED: the points of superseded records at whose instants the decision stores none instead. Those of anchors
     are last, because they show whether a record is still current."""
     if not feed.compares_local_times or decision.superseded.is_empty():
-        return pl.DataFrame(schema=WITHDRAWN)
+        return pl.DataFrame(schema=VACATED)
     assert decision.entrants is not None
-    lost = state.current.join(decision.superseded, on=_RECORD, how="semi").select(list(WITHDRAWN))
-    lost = lost.join(decision.points, on=list(WITHDRAWN), how="anti")
+    lost = state.current.join(decision.superseded, on=_RECORD, how="semi").select(list(VACATED))
+    lost = lost.join(decision.points, on=list(VACATED), how="anti")
     return lost.sort(pl.col("series").is_in(decision.entrants["series"].unique().implode()), "series", "time")
 
 

@@ -41,9 +41,9 @@ def insert_all(
     with status.stage("insert"):
         if any(contest.before_points for contest in contests):
             _insert(context, pool, ledger, rejections)
-            reach("mill.before_withdrawal")
+            reach("mill.before_purge")
             for writes in batch:
-                _withdraw(context, writes)
+                _purge_vacated(context, writes)
             _insert(context, pool, points)
         else:
             _insert(context, pool, ledger | points, rejections)
@@ -55,13 +55,13 @@ def insert_all(
         store.insert("payloads", payloads)
 
 
-def _withdraw(context: MillContext, writes: Writes) -> None:
+def _purge_vacated(context: MillContext, writes: Writes) -> None:
     """Remove the points of superseded records whose winner has another instant, and the rows beneath them."""
     for contest in writes.contests:
-        for part in contest.withdrawn.iter_slices(_CHUNK):
+        for part in contest.vacated.iter_slices(_CHUNK):
             if part.height:
                 keys = {"series": part["series"], "times": part["time"]}
-                context.store.command("mill_withdraw_points", tenant=writes.tenant, **keys)
+                context.store.command("mill_purge_instants", tenant=writes.tenant, **keys)
 
 
 def _publish(context: MillContext, of_feed: Sequence[AffectedWindows], version: int) -> None:

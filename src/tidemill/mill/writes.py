@@ -11,7 +11,7 @@ from tidemill.mill.known import hash_words
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
 
-WITHDRAWN: Final[dict[str, Any]] = {"series": pl.UInt64, "time": pl.Int64}
+VACATED: Final[dict[str, Any]] = {"series": pl.UInt64, "time": pl.Int64}
 
 
 class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,7 +20,7 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
     `points`, `series`, `replaced`, `changes`, `submissions`: rows of these tables. `rejections` (REJECTED): all of the
     contest. `superseded`: records that were current and are superseded (`rules.duplicates.SUPERSEDED`): their
     rejections are written before the points. `repointed` (`rules.submissions.REPOINTED`): null where the feed does not
-    compare local times. `withdrawn` (WITHDRAWN): the points of superseded records that get no other in their place:
+    compare local times. `vacated` (VACATED): the instants of superseded records that get no other point in its place:
     removed before the points are written. `purged`: by series, the payload up to which rows of it are to leave the
     table `points` first.
     `before_points`: `replaced` and `changes` are written before the points, because they are decided from the points
@@ -36,7 +36,7 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
     superseded: pl.DataFrame
     repointed: pl.DataFrame | None
     submissions: pl.DataFrame
-    withdrawn: pl.DataFrame
+    vacated: pl.DataFrame
     purged: Mapping[int, int]
     before_points: bool
     latest: pl.DataFrame

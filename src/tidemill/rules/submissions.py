@@ -56,12 +56,12 @@ def keep_first_submissions(points: pl.DataFrame, current: pl.DataFrame, submitte
     if current.is_empty() and submitted.is_empty() and here.select(_KEY).n_unique() == here.height:
         return Contested(points, pl.DataFrame(schema=SUPERSEDED), pl.DataFrame(schema=REPOINTED))
     stored = current.join(anchors.select("series").unique(), on="series", how="semi")
-    standing = stored.select(_RECORD).unique().with_columns(stood=pl.lit(True))
+    current_records = stored.select(_RECORD).unique().with_columns(stood=pl.lit(True))
     mine = anchors.select(_RECORD).unique().with_columns(mine=pl.lit(True))
     losers = (
         _with_winner(pl.concat([here, _at_instants(stored), submitted.select(list(SUBMITTED))]))
         .filter(pl.col("seq").ne(pl.col("winner_seq")) | pl.col("idx").ne(pl.col("winner_idx")))
-        .join(standing, on=_RECORD, how="left")
+        .join(current_records, on=_RECORD, how="left")
         .join(mine, on=_RECORD, how="left")
         .with_columns(pl.col("stood", "mine").fill_null(False))
     )

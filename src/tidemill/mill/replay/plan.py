@@ -13,7 +13,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger
 from tidemill.mill.batch import Contest
 from tidemill.mill.context import MillContext
-from tidemill.mill.decide import Decision, decide_contest, decided_submissions, withdrawn_points
+from tidemill.mill.decide import Decision, decide_contest, decided_submissions, vacated_instants
 from tidemill.mill.lookup import StateReader
 from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.stored_rows import KEY, ROWS, as_rows, current_rows, read_rows_at
@@ -77,11 +77,11 @@ class Planner:
         dead = stored.filter(pl.col("seq") <= pl.col("deleted_seq")).select(list(ROWS))
         rest = alive.filter(~offsets.has())
         decision, state = self._contend(tenant, feed, offered, rest, submitted)
-        withdrawn = rest.join(withdrawn_points(feed, decision, state), on=["series", "time"], how="semi")
-        after = pl.concat([rest.join(withdrawn, on=[*KEY, *RECORD], how="anti"), decision.points.select(list(ROWS))])
+        vacated = rest.join(vacated_instants(feed, decision, state), on=["series", "time"], how="semi")
+        after = pl.concat([rest.join(vacated, on=[*KEY, *RECORD], how="anti"), decision.points.select(list(ROWS))])
         return ReplayPlan(
             points=decision.points.select(list(POINTS)),
-            removed=pl.concat([old, dead, withdrawn]).unique().join(decision.points, on=[*KEY, *RECORD], how="anti"),
+            removed=pl.concat([old, dead, vacated]).unique().join(decision.points, on=[*KEY, *RECORD], how="anti"),
             rejections=decision.rejections,
             superseded=decision.superseded,
             replaced=decision.replaced,

@@ -22,7 +22,7 @@ FROM (
         AND seq > transform(series, {deleted_series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0)))
 WHERE n = 1 OR seq >= {least:UInt64}
 
--- name: mill_withdraw_points
+-- name: mill_purge_instants
 -- Purges all rows of these points: a superseded one, and those that were superseded by it before.
 DELETE FROM points
 WHERE
