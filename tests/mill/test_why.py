@@ -150,7 +150,7 @@ def history(data: st.DataObject, told: Told, *, expires: bool) -> None:
         told.send(data.draw(RECORDS, label="records"), applied=False)
 
 
-@settings(max_examples=rounds(4, 200), phases=PHASES, suppress_health_check=list(HealthCheck))
+@settings(max_examples=rounds(2, 200), phases=PHASES, suppress_health_check=list(HealthCheck))
 @given(
     data=st.data(),
     policy=st.sampled_from(["last", "first", "keep"]),
