@@ -219,6 +219,18 @@ def test_a_record_that_is_no_json_is_a_text(text: str) -> None:
     assert msgspec.json.decode(msgspec.json.encode(json_or_text(text))) == text
 
 
-@pytest.mark.parametrize("text", ['{"a":1.50,"a":2}', "123456789012345678901234567890", '"x"', "null", "[1e400]"])
+@pytest.mark.parametrize(
+    ("text", "record"),
+    [
+        ('{"a": NaN, "b": 1}', {"a": "NaN", "b": 1}),
+        ("[-Infinity, Infinity]", ["-Infinity", "Infinity"]),
+        ("[1e400]", ["1e400"]),
+    ],
+)
+def test_numbers_that_json_does_not_have_are_texts(text: str, record: object) -> None:
+    assert json_or_text(text) == record
+
+
+@pytest.mark.parametrize("text", ['{"a":1.50,"a":2}', "123456789012345678901234567890", '"x"', "null"])
 def test_a_record_that_is_json_is_spelled_as_it_came(text: str) -> None:
     assert msgspec.json.encode(json_or_text(text)).decode() in (text, msgspec.json.encode(text).decode())

@@ -5,6 +5,8 @@ the log, so that new rejections do not change the following pages. A page over s
 receipt; a file has one partition after the other.
 """
 
+import json
+import math
 from collections.abc import Callable
 from itertools import chain
 from typing import Annotated, Any, Final, Literal
@@ -98,10 +100,11 @@ class Winner(msgspec.Struct, frozen=True):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """A record that did not become points. `time` is null where none could be read; `record` is its JSON, or the raw
-    text where it is not JSON, ending with `…` after 64 KiB, empty where the payload could not be cut (`detail` says
-    both); `series` are those that its points would have belonged to, as far as known; `winner` is null unless a reason
-    is `duplicate`; `recovered_by` is the replay that made points of the record after all."""
+    """A record that did not become points. `time` is null where none could be read; `record` is its JSON, in which NaN
+    and infinities, which JSON does not have, are texts, or else the raw text, ending with `…` after 64 KiB, empty where
+    the payload could not be cut (`detail` says both); `record_text` is what was sent where `record` is JSON that
+    differs from it; `series` are those that its points would have belonged to, as far as known; `winner` is null unless
+    a reason is `duplicate`; `recovered_by` is the replay that made points of the record after all."""
 
     feed: str
     receipt: str
@@ -111,6 +114,7 @@ class Rejection(msgspec.Struct, frozen=True):
     reasons: list[str]
     detail: str
     record: AnyJson
+    record_text: str | None
     rules_version: int
     series: list[str]
     winner: Winner | None
@@ -222,6 +226,7 @@ def _keys_after_row(before: RejectionKeys, row: dict[str, Any]) -> RejectionKeys
 
 
 def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
+    record = json_or_text(row["record"])
     winner = Winner(receipts.get(row["winner_seq"]), row["winner_idx"]) if row["winner_seq"] else None
     return Rejection(
         feed=row["feed"],
@@ -231,7 +236,8 @@ def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
         time=row["time"],
         reasons=row["reasons"],
         detail=row["detail"],
-        record=json_or_text(row["record"]),
+        record=record,
+        record_text=None if isinstance(record, str | msgspec.Raw) else row["record"],
         rules_version=row["rules_version"],
         series=[format_series(number) for number in row["series"]],
         winner=winner,
@@ -241,12 +247,28 @@ def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
 
 
 def json_or_text(text: str) -> Any:
-    """The text of a record as raw JSON, byte for byte, or as a string where it is not JSON that can be sent."""
+    """The text of a record as raw JSON, byte for byte; decoded, with texts for NaN and infinities, where it is JSON but
+    for these; or as a string where it is not JSON that can be sent."""
     try:
         msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        return text
+        return _with_texts(text)
     return msgspec.Raw(text.encode())
+
+
+def _with_texts(text: str) -> Any:
+    """An object or array in which numbers that JSON or a double does not have are texts; the text itself for others."""
+    try:
+        value = json.loads(text, parse_constant=str, parse_float=_number)
+        msgspec.json.encode(value)
+    except (ValueError, RecursionError, UnicodeError, OverflowError):
+        return text
+    return value if isinstance(value, dict | list) else text
+
+
+def _number(written: str) -> float | str:
+    """A number, or its text where no double can hold it."""
+    return number if math.isfinite(number := float(written)) else written
 
 
 def export_rejections(
