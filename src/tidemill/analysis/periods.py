@@ -19,6 +19,11 @@ Floats = NDArray[np.float64]
 MAX_POINTS: Final = 20_000
 _WINSOR: Final = 6.0  # median absolute deviations
 _MIN_SHARE: Final = 0.03
+_MIN_PEAK: Final = 0.1
+_FLAT_TOP: Final = 0.02  # lower than its neighbours within 2 % may the autocorrelation at a season be
+_FLAT_YEAR: Final = 0.1  # the same for a year, whose top is flat and of which there are few
+_CLEAR_PEAK: Final = 0.3  # so high, a season counts even where its profile changes too much to explain a share
+_GENERIC_SHARE: Final = 0.08  # of all variance that a cycle of no calendar must explain
 _MIN_CONTRAST: Final = 0.05  # of a peak over the lowest autocorrelation between a quarter and three quarters of it
 _CYCLES: Final = {"year": 2}  # else three
 _GENERIC_CYCLES: Final = 4
@@ -47,14 +52,15 @@ def detect_periods(values: Floats, calendar: Sequence[tuple[str, int]] = ()) -> 
         return ()
     periods = []
     for name, steps in calendar:
-        correlation = autocorrelation(x, min(len(x) - 1, steps + steps // 2 + 2))
-        share = _calendar_share(x, correlation, steps, _CYCLES.get(name, 3))
+        share = _calendar_share(x, steps, _CYCLES.get(name, 3))
         if share is not None:
             periods.append(Period(name, steps, share * float(x @ x) / total))
             x = x - season_profile(x, steps)[np.arange(len(x)) % steps]
     generic = _generic(x)
     if generic and not any(_related(generic[0], p.steps) for p in periods):
-        periods.append(Period("cycle", generic[0], generic[1] * float(x @ x) / total))
+        share = generic[1] * float(x @ x) / total
+        if share >= _GENERIC_SHARE:
+            periods.append(Period("cycle", generic[0], share))
     return tuple(periods)
 
 
@@ -80,33 +86,48 @@ def season_profile(x: Floats, steps: int) -> Floats:
 
 def _flattened(values: Floats) -> Floats:
     """Values without what is slower than half their length, winsorised at six median absolute deviations."""
-    x = values - values.mean() if len(values) else values
-    half = len(x) // 4
+    x = _without_slower(values, len(values) // 2)
+    middle = float(np.median(x)) if len(x) else 0.0
+    deviation = float(np.median(np.abs(x - middle))) * 1.4826 if len(x) else 0.0
+    if deviation > 0:
+        x = np.clip(x, middle - _WINSOR * deviation, middle + _WINSOR * deviation)
+    return np.asarray(x - x.mean()) if len(x) else x
+
+
+def _without_slower(values: Floats, steps: int) -> Floats:
+    """Values minus their centred moving average over `steps` (one more if even), shorter at both ends."""
+    if not len(values):
+        return values
+    x = values - values.mean()
+    half = max(steps // 2, 1)
     sums = np.concatenate(([0.0], np.cumsum(x)))
     at = np.arange(len(x))
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(x))
-    x = x - (sums[high] - sums[low]) / np.maximum(high - low, 1)
-    if not len(x):
-        return x
-    middle = float(np.median(x))
-    deviation = float(np.median(np.abs(x - middle))) * 1.4826
-    if deviation > 0:
-        x = np.clip(x, middle - _WINSOR * deviation, middle + _WINSOR * deviation)
-    return np.asarray(x - x.mean())
+    return np.asarray(x - (sums[high] - sums[low]) / (high - low))
 
 
-def _calendar_share(x: Floats, correlation: Floats, steps: int, cycles: int) -> float | None:
-    """The share of a season's profile, or None where the season is not there."""
+def _calendar_share(x: Floats, steps: int, cycles: int) -> float | None:
+    """The share of a season's profile, or None where the season is not there.
+
+    What is slower than the season is subtracted first. A random walk is then autocorrelated over less than the season
+    only, so that the autocorrelation at the season is judged by Bartlett's standard error: sqrt((1 + 2 sum r_k^2) / n).
+    """
     n = len(x)
-    if n < cycles * steps or steps < 2 or len(correlation) <= steps:
+    if n < cycles * steps or steps < 2:
         return None
+    correlation = autocorrelation(_without_slower(x, steps), min(n - 1, steps + steps // 2 + 2))
     peak = correlation[steps]
+    error = math.sqrt((1 + 2 * float(correlation[1:steps] @ correlation[1:steps])) / n)
     between = correlation[max(steps // 4, 1) : max(3 * steps // 4, 1) + 1]
-    around = correlation[max(steps - max(steps // 50, 1), 1) : steps + max(steps // 50, 1) + 1]
-    if peak < max(0.1, 2.6 / math.sqrt(n)) or peak < between.min() + _MIN_CONTRAST or peak < around.max():
+    width = max(steps // 50, 1)
+    around = correlation[max(steps - width, 1) : steps + width + 1]
+    flat = _FLAT_TOP if cycles > 2 else _FLAT_YEAR
+    if peak < max(_MIN_PEAK, 2.6 * error) or peak < between.min() + _MIN_CONTRAST or peak < around.max() - flat:
         return None
     share = explained(x, steps)
-    return share if share >= _MIN_SHARE else None
+    if explained(_without_slower(x, steps), steps) >= _MIN_SHARE and share >= _MIN_SHARE / 2:
+        return share
+    return max(share, 0.0) if peak >= max(_CLEAR_PEAK, 6 * error) and cycles > 2 else None
 
 
 def explained(x: Floats, steps: int) -> float:
@@ -179,6 +200,6 @@ def _stands_out(correlation: Floats, steps: int) -> bool:
 
 
 def _related(steps: int, other: int) -> bool:
-    """Whether one period is a small multiple of the other, within 2 %."""
+    """Whether one period is a small multiple of the other, within 10 %."""
     ratio = max(steps, other) / min(steps, other)
-    return abs(ratio - round(ratio)) <= 0.02 * ratio
+    return abs(ratio - round(ratio)) <= 0.1 * ratio

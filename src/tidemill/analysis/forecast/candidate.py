@@ -11,6 +11,7 @@ from tidemill.analysis.forecast.steps import Floats
 _LOG_CAP: Final = (
     np.e**2
 )  # times the largest value seen: a forecast of logarithms may explode, its exponential must not
+_FADING: Final = 0.97  # of the weight of an origin, with each newer one
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -26,12 +27,29 @@ def candidate(name: str, forecasts: Floats) -> Candidate:
     return Candidate(name, forecasts[:-1], forecasts[-1])
 
 
-def exponential(logs: Floats, history: History) -> Floats:
-    """Forecasts of logarithms as values (medians), at most e^2 times the largest value seen."""
-    return np.exp(np.minimum(logs, np.log(history.values.max() * _LOG_CAP)))
-
-
 def mean_error(forecasts: Floats, truth: Floats) -> float:
     """Mean absolute error over what was measured; infinite where nothing was, or a forecast is not finite."""
     errors = np.abs(forecasts - truth)[~np.isnan(truth)]
     return float(errors.mean()) if len(errors) and np.isfinite(errors).all() else np.inf
+
+
+class Selection:
+    """Which of many parameter sets did best so far: an origin counts as soon as all its targets are known.
+
+    So the choice at each origin of the back-test knows nothing of what it forecasts. Newer origins weigh more.
+    """
+
+    def __init__(self, history: History, sets: int) -> None:
+        self._horizon = history.horizon
+        self._sums = np.zeros(sets)
+        self._waiting: list[tuple[int, Floats]] = []
+
+    def add(self, origin: int, errors: Floats) -> None:
+        """Note the error of each set at an origin; origins ascend."""
+        self._waiting.append((origin, np.where(np.isfinite(errors), errors, np.inf)))
+
+    def sums(self, origin: int) -> Floats:
+        """The weighted sum of errors of each set, from origins whose targets are all before `origin`."""
+        while self._waiting and self._waiting[0][0] + self._horizon <= origin:
+            self._sums = self._sums * _FADING + self._waiting.pop(0)[1]
+        return self._sums

@@ -15,10 +15,12 @@ from tidemill.analysis.forecast.combine import combine
 from tidemill.analysis.forecast.grid import Grid, make_grid
 from tidemill.analysis.forecast.history import History, make_history
 from tidemill.analysis.forecast.linear import VARIANTS, linear
+from tidemill.analysis.forecast.pooled import pooled
 from tidemill.analysis.forecast.repeats import drift, naive, seasonal_mean, seasonal_naives
 from tidemill.analysis.forecast.scaling import make_scaling
 from tidemill.analysis.forecast.smoothing import smoothing
 from tidemill.analysis.forecast.steps import Floats
+from tidemill.analysis.forecast.warp import LOGARITHM, ROOT
 from tidemill.analysis.periods import Period, detect_periods
 from tidemill.errors import Fault, InputError, NotEnoughPointsError
 from tidemill.model.zones import zone
@@ -38,6 +40,8 @@ MODELS: Final = (
 MAX_HORIZON: Final = 1_000
 FEWEST_POINTS: Final = 12
 HORIZONS: Final = 3  # of history that a horizon needs
+_CYCLES: Final = 5  # of no calendar must be in the history, for models to learn them; unless they are short:
+_NEAR: Final = 4  # horizons
 _RESTING: Final = 0.02  # of the values equal the smallest: the series rests on it, as a meter on 0
 # Tried even where it does not stand out: so short a history often hides its season. Steps by name.
 _LIKELY: Final = {("year", 12), ("year", 4), ("week", 7)}
@@ -68,7 +72,7 @@ def forecast(
     scaling = make_scaling(grid.values)
     scaled = scaling.scaled(grid.values)
     periods = detect_periods(scaled, grid.seasons)
-    history = make_history(scaled, ~grid.filled, *_seasons(grid, periods), int(ahead[1].max()) + 1)
+    history = make_history(scaled, ~grid.filled, *_seasons(grid, periods, horizon), int(ahead[1].max()) + 1)
     floor = _floor(grid.values, minimum)
     low = -math.inf if floor is None else float(scaling.scaled(np.array(floor)))
     candidates = tuple(_clipped(c, low) for c in _candidates(history, model))
@@ -77,10 +81,12 @@ def forecast(
     return answer(Made(grid, history, candidates, mixed, scaling, low, periods), ahead, levels, model)
 
 
-def _seasons(grid: Grid, periods: Sequence[Period]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _seasons(grid: Grid, periods: Sequence[Period], horizon: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The seasons that models learn, and the periods that a naive forecast may repeat: those of day and week, always."""
     n = len(grid.values)
-    seasons = sorted(p.steps for p in periods)
+    seasons = sorted(
+        p.steps for p in periods if p.name != "cycle" or p.steps <= _NEAR * horizon or p.steps * _CYCLES <= n
+    )
     if not seasons:
         seasons = [steps for name, steps in grid.seasons if (name, steps) in _LIKELY and n >= 2 * steps][:1]
     calendar = [steps for name, steps in grid.seasons if name != "year" or steps in (4, 12)]
@@ -103,6 +109,9 @@ def _candidates(history: History, model: str) -> list[Candidate]:
         made.extend(smoothing(history, smoothed))
     if "linear" in wanted:
         made.extend(linear(history, variant) for variant in VARIANTS)
+        made.append(pooled(history, "linear_pooled"))
+        made.append(pooled(history, "linear_pooled_log", LOGARITHM))
+        made.append(pooled(history, "linear_pooled_root", ROOT))
     return [c for c in made if c is not None and np.isfinite(c.forecast).all()]
 
 

@@ -13,9 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.candidate import Candidate, candidate, exponential, mean_error
+from tidemill.analysis.forecast.candidate import Candidate, candidate, mean_error
+from tidemill.analysis.forecast.folds import folds
 from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.steps import Floats, Integers
+from tidemill.analysis.forecast.warp import LOGARITHM, ROOT, Warp
 
 Narrow = NDArray[np.float32]
 
@@ -33,14 +35,15 @@ class Variant(msgspec.Struct, frozen=True):
     """How one linear model differs from the others."""
 
     name: str
-    logs: bool = False
+    warp: Warp | None = None  # of the values
     short: bool = False  # half of the lags, level = last value
     forgetting: float = 0.7  # a row of the begin of the history weighs e to the minus this
 
 
 VARIANTS: Final = (
     Variant("linear"),
-    Variant("linear_log", logs=True),
+    Variant("linear_log", warp=LOGARITHM),
+    Variant("linear_root", warp=ROOT),
     Variant("linear_short", short=True, forgetting=2.0),
 )
 
@@ -68,31 +71,40 @@ class _Design(msgspec.Struct, frozen=True):
 
 
 def linear(history: History, variant: Variant) -> Candidate | None:
-    """The forecasts of one variant, with the penalty that did best in the back-test; None where rows are too few."""
-    if variant.logs and not history.is_positive:
+    """The forecasts of one variant, with the penalty that did best in the back-test; None where rows are too few.
+
+    The back-test has two folds: the second half of its origins is forecast by a fit that ends where that half begins.
+    """
+    warp = variant.warp
+    if warp and not warp.suits(history.values):
         return None
-    raw = np.log(history.values) if variant.logs else history.values
+    raw = warp.forward(history.values) if warp else history.values
     middle, scale = float(np.median(raw)), float(raw.std()) or 1.0
     y = ((raw - middle) / scale).astype(np.float32)
     design = _design(history, variant)
     if design is None:
         return None
-    rows = _rows(design, history.cut, design.chunk)
-    fitted, weights, coefficients = _fit(y, design, rows, variant)
+
+    def predicted(coefficients: Narrow, origins: Integers) -> Floats:
+        made = _predict(y, design, coefficients, origins, history.horizon) * scale + middle
+        return warp.back(made, history.values) if warp else made
+
+    made = [[] for _ in _PENALTIES]
+    coefficients = None
+    for end, origins in folds(history):
+        rows = _rows(design, end, design.chunk)
+        fitted, coefficients = _fit(y, design, rows, variant, coefficients)
+        for k, coefficient in enumerate(fitted):
+            made[k].append(predicted(coefficient, origins))
+    tests = [np.concatenate(parts) for parts in made]
     truth = history.truth(history.origins)
-    best, chosen, penalty = np.inf, None, 0
-    for k, coefficient in enumerate(fitted):
-        made = _predict(y, design, coefficient, history.origins, history.horizon) * scale + middle
-        made = exponential(made, history) if variant.logs else made
-        error = mean_error(made, truth)
-        if error < best:
-            best, chosen, penalty = error, made, k
-    if chosen is None:
+    errors = [mean_error(test, truth) for test in tests]
+    best = int(np.argmin(errors))
+    if not np.isfinite(errors[best]):
         return None
-    last = _refit(y, design, coefficients, variant, penalty)
-    end = _predict(y, design, last, np.array([len(y)]), history.horizon) * scale + middle
-    end = exponential(end, history) if variant.logs else end
-    return candidate(variant.name, np.concatenate((chosen, end)))
+    last = _refit(y, design, coefficients, variant, best)
+    end = predicted(last, np.array([len(y)]))
+    return candidate(variant.name, np.concatenate((tests[best], end)))
 
 
 def _design(history: History, variant: Variant) -> _Design | None:
@@ -102,7 +114,8 @@ def _design(history: History, variant: Variant) -> _Design | None:
     chunk = min(history.horizon, _MAX_CHUNK)
     room = (history.cut - chunk) // 2  # so that there are as many rows as the reach is long
     count = season if season >= 24 else season * max(24 // season, 1)
-    count = min(count, _MAX_LAGS, max(room // 2, 2))
+    near = max(4 * chunk, 24)
+    count = min(count, near, _MAX_LAGS, max(room // 2, 2))
     if variant.short:
         count = max(count // 2, min(count, 4))
     lags = set(range(count))
@@ -118,7 +131,7 @@ def _design(history: History, variant: Variant) -> _Design | None:
         for j in range(1, min(most, (s - 1) // 2) + 1)
     ]
     waves = sorted({round(w, 12) for w in waves})
-    level = 1 if variant.short else min(season if season > 1 else count, room)
+    level = 1 if variant.short else min(season if 1 < season <= near else count, room)
     if history.cut - chunk - max(max(lags) + 1, level) < 12:
         return None
     return _Design(np.array(sorted(lags)), level, np.array(waves), chunk)
@@ -144,18 +157,19 @@ def _sample(y: Narrow, design: _Design, rows: Integers) -> tuple[Narrow, Narrow]
     return x, targets - level
 
 
-def _fit(y: Narrow, design: _Design, rows: Integers, variant: Variant) -> tuple[list[Narrow], Narrow, Narrow]:
-    """Coefficients for each penalty, the last weights, and the coefficients of the middle penalty."""
+def _fit(
+    y: Narrow, design: _Design, rows: Integers, variant: Variant, coefficients: Narrow | None
+) -> tuple[list[Narrow], Narrow]:
+    """Coefficients for each penalty, and those of the middle one; `coefficients` of an earlier fit save a round."""
     x, targets = _sample(y, design, rows)
     recency = np.exp(-variant.forgetting * (rows[-1] - rows) / max(rows[-1] - rows[0], 1)).astype(np.float32)
-    weights = recency
-    middle = _PENALTIES[len(_PENALTIES) // 2]
-    coefficients = _solve(x, targets, weights, (middle,))[0]
-    for _ in range(_ROUNDS - 1):
+    middle = len(_PENALTIES) // 2
+    weights = recency if coefficients is None else recency * _robust(x, targets, coefficients)
+    for _ in range(_ROUNDS if coefficients is None else 0):
+        coefficients = _solve(x, targets, weights, (_PENALTIES[middle],))[0]
         weights = recency * _robust(x, targets, coefficients)
-        coefficients = _solve(x, targets, weights, (middle,))[0]
-    weights = recency * _robust(x, targets, coefficients)
-    return _solve(x, targets, weights, _PENALTIES), weights, coefficients
+    fitted = _solve(x, targets, weights, _PENALTIES)
+    return fitted, fitted[middle]
 
 
 def _refit(y: Narrow, design: _Design, coefficients: Narrow, variant: Variant, penalty: int) -> Narrow:

@@ -4,11 +4,12 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.analysis.forecast.candidate import Candidate, candidate, mean_error
+from tidemill.analysis.forecast.candidate import Candidate, Selection, candidate, mean_error
 from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.steps import Floats, Integers
 
 _RATES: Final = np.array([0.04, 0.1, 0.2, 0.35, 0.6])  # of the newest season in the weighted mean
+_MEDIANS: Final = (3, 5, 9)  # cycles whose median is taken
 _DAMPING: Final = 0.5  # of a correction of the level by the last season
 
 
@@ -42,22 +43,30 @@ def seasonal_naives(history: History) -> list[Candidate]:
 
 
 def seasonal_mean(history: History) -> Candidate | None:
-    """The exponentially weighted mean of the same phase, over the period and with the rate that did best before the cut.
+    """The weighted mean, or the median of a few cycles, of the same phase: at each origin that which did best before it.
 
-    With or without half of the difference between the last season and its mean added, whichever did better.
+    Over each period that may be repeated, for each rate, with or without half of the last season's difference from its
+    mean added.
     """
-    best, chosen = np.inf, None
-    truth = history.truth(history.tuning)
-    for season in history.repeats:
-        if 2 * season > history.cut:
-            continue
-        means = _running_means(history.values, season)
-        tuned = _corrected(history, means, season, history.tuning)
-        errors = [mean_error(tuned[k], truth) if len(truth) else 0.0 for k in range(len(tuned))]
-        if min(errors) < best:
-            best, k = min(errors), int(np.argmin(errors))
-            chosen = _corrected(history, means, season, history.all_origins)[k]
-    return None if chosen is None else candidate("seasonal_mean", chosen)
+    origins = np.concatenate((history.tuning, history.all_origins))
+    kinds = [
+        _corrected(history, _running_means(history.values, season), season, origins)
+        for season in history.repeats
+        if 2 * season <= history.cut
+    ]
+    if not kinds:
+        return None
+    made = np.concatenate(kinds)
+    selection = Selection(history, len(made))
+    result = np.empty((len(history.all_origins), history.horizon))
+    for k, origin in enumerate(origins.tolist(), start=-len(history.tuning)):
+        forecasts = made[:, k + len(history.tuning)]
+        if k >= 0:
+            result[k] = forecasts[np.argmin(selection.sums(origin))]
+        if origin < len(history.values):
+            truth = history.values[origin : origin + history.horizon]
+            selection.add(origin, np.abs(forecasts - truth).mean(axis=1))
+    return candidate("seasonal_mean", result)
 
 
 def _same_phase(history: History, season: int, origins: Integers | None = None) -> Integers:
@@ -68,15 +77,19 @@ def _same_phase(history: History, season: int, origins: Integers | None = None) 
 
 
 def _running_means(y: Floats, season: int) -> Floats:
-    """The weighted mean of each index's phase up to that index, for each rate (rates x n)."""
+    """The weighted mean and the median of each index's phase up to that index (rates and medians x n)."""
     lead = -len(y) % season
     cycles = np.concatenate((y[season - lead : season] if lead else y[:0], y)).reshape(-1, season)
-    means = np.empty((len(cycles), len(_RATES), season))
+    means = np.empty((len(cycles), len(_RATES) + len(_MEDIANS), season))
     means[0] = cycles[0]
     for k in range(1, len(cycles)):
         rates = np.maximum(_RATES, 1 / (k + 1))[:, None]
-        means[k] = means[k - 1] + rates * (cycles[k] - means[k - 1])
-    return means.transpose(1, 0, 2).reshape(len(_RATES), -1)[:, lead:]
+        means[k, : len(_RATES)] = means[k - 1, : len(_RATES)] + rates * (cycles[k] - means[k - 1, : len(_RATES)])
+    for j, count in enumerate(_MEDIANS, start=len(_RATES)):
+        padded = np.concatenate((np.repeat(cycles[:1], count - 1, axis=0), cycles))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, count, axis=0)
+        means[:, j] = np.partition(windows, count // 2, axis=2)[:, :, count // 2]
+    return means.transpose(1, 0, 2).reshape(len(_RATES) + len(_MEDIANS), -1)[:, lead:]
 
 
 def _corrected(history: History, means: Floats, season: int, origins: Integers) -> Floats:

@@ -18,11 +18,14 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tidemill.analysis.forecast.candidate import Candidate, candidate, exponential
+from tidemill.analysis.forecast.candidate import Candidate, Selection, candidate
 from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.steps import Floats, Integers
+from tidemill.analysis.forecast.warp import exponential
+from tidemill.analysis.periods import season_profile
 
 _STEPS: Final = 900  # of the history before the cut
+_FIRST_CYCLES: Final = 4  # that level, trend and profiles begin with
 _KEPT: Final = 3  # parameter sets whose forecasts are averaged
 
 
@@ -78,15 +81,11 @@ class _State:
         )
         trended = np.repeat([family.trended for family in chosen], [len(family.sets) for family in chosen])
         slopes = np.repeat([family.slope for family in chosen], [len(family.sets) for family in chosen])
+        span = max(self.seasons)
+        half = span * max(min(len(y) // span, _FIRST_CYCLES) // 2, 1) if usable else min(len(y) // 2, 8)
+        self.level = np.where(trended, self.level, self.level + (self.trend - slopes) * half)
         self.trend = np.where(trended, self.trend, slopes)
         self.rest = np.zeros_like(self.level)
-
-    def keep(self, chosen: Integers) -> None:
-        """Go on with some of the parameter sets only."""
-        self.parameters, self.values = self.parameters[:, chosen], np.ascontiguousarray(self.values[:, chosen])
-        self.level, self.trend, self.rest = self.level[chosen], self.trend[chosen], self.rest[chosen]
-        self.short = np.ascontiguousarray(self.short[:, chosen])
-        self.long = np.ascontiguousarray(self.long[:, chosen])
 
     def advance(self, first: int, end: int) -> None:
         """Take the values from index `first` up to `end`."""
@@ -131,56 +130,52 @@ class _State:
 
 
 def _beginning(y: Floats, seasons: list[int], usable: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Level, trend and profiles of the first cycles, as arrays whose last axis is that of the states."""
+    """Level before the first value, trend, and both profiles of the first cycles."""
     m, q = seasons
-    span = m if usable else min(len(y), 8)
-    level = y[:span].mean()
-    trend = (y[span : 2 * span].mean() - level) / span if len(y) >= 2 * span else 0.0
-    flat = y - level - trend * (np.arange(len(y)) - (span - 1) / 2)
+    span = max(m, q) if usable else min(len(y) // 2, 8)
+    cycles = max(min(len(y) // span, _FIRST_CYCLES) // 2, 1)
+    first, second = y[: cycles * span], y[cycles * span : 2 * cycles * span]
+    trend = (second.mean() - first.mean()) / (cycles * span) if len(second) == len(first) else 0.0
+    flat = y[: 2 * cycles * span] - trend * np.arange(min(len(y), 2 * cycles * span))
+    level = flat.mean()
+    rest = flat - level
     short, long = np.zeros(m), np.zeros(q)
-    if usable:
-        cycles = min(len(y) // m, 4 if usable == 1 else max(q // m, 1) * 2)
-        short = flat[: cycles * m].reshape(cycles, m).mean(axis=0)
-        short -= short.mean()
-        if usable > 1:
-            rest = flat[: 2 * q] - short[np.arange(2 * q) % m]
-            long = rest.reshape(2, q).mean(axis=0)
-    start = level - trend * (span + 1) / 2
-    return np.asarray(start), np.asarray(trend), short, long
+    if m > 1:
+        short = season_profile(rest, m)
+    if q > 1:
+        long = season_profile(rest - short[np.arange(len(rest)) % m], q)
+    return np.asarray(level - trend), np.asarray(trend), short, long
 
 
 def smoothing(history: History, names: set[str] | None = None) -> list[Candidate]:
-    """The forecasts of each family: the mean of the three sets that did best at the origins before the cut."""
+    """The forecasts of each family: at each origin the mean of the three sets that did best before it."""
     chosen = [f for f in families(history) if names is None or f.name.removesuffix("_log") in names]
     longest = max(history.seasons[:2], default=1)
     begin = max(0, history.cut - max(_STEPS, round(2.5 * longest)))
     state = _State(history, chosen, begin)
-    sizes = [len(family.sets) for family in chosen]
-    errors = np.zeros(sum(sizes))
+    ends = np.cumsum([len(family.sets) for family in chosen])
+    selection = Selection(history, int(ends[-1]))
+    warm = history.tuning[history.tuning >= begin + longest]
+    made = np.empty((len(history.all_origins), len(chosen), history.horizon))
     position = begin
-    for origin in history.tuning[history.tuning >= begin + longest]:
-        state.advance(position, int(origin))
-        position = int(origin)
-        truth = state.values[origin - begin : origin - begin + history.horizon]
-        errors += np.abs(state.forecast(position, history.horizon) - truth).mean(axis=0)
-    state.advance(position, history.cut)
-    position = history.cut
-    ends = np.cumsum(sizes)
-    errors = np.where(np.isfinite(errors), errors, np.inf)
-    best = [
-        end - size + np.argsort(errors[end - size : end], kind="stable")[:_KEPT]
-        for size, end in zip(sizes, ends, strict=True)
-    ]
-    state.keep(np.concatenate(best))
-    forecasts = []
-    for origin in history.all_origins:
-        state.advance(position, int(origin))
-        position = int(origin)
-        forecasts.append(state.forecast(position, history.horizon))
-    made = np.stack(forecasts)
-    result, first = [], 0
-    for family, sets in zip(chosen, best, strict=True):
-        part = made[:, :, first : first + len(sets)]
-        first += len(sets)
-        result.append(candidate(family.name, (exponential(part, history) if family.logs else part).mean(axis=2)))
+    for k, origin in enumerate((*warm.tolist(), *history.all_origins.tolist()), start=-len(warm)):
+        state.advance(position, origin)
+        position = origin
+        forecasts = state.forecast(origin, history.horizon)
+        if origin < len(history.values):
+            truth = state.values[origin - begin : origin - begin + history.horizon]
+            selection.add(origin, np.abs(forecasts - truth).mean(axis=0))
+        if k >= 0:
+            made[k] = _best(forecasts, selection.sums(origin), chosen, ends, history)
+    return [candidate(family.name, made[:, k]) for k, family in enumerate(chosen)]
+
+
+def _best(forecasts: Floats, errors: Floats, chosen: list[Family], ends: Integers, history: History) -> Floats:
+    """For each family, the mean forecast of its sets with the smallest errors (families x horizon)."""
+    result = np.empty((len(chosen), len(forecasts)))
+    for k, family in enumerate(chosen):
+        begin = int(ends[k]) - len(family.sets)
+        best = begin + np.argpartition(errors[begin : int(ends[k])], _KEPT)[:_KEPT]
+        part = forecasts[:, best]
+        result[k] = (exponential(part, history.values) if family.logs else part).mean(axis=1)
     return result
