@@ -14,7 +14,7 @@ from tidemill.analysis.forecast.candidate import Candidate
 from tidemill.analysis.forecast.combine import combine
 from tidemill.analysis.forecast.grid import Grid, make_grid
 from tidemill.analysis.forecast.history import History, make_history
-from tidemill.analysis.forecast.linear import VARIANTS, linear
+from tidemill.analysis.forecast.linear import linear_models
 from tidemill.analysis.forecast.pooled import pooled
 from tidemill.analysis.forecast.repeats import drift, naive, seasonal_mean, seasonal_naives
 from tidemill.analysis.forecast.scaling import make_scaling
@@ -108,7 +108,7 @@ def _candidates(history: History, model: str) -> list[Candidate]:
     if smoothed:
         made.extend(smoothing(history, smoothed))
     if "linear" in wanted:
-        made.extend(linear(history, variant) for variant in VARIANTS)
+        made.extend(linear_models(history))
         made.append(pooled(history, "linear_pooled"))
         made.append(pooled(history, "linear_pooled_log", LOGARITHM))
         made.append(pooled(history, "linear_pooled_root", ROOT))
