@@ -1,7 +1,7 @@
 """Direct ridge regression: all steps of the horizon at once from lags of the history, one solve for all.
 
 Features are the last values, the values a season (and a week, and twice both) before each target, all minus the local
-level, and pairs of sines and cosines of the phase. Rows are weighted for recency and, by two rounds of iteratively
+level, and pairs of sines and cosines of the phase. Rows are weighted for recency and, by rounds of iteratively
 reweighted least squares, towards the median (Holland and Welsch 1977, Communications in Statistics A6(9)). Ridge: Hoerl
 and Kennard (1970), Technometrics 12(1). That a linear map of lags competes with far larger models: Toner and Darlow
 (2024), arXiv 2403.14587.
@@ -24,14 +24,13 @@ Narrow = NDArray[np.float32]
 _MAX_LAGS: Final = 168
 _MAX_CHUNK: Final = 192  # steps at once; beyond, the model is fed with its own forecast
 _MAX_LAG_COLUMNS: Final = 220
-_WORK: Final = 1.6e8  # rows x columns^2
+_WORK: Final = 8e7  # rows x columns^2
 _FEWEST_ROWS: Final = 600
 _MOST_ROWS: Final = 2_000  # neighbouring rows share their targets: every second tells nearly as much
 _PENALTIES: Final = (3e-5, 3e-4, 3e-3, 3e-2, 0.3)
 _MIDDLE: Final = 2
 _PAIRS: Final = (8, 10, 3)  # of sine and cosine, in the first, second and third season
 _FEWEST: Final = 12  # rows
-_ROUNDS: Final = 2
 
 
 class Variant(msgspec.Struct, frozen=True):
@@ -117,9 +116,9 @@ def _linear(history: History, variant: Variant, seasons: list[int], waves: Narro
     middle, scale = float(np.median(raw)), float(raw.std()) or 1.0
     y = ((raw - middle) / scale).astype(np.float32)
 
-    def predicted(coefficients: Narrow, origins: Integers) -> Floats:
-        made = _predict(y, design, waves, coefficients, origins, history.horizon) * scale + middle
-        return warp.back(made, history.values) if warp else made
+    def predicted(fitted: list[Narrow], origins: Integers) -> list[Floats]:
+        made = [part * scale + middle for part in _predict(y, design, waves, fitted, origins, history.horizon)]
+        return [warp.back(part, history.values) for part in made] if warp else made
 
     sample = _sample(y, design, waves)
     tests: list[list[Floats]] = [[] for _ in _PENALTIES]
@@ -127,16 +126,16 @@ def _linear(history: History, variant: Variant, seasons: list[int], waves: Narro
     for end, origins in folds(history):
         fitted = _fit(sample.before(end, design.chunk), variant, coefficients)
         coefficients = fitted[_MIDDLE]
-        for k in range(len(_PENALTIES)):
-            tests[k].append(predicted(fitted[k], origins))
+        for k, part in enumerate(predicted(fitted, origins)):
+            tests[k].append(part)
     made = [np.concatenate(parts) for parts in tests]
     errors = [mean_error(test, history.truth(history.origins)) for test in made]
     best = int(np.argmin(errors))
     if coefficients is None or not np.isfinite(errors[best]):
         return None
     weights = sample.recency(variant.forgetting) * _robust(sample, coefficients)
-    last = _solve(sample, weights, (_PENALTIES[best],))[0]
-    return candidate(variant.name, np.concatenate((made[best], predicted(last, np.array([len(y)])))))
+    last = _solve(sample, weights, (_PENALTIES[best],))
+    return candidate(variant.name, np.concatenate((made[best], *predicted(last, np.array([len(y)])))))
 
 
 def _design(history: History, variant: Variant, seasons: list[int]) -> _Design | None:
@@ -187,12 +186,12 @@ def _levels(y: Narrow, span: int, origins: Integers) -> Narrow:
 
 
 def _fit(sample: _Sample, variant: Variant, coefficients: Narrow | None) -> list[Narrow]:
-    """Coefficients for each penalty; those of an earlier fit save the first rounds."""
+    """Coefficients for each penalty; those of an earlier fit save the first round."""
     recency = sample.recency(variant.forgetting)
-    weights = recency if coefficients is None else recency * _robust(sample, coefficients)
-    for _ in range(_ROUNDS if coefficients is None else 0):
-        weights = recency * _robust(sample, _solve(sample, weights, (_PENALTIES[_MIDDLE],))[0])
-    return _solve(sample, weights, _PENALTIES)
+    if coefficients is None:
+        half = _Sample(sample.x[:, ::2], sample.targets[:, ::2], sample.origins[::2])
+        coefficients = _solve(half, recency[::2], (_PENALTIES[_MIDDLE],))[0]
+    return _solve(sample, recency * _robust(sample, coefficients), _PENALTIES)
 
 
 def _robust(sample: _Sample, coefficients: Narrow) -> Narrow:
@@ -204,29 +203,35 @@ def _robust(sample: _Sample, coefficients: Narrow) -> Narrow:
 
 def _solve(sample: _Sample, weights: Narrow, penalties: tuple[float, ...]) -> list[Narrow]:
     """Ridge coefficients (columns x chunk) for each penalty, a share of the sum of weights; values have variance 1."""
-    weighted = sample.x * weights
-    gram = (weighted @ sample.x.T).astype(np.float64)
-    moment = (weighted @ sample.targets.T).astype(np.float64)
+    root = np.sqrt(weights)
+    weighted = sample.x * root
+    gram = (weighted @ weighted.T).astype(np.float64)  # of itself: half the work
+    moment = (weighted @ (sample.targets * root).T).astype(np.float64)
     unit = float(weights.sum())
-    if len(penalties) == 1:
-        gram[np.diag_indices_from(gram)] += penalties[0] * unit
-        return [np.linalg.solve(gram, moment).astype(np.float32)]
-    values, vectors = np.linalg.eigh(gram)
-    values, turned = np.maximum(values, 0)[:, None], vectors.T @ moment
-    return [(vectors @ (turned / (values + p * unit))).astype(np.float32) for p in penalties]
+    penalised = gram + np.array(penalties)[:, None, None] * unit * np.eye(len(gram))
+    return list(np.linalg.solve(penalised, np.broadcast_to(moment, (len(penalties), *moment.shape))).astype(np.float32))
 
 
 def _predict(
-    y: Narrow, design: _Design, waves: Narrow, coefficients: Narrow, origins: Integers, horizon: int
-) -> Floats:
-    """Forecasts from each origin (origins x horizon), chunk by chunk."""
-    windows = np.lib.stride_tricks.sliding_window_view(y, design.reach)[origins - design.reach]
-    parts: list[Narrow] = []
-    for first in range(0, horizon, design.chunk):
-        if parts:
+    y: Narrow, design: _Design, waves: Narrow, fitted: list[Narrow], origins: Integers, horizon: int
+) -> list[Floats]:
+    """Forecasts from each origin (origins x horizon) for each of the fitted coefficients, chunk by chunk."""
+    begin = np.lib.stride_tricks.sliding_window_view(y, design.reach)[origins - design.reach]
+    rows, level = _rows(begin, design, waves, origins)
+    made = []
+    for coefficients in fitted:
+        windows, parts = begin, [rows @ coefficients + level]
+        for first in range(design.chunk, horizon, design.chunk):
             windows = np.concatenate((windows, parts[-1]), axis=1)[:, -design.reach :]
-        level = windows[:, -design.level :].mean(axis=1, keepdims=True)
-        lagged = windows[:, design.reach - 1 - design.lags] - level
-        phases = waves[:, np.minimum(origins + first, waves.shape[1] - 1)].T
-        parts.append(np.concatenate((lagged, phases), axis=1) @ coefficients + level)
-    return np.concatenate(parts, axis=1)[:, :horizon].astype(np.float64)
+            later, height = _rows(windows, design, waves, origins + first)
+            parts.append(later @ coefficients + height)
+        made.append(np.concatenate(parts, axis=1)[:, :horizon].astype(np.float64))
+    return made
+
+
+def _rows(windows: Narrow, design: _Design, waves: Narrow, origins: Integers) -> tuple[Narrow, Narrow]:
+    """The columns of origins (one a row) from the values before each, and their local levels."""
+    level = windows[:, -design.level :].mean(axis=1, keepdims=True)
+    lagged = windows[:, design.reach - 1 - design.lags] - level
+    phases = waves[:, np.minimum(origins, waves.shape[1] - 1)].T
+    return np.concatenate((lagged, phases), axis=1), level
