@@ -19,7 +19,8 @@ BEST: Final = 7
 _POWER: Final = 4
 _ROUNDS: Final = 3
 _LEARNED: Final = 0.75
-_GUARD: Final = 0.98  # of the error of the best naive model is what the weighted mean must stay below
+_GUARD: Final = 0.03  # of the error of the best naive model must be gained on it
+_DOUBT: Final = 0.8  # of the gain's standard error must be gained, too: else 18 of 40 random walks are not called naive
 _EXACT: Final = 1e-9  # of the range: below it, one model is exact and weights would divide 0 by 0
 
 
@@ -31,10 +32,11 @@ class Combination(msgspec.Struct, frozen=True):
     result: Candidate
 
 
-def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, *, guarded: bool) -> Combination:
+def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windows: float | None) -> Combination:
     """The combination for candidates (at least one), judged by `truth` (origins x horizon, NaN: not measured).
 
-    `spread` is the range of the history. `guarded`: a naive candidate answers alone unless the others gain 2 % on it.
+    `spread` is the range of the history. With `windows` (how many of the back-test do not
+    overlap) a naive candidate answers alone unless the others clearly gain on it.
     """
     errors = [mean_error(c.back_test, truth) for c in candidates]
     order = sorted(range(len(candidates)), key=lambda k: errors[k])
@@ -48,9 +50,25 @@ def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, *, gu
     total = sum(w for _, w in kept)
     mixed = Combination(tuple(c for c, _ in kept), tuple(w / total for _, w in kept), _mean(kept, total))
     naive = [k for k in order if candidates[k].name.startswith(NAIVE)]
-    if guarded and naive and mean_error(mixed.result.back_test, truth) > _GUARD * errors[naive[0]]:
+    if windows and naive and not _gains(mixed.result, candidates[naive[0]], truth, windows):
         return single(candidates[naive[0]])
     return mixed
+
+
+def _gains(mixed: Candidate, naive: Candidate, truth: Floats, windows: float) -> bool:
+    """Whether the error of the naive candidate is clearly larger: by 3 %, and by 0.8 of the gain's standard error.
+
+    Weights are fitted to the back-test, and gain a little on a random walk, too. Windows that overlap count once.
+    """
+    known = ~np.isnan(truth)
+    counts = known.sum(axis=1)
+    usable = counts > 0
+    naive_errors, errors = (
+        np.where(known, np.abs(c.back_test - truth), 0).sum(axis=1)[usable] / counts[usable] for c in (naive, mixed)
+    )
+    gains = naive_errors - errors
+    least = max(_GUARD * float(naive_errors.mean()), _DOUBT * float(gains.std()) / windows**0.5)
+    return float(gains.mean()) >= least
 
 
 def single(chosen: Candidate) -> Combination:

@@ -77,7 +77,9 @@ def forecast(
     low = -math.inf if floor is None else float(scaling.scaled(np.array(floor)))
     candidates = tuple(_clipped(c, low) for c in _candidates(history, model))
     named = [c for c in candidates if model == "auto" or c.name.startswith(model)]
-    mixed = combine(named, history.truth(history.origins), float(np.ptp(scaled)), guarded=model == "auto")
+    mixed = combine(
+        named, history.truth(history.origins), float(np.ptp(scaled)), history.windows if model == "auto" else None
+    )
     return answer(Made(grid, history, candidates, mixed, scaling, low, periods), ahead, levels, model)
 
 

@@ -46,6 +46,11 @@ class History(msgspec.Struct, frozen=True):
         return self.seasons[0] if self.seasons else 1
 
     @property
+    def windows(self) -> float:
+        """How many windows of the back-test do not overlap."""
+        return max((len(self.values) - self.cut) / self.horizon, 1.0)
+
+    @property
     def is_positive(self) -> bool:
         """Whether a logarithm can be taken of every value."""
         return bool(self.values.min() > 0)
