@@ -45,7 +45,9 @@ def table(package: str, ending: str) -> pl.DataFrame:
     opened = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
     with opened(path, "rb") as stream:
         text = stream.read()
-    return pl.read_csv(io.BytesIO(text), null_values=["?", "NA", ""], infer_schema_length=None, truncate_ragged_lines=True)
+    return pl.read_csv(
+        io.BytesIO(text), null_values=["?", "NA", ""], infer_schema_length=None, truncate_ragged_lines=True
+    )
 
 
 def dataset(package: str, item: str) -> Any:
@@ -72,7 +74,9 @@ def minutes(name: str, values: Any, every: int, begin: str = "2020-01-06") -> Re
     return _trimmed(name, times, values, day, (day, week))
 
 
-def daily(name: str, values: Any, begin: str = "2018-01-01", periods: tuple[int, ...] = (1, 7), horizon: int = 14) -> RealSeries:
+def daily(
+    name: str, values: Any, begin: str = "2018-01-01", periods: tuple[int, ...] = (1, 7), horizon: int = 14
+) -> RealSeries:
     values = floats(values)
     return _trimmed(name, _begin(begin) + np.arange(len(values)) * DAY_NS, values, horizon, periods)
 
@@ -82,7 +86,9 @@ def weekly(name: str, values: Any, begin: str = "2000-01-03") -> RealSeries:
     return _trimmed(name, _begin(begin) + np.arange(len(values)) * 7 * DAY_NS, values, 13, (1, 52))
 
 
-def monthly(name: str, values: Any, begin: str = "1980-01", periods: tuple[int, ...] = (12,), every: int = 1, horizon: int = 12) -> RealSeries:
+def monthly(
+    name: str, values: Any, begin: str = "1980-01", periods: tuple[int, ...] = (12,), every: int = 1, horizon: int = 12
+) -> RealSeries:
     values = floats(values)
     months = np.datetime64(begin, "M") + np.arange(len(values)) * every
     return _trimmed(name, months.astype("datetime64[ns]").astype(np.int64), values, horizon, periods)
@@ -111,7 +117,9 @@ def _begin(text: str) -> int:
     return int(np.datetime64(text, "ns").astype(np.int64))
 
 
-def _trimmed(name: str, times: NDArray[np.int64], values: NDArray[np.float64], horizon: int, periods: tuple[int, ...]) -> RealSeries:
+def _trimmed(
+    name: str, times: NDArray[np.int64], values: NDArray[np.float64], horizon: int, periods: tuple[int, ...]
+) -> RealSeries:
     present = np.flatnonzero(~np.isnan(values))
     span = slice(int(present[0]), int(present[-1]) + 1)
     return RealSeries(name, times[span], values[span], horizon, periods)

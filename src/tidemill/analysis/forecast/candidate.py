@@ -1,4 +1,4 @@
-"""What every model returns: its forecasts from all origins of the back-test, and the one from the end of the history."""
+"""What every model returns: its forecasts from all origins of the back-test, and that from the end of the history."""
 
 from typing import Final
 

@@ -19,8 +19,8 @@ BEST: Final = 7
 _POWER: Final = 4
 _ROUNDS: Final = 3
 _LEARNED: Final = 0.75
-_GUARD: Final = 0.03  # of the error of the best naive model must be gained on it
-_DOUBT: Final = 0.8  # of the gain's standard error must be gained, too: else 18 of 40 random walks are not called naive
+_GUARD: Final = 0.04  # of the error of the best naive model must be gained on it
+_DOUBT: Final = 0.9  # of the gain's standard error must be gained, too: else 18 of 40 random walks are not called naive
 _EXACT: Final = 1e-9  # of the range: below it, one model is exact and weights would divide 0 by 0
 
 
@@ -35,13 +35,14 @@ class Combination(msgspec.Struct, frozen=True):
 def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windows: float | None) -> Combination:
     """The combination for candidates (at least one), judged by `truth` (origins x horizon, NaN: not measured).
 
-    `spread` is the range of the history. With `windows` (how many of the back-test do not
-    overlap) a naive candidate answers alone unless the others clearly gain on it.
+    `spread` is the range of the history. Of exact candidates the first answers. With `windows` (how many of the
+    back-test do not overlap) a naive candidate answers alone unless the others clearly gain on it.
     """
     errors = [mean_error(c.back_test, truth) for c in candidates]
     order = sorted(range(len(candidates)), key=lambda k: errors[k])
-    if errors[order[0]] <= _EXACT * spread or len(candidates) == 1:
-        return single(candidates[order[0]])
+    exact = [k for k in range(len(candidates)) if errors[k] <= _EXACT * spread]
+    if exact or len(candidates) == 1:
+        return single(candidates[(exact or order)[0]])
     usable = [k for k in order[:BEST] if np.isfinite(errors[k])]
     if not usable:
         return single(candidates[0])
@@ -56,7 +57,7 @@ def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windo
 
 
 def _gains(mixed: Candidate, naive: Candidate, truth: Floats, windows: float) -> bool:
-    """Whether the error of the naive candidate is clearly larger: by 3 %, and by 0.8 of the gain's standard error.
+    """Whether the error of the naive candidate is clearly larger: by 4 %, and by 0.9 of the gain's standard error.
 
     Weights are fitted to the back-test, and gain a little on a random walk, too. Windows that overlap count once.
     """
@@ -68,7 +69,7 @@ def _gains(mixed: Candidate, naive: Candidate, truth: Floats, windows: float) ->
     )
     gains = naive_errors - errors
     least = max(_GUARD * float(naive_errors.mean()), _DOUBT * float(gains.std()) / windows**0.5)
-    return float(gains.mean()) >= least
+    return bool(gains.mean() >= least)
 
 
 def single(chosen: Candidate) -> Combination:
@@ -111,4 +112,4 @@ def _least_squares(products: Floats) -> Floats:
         kept = np.delete(kept, int(np.argmin(part)))
     weights = np.zeros(count)
     weights[kept] = np.abs(part)
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())

@@ -64,11 +64,11 @@ def _independent(ratios: Floats, windows: float) -> float:
     means = np.where(known, size, 0).sum(axis=1)[counts > 0] / counts[counts > 0]
     spread = float(size[known].var()) if known.any() else 0.0
     effect = horizon * float(means.var()) / spread if spread > 0 else float(horizon)
-    return windows * horizon / float(np.clip(effect, 1.0, horizon))
+    return windows * horizon / min(max(effect, 1.0), float(horizon))
 
 
 def _scaled(history: History, result: Candidate) -> tuple[Floats, Floats, Floats]:
-    """Errors (truth minus forecast; origins x horizon, NaN: not measured), their scale, and the scale of the forecast."""
+    """Errors (truth minus forecast; origins x horizon, NaN: not measured), their scale, and that of the forecast."""
     errors = history.truth(history.origins) - result.back_test
     size = np.abs(errors)
     steps = _by_step(size)
@@ -141,7 +141,7 @@ def _by_level(history: History, size: Floats, base: Floats) -> Floats:
 
 
 def _guerrero(y: Floats, span: int) -> float:
-    """The slope of log standard deviation on log mean over stretches of a season, between 0 and 1; 0 where undefined."""
+    """The slope of log standard deviation on log mean over stretches of a season, 0 to 1; 0 where undefined."""
     count = len(y) // span
     if count < 5 or y.min() <= 0:
         return 0.0

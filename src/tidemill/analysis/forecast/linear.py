@@ -78,7 +78,7 @@ class _Sample(msgspec.Struct, frozen=True):
     def recency(self, forgetting: float) -> Narrow:
         """The weight of each origin: newer ones count more."""
         age = (self.origins[-1] - self.origins) / max(self.origins[-1] - self.origins[0], 1)
-        return np.exp(-forgetting * age).astype(np.float32)
+        return np.asarray(np.exp(-forgetting * age), dtype=np.float32)
 
 
 def linear_models(history: History) -> list[Candidate]:
@@ -113,11 +113,14 @@ def _linear(history: History, variant: Variant, seasons: list[int], waves: Narro
     if design is None:
         return None
     raw = warp.forward(history.values) if warp else history.values
-    middle, scale = float(np.median(raw)), float(raw.std()) or 1.0
+    middle, scale = float(np.median(raw[: history.cut])), float(raw[: history.cut].std()) or 1.0
     y = ((raw - middle) / scale).astype(np.float32)
 
     def predicted(fitted: list[Narrow], origins: Integers) -> list[Floats]:
-        made = [part * scale + middle for part in _predict(y, design, waves, fitted, origins, history.horizon)]
+        made = [
+            part * scale + middle
+            for part in _predict(y, design, waves, fitted, origins=origins, horizon=history.horizon)
+        ]
         return [warp.back(part, history.values) for part in made] if warp else made
 
     sample = _sample(y, design, waves)
@@ -213,7 +216,7 @@ def _solve(sample: _Sample, weights: Narrow, penalties: tuple[float, ...]) -> li
 
 
 def _predict(
-    y: Narrow, design: _Design, waves: Narrow, fitted: list[Narrow], origins: Integers, horizon: int
+    y: Narrow, design: _Design, waves: Narrow, fitted: list[Narrow], *, origins: Integers, horizon: int
 ) -> list[Floats]:
     """Forecasts from each origin (origins x horizon) for each of the fitted coefficients, chunk by chunk."""
     begin = np.lib.stride_tricks.sliding_window_view(y, design.reach)[origins - design.reach]

@@ -1,8 +1,8 @@
 """One small regression for all steps: the same phase in past seasons, weighted seasonal means and the newest residuals.
 
 Where the direct regression of `linear` has a coefficient for every lag and step, this one shares some twenty among all
-steps: it learns from few seasons. Least absolute errors by iteratively reweighted least squares (Schlossmacher 1973, "An
-iterative technique for absolute deviations curve fitting", JASA 68(344)).
+steps: it learns from few seasons. Least absolute errors by iteratively reweighted least squares: Schlossmacher (1973),
+"An iterative technique for absolute deviations curve fitting", JASA 68(344).
 """
 
 from typing import Final
@@ -32,7 +32,7 @@ def pooled(history: History, name: str, warp: Warp | None = None) -> Candidate |
     if warp and not warp.suits(history.values):
         return None
     raw = warp.forward(history.values) if warp else history.values
-    middle, scale = float(np.median(raw)), float(raw.std()) or 1.0
+    middle, scale = float(np.median(raw[: history.cut])), float(raw[: history.cut].std()) or 1.0
     y = (raw - middle) / scale
     seasons = [s for s in history.repeats if _MIN_CYCLES * s <= history.cut]
     first = _PAST * max(seasons, default=0) + 1

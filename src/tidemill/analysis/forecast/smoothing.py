@@ -6,8 +6,8 @@ One recursion in error-correction form holds all: level a, damped trend b, two s
     b_t = phi b_{t-1} + alpha beta e_t;  a_t = a_{t-1} + phi b_{t-1} + alpha e_t
     s_t = s_{t-m} + gamma e_t;  w_t = w_{t-q} + delta e_t
 
-Damped additive Holt-Winters: Gardner (1985), "Exponential smoothing: the state of the art", Journal of Forecasting 4(1),
-with delta = rho = 0. Double seasonal: Taylor (2003), "Short-term electricity demand forecasting using double seasonal
+Damped additive Holt-Winters: Gardner (1985), "Exponential smoothing: the state of the art", J. of Forecasting 4(1);
+here delta = rho = 0. Double seasonal: Taylor (2003), "Short-term electricity demand forecasting using double seasonal
 exponential smoothing", Journal of the Operational Research Society 54(8), with beta = 0. Theta: simple smoothing with
 half the slope of the history, Hyndman and Billah (2003), "Unmasking the Theta method", IJF 19(2).
 """
@@ -70,7 +70,7 @@ def _trends(betas: tuple[float, ...], phis: tuple[float, ...]) -> list[tuple[flo
     return [(b, p) for b in betas for p in (phis if b else phis[-1:])]
 
 
-class _State:
+class SmoothingState:
     """The states of many parameter sets, and how they advance by a value."""
 
     def __init__(self, history: History, chosen: list[Family], begin: int) -> None:
@@ -82,7 +82,7 @@ class _State:
         self.values = np.ascontiguousarray(both[logs.astype(int)].T)
         self.begin = begin
         usable = [s for s in history.seasons if 2 * s <= history.cut - begin][:2]
-        self.seasons = (usable + [1, 1])[:2]
+        self.seasons = [*usable, 1, 1][:2]
         self.states = [_beginning(row, self.seasons, len(usable)) for row in both]
         self.level, self.trend, self.short, self.long = (
             np.ascontiguousarray(np.stack([state[k] for state in self.states])[logs.astype(int)].T) for k in range(4)
@@ -172,7 +172,7 @@ def smoothing(history: History, names: set[str] | None = None) -> list[Candidate
     chosen = [f for f in families(history) if names is None or f.name.removesuffix("_log") in names]
     longest = max(history.seasons[:2], default=1)
     begin = max(0, history.cut - max(_STEPS, round(2.5 * longest)))
-    state = _State(history, chosen, begin)
+    state = SmoothingState(history, chosen, begin)
     ends = np.cumsum([len(family.sets) for family in chosen])
     selection = Selection(history, int(ends[-1]))
     warm = history.tuning[history.tuning >= begin + longest]
@@ -189,7 +189,7 @@ def smoothing(history: History, names: set[str] | None = None) -> list[Candidate
     return [candidate(family.name, made[:, k]) for k, family in enumerate(chosen)]
 
 
-def _best(state: _State, origin: int, errors: Floats, ends: Integers, history: History) -> Floats:
+def _best(state: SmoothingState, origin: int, errors: Floats, ends: Integers, history: History) -> Floats:
     """For each family, the mean forecast of its sets with the smallest errors (families x horizon)."""
     sizes = np.diff(ends, prepend=0)
     best = [
