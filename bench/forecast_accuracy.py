@@ -5,7 +5,6 @@ measured. Twenty origins a series, horizon a season, at most 5,000 points of his
 """
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Real series for `python -m bench forecast`: those of set A, on which the forecaster was tuned, and others, held out.
+"""Real series for `python -m bench forecast`: set A, on which the forecaster was tuned, and others, held out.
 
 All come from installed packages (bench/requirements-accuracy.txt); nothing is fetched while it runs. Files are read from
 the packages without importing them, where an import would need more than the file.
@@ -167,8 +167,8 @@ def traffic_volume() -> RealSeries:
 def plaid(number: int = 0) -> RealSeries:
     path = package_file("sktime", "PLAID_TRAIN.ts")
     lines = [line for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "@") and line.strip()]
-    long = [line for line in lines if line.count(",") >= 1_300]
-    values = np.array([float(v) for v in long[number].rsplit(":", 1)[0].split(",")])
+    longest = sorted(lines, key=lambda line: line.count(","), reverse=True)[number]
+    values = np.array([float(v) for v in longest.rsplit(":", 1)[0].split(",")])
     return RealSeries(f"appliance current, 30 kHz ({number})", np.arange(len(values)) * 33_333, values, 100, (1, 500))
 
 
