@@ -1,7 +1,7 @@
 """Real series for `python -m bench forecast`: set A, on which the forecaster was tuned, and others, held out.
 
-All come from installed packages (bench/requirements-accuracy.txt); nothing is fetched while it runs. Files are read from
-the packages without importing them, where an import would need more than the file.
+All come from installed packages (bench/requirements-accuracy.txt); nothing is fetched while it runs. Files are read
+from the packages without importing them, where an import would need more than the file.
 """
 
 import csv
@@ -87,7 +87,7 @@ def weekly(name: str, values: Any, begin: str = "2000-01-03") -> RealSeries:
 
 
 def monthly(
-    name: str, values: Any, begin: str = "1980-01", periods: tuple[int, ...] = (12,), every: int = 1, horizon: int = 12
+    name: str, values: Any, begin: str, periods: tuple[int, ...] = (12,), *, every: int = 1, horizon: int = 12
 ) -> RealSeries:
     values = floats(values)
     months = np.datetime64(begin, "M") + np.arange(len(values)) * every
@@ -95,7 +95,7 @@ def monthly(
 
 
 def quarterly(name: str, values: Any, begin: str = "1980-01") -> RealSeries:
-    return monthly(name, values, begin, (4,), 3, 8)
+    return monthly(name, values, begin, (4,), every=3, horizon=8)
 
 
 def stamped(name: str, times: Any, values: Any, every: int) -> RealSeries:
@@ -257,7 +257,7 @@ SET_A: Final[tuple[Callable[[], RealSeries], ...]] = (
     plaid,
 )  # fmt: skip
 
-# --- held out: looked at after the tuning -------------------------------------------------------------------------------
+# --- held out: looked at after the tuning ---------------------------------------------------------------------------
 
 HELD_OUT: Final[tuple[Callable[[], RealSeries], ...]] = (
     lambda: household("Voltage", 15, "household voltage, 15 min"),

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tidemill.analysis.forecast.candidate import Candidate, mean_error
+from tidemill.analysis.forecast.candidate import MIXED, Candidate, mean_error
 from tidemill.analysis.forecast.steps import Floats
 
 NAIVE: Final = ("naive", "seasonal_naive")  # and the seasonal naive of any other period
@@ -80,7 +80,7 @@ def single(chosen: Candidate) -> Combination:
 def _mean(kept: Sequence[tuple[Candidate, float]], total: float) -> Candidate:
     tests = sum((c.back_test * (w / total) for c, w in kept), np.zeros_like(kept[0][0].back_test))
     ends = sum((c.forecast * (w / total) for c, w in kept), np.zeros_like(kept[0][0].forecast))
-    return Candidate("auto", tests, ends)
+    return Candidate(MIXED, tests, ends)
 
 
 def _weights(candidates: Sequence[Candidate], errors: Sequence[float], truth: Floats) -> Floats:

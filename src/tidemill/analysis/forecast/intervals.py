@@ -10,14 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.analysis.forecast.candidate import Candidate
+from tidemill.analysis.forecast.candidate import MIXED, Candidate
 from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.steps import Floats
 
-_WIDEN: Final = 1.06  # weights and bounds come from the same errors, which are therefore too small
-_SHIFT: Final = (
-    0.8  # of one error that is larger than all of the back-test: with 1, 87 % of random walks are inside 80 %
-)
+_WIDEN: Final = 1.1  # where weights and bounds come from the same errors, which are therefore too small
+_SHIFT: Final = 0.9  # of one error that is larger than all of the back-test
 _PHASE_COUNT: Final = 8.0  # errors that count for "as any other phase"
 _LEVEL_PENALTY: Final = 12.0  # origins that count for the prior exponents
 _LEVEL_LIMIT: Final = 3.0  # the factor of the local level stays between its inverse and this
@@ -28,7 +26,7 @@ def bounds(history: History, result: Candidate, levels: Sequence[float]) -> dict
     errors, scale, ahead = _scaled(history, result)
     ratios = errors / scale
     independent = _independent(ratios, history.windows)
-    ahead = ahead * _WIDEN
+    ahead = ahead * _widening(result)
     return {level: _bounds(ratios, ahead, result.forecast, level, independent) for level in levels}
 
 
@@ -39,14 +37,14 @@ def coverage(history: History, result: Candidate, levels: Sequence[float]) -> di
     if half < 2:
         return dict.fromkeys(levels)
     ratios = errors / scale
-    independent = _independent(ratios, history.windows)
+    independent, wide = _independent(ratios, history.windows), _widening(result)
     inside: dict[float, float | None] = {}
     for level in levels:
         counts, total = 0, 0
         for learned, judged in ((ratios[:half], ratios[half:]), (ratios[half:], ratios[:half])):
             low, high = _quantiles(learned, level, independent)
             known = judged[~np.isnan(judged)]
-            counts += int(((known >= min(low, 0) * _WIDEN) & (known <= max(high, 0) * _WIDEN)).sum())
+            counts += int(((known >= min(low, 0) * wide) & (known <= max(high, 0) * wide)).sum())
             total += len(known)
         inside[level] = counts / total if total else None
     return inside
@@ -65,6 +63,11 @@ def _independent(ratios: Floats, windows: float) -> float:
     spread = float(size[known].var()) if known.any() else 0.0
     effect = horizon * float(means.var()) / spread if spread > 0 else float(horizon)
     return windows * horizon / min(max(effect, 1.0), float(horizon))
+
+
+def _widening(result: Candidate) -> float:
+    """How much wider bounds are than the quantiles of the errors."""
+    return _WIDEN if result.name == MIXED else 1.0
 
 
 def _scaled(history: History, result: Candidate) -> tuple[Floats, Floats, Floats]:
