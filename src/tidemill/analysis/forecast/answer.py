@@ -9,7 +9,7 @@ from tidemill.analysis.periods import Period
 Floats = NDArray[np.float64]
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True):
     """The lower and upper bound of each step."""
 
     lower: Floats
@@ -73,7 +73,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
     times_ns: NDArray[np.int64]
     values: Floats
-    levels: dict[str, Bounds]
+    levels: dict[str, Interval]
     interval: str
     model: str
     chosen: tuple[ModelWeight, ...]

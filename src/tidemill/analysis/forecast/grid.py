@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import Floats, Integers, Step, recognise_step
+from tidemill.analysis.forecast.steps import Floats, Integers, SamplingStep, recognise_step
 
 Flags = NDArray[np.bool_]
 
@@ -32,7 +32,7 @@ class Grid(msgspec.Struct, frozen=True):
     times_ns: Integers
     values: Floats
     filled: Flags
-    step: Step
+    step: SamplingStep
     seasons: tuple[tuple[str, int], ...]
     open_slots: Flags | None
     phase: int

@@ -62,7 +62,7 @@ def _independent(ratios: Floats, windows: float) -> float:
     means = np.where(known, size, 0).sum(axis=1)[counts > 0] / counts[counts > 0]
     spread = float(size[known].var()) if known.any() else 0.0
     effect = horizon * float(means.var()) / spread if spread > 0 else float(horizon)
-    return windows * horizon / min(max(effect, 1.0), float(horizon))
+    return float(windows * horizon / min(max(effect, 1.0), float(horizon)))
 
 
 def _widening(result: Candidate) -> float:

@@ -26,7 +26,7 @@ _REGULAR: Final = 0.8  # of the intervals must be multiples of the median interv
 _MAX_CALENDAR_STEPS: Final = 100_000
 
 
-class Step(Protocol):
+class SamplingStep(Protocol):
     """The interval of a series: numbers its times, and gives the times of numbers."""
 
     @property
@@ -126,7 +126,7 @@ class FixedStep(msgspec.Struct, frozen=True):
         return tuple(seasons)
 
 
-def recognise_step(times_ns: Integers, tz: str | None) -> Step:
+def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     """The interval of at least two ascending times.
 
     Raises UnevenSamplingError where fewer than 80 % of the intervals are multiples of their median within 1 %.
