@@ -19,7 +19,9 @@ BEST: Final = 7
 _POWER: Final = 4
 _ROUNDS: Final = 3
 _LEARNED: Final = 0.75
-_GUARD: Final = 0.04  # of the error of the best naive model must be gained on it
+_TRUSTED: Final = 4.0  # windows from which on a back-test is believed; with fewer, models weigh more alike
+_GUARD: Final = 0.04  # of the error of the best naive model must be gained on it, and more with few windows:
+_GUARD_FEW: Final = 0.15  # over their number
 _DOUBT: Final = 0.9  # of the gain's standard error must be gained, too: else 18 of 40 random walks are not called naive
 _EXACT: Final = 1e-9  # of the range: below it, one model is exact and weights would divide 0 by 0
 
@@ -32,11 +34,13 @@ class Combination(msgspec.Struct, frozen=True):
     result: Candidate
 
 
-def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windows: float | None) -> Combination:
+def combine(
+    candidates: Sequence[Candidate], truth: Floats, spread: float, windows: float, *, guarded: bool
+) -> Combination:
     """The combination for candidates (at least one), judged by `truth` (origins x horizon, NaN: not measured).
 
-    `spread` is the range of the history. Of exact candidates the first answers. With `windows` (how many of the
-    back-test do not overlap) a naive candidate answers alone unless the others clearly gain on it.
+    `spread` is the range of the history, `windows` how many of the back-test do not overlap. Of exact candidates the
+    first answers. `guarded`: a naive candidate answers alone unless the others clearly gain on it.
     """
     errors = [mean_error(c.back_test, truth) for c in candidates]
     order = sorted(range(len(candidates)), key=lambda k: errors[k])
@@ -46,12 +50,12 @@ def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windo
     usable = [k for k in order[:BEST] if np.isfinite(errors[k])]
     if not usable:
         return single(candidates[0])
-    weights = _weights([candidates[k] for k in usable], [errors[k] for k in usable], truth)
+    weights = _weights([candidates[k] for k in usable], [errors[k] for k in usable], truth, windows)
     kept = [(candidates[k], float(w)) for k, w in zip(usable, weights, strict=True) if w > 1e-3]
     total = sum(w for _, w in kept)
     mixed = Combination(tuple(c for c, _ in kept), tuple(w / total for _, w in kept), _mean(kept, total))
     naive = [k for k in order if candidates[k].name.startswith(NAIVE)]
-    if windows and naive and not _gains(mixed.result, candidates[naive[0]], truth, windows):
+    if guarded and naive and not _gains(mixed.result, candidates[naive[0]], truth, windows):
         return single(candidates[naive[0]])
     return mixed
 
@@ -68,7 +72,9 @@ def _gains(mixed: Candidate, naive: Candidate, truth: Floats, windows: float) ->
         np.where(known, np.abs(c.back_test - truth), 0).sum(axis=1)[usable] / counts[usable] for c in (naive, mixed)
     )
     gains = naive_errors - errors
-    least = max(_GUARD * float(naive_errors.mean()), _DOUBT * float(gains.std()) / windows**0.5)
+    least = max(
+        (_GUARD + _GUARD_FEW / windows) * float(naive_errors.mean()), _DOUBT * float(gains.std()) / windows**0.5
+    )
     return bool(gains.mean() >= least)
 
 
@@ -83,9 +89,10 @@ def _mean(kept: Sequence[tuple[Candidate, float]], total: float) -> Candidate:
     return Candidate(MIXED, tests, ends)
 
 
-def _weights(candidates: Sequence[Candidate], errors: Sequence[float], truth: Floats) -> Floats:
-    """Weights of candidates, ascending by their errors (all above 0)."""
-    inverse = (errors[0] / np.array(errors)) ** _POWER
+def _weights(candidates: Sequence[Candidate], errors: Sequence[float], truth: Floats, windows: float) -> Floats:
+    """Weights of candidates, ascending by their errors (all above 0); with few windows they are more alike."""
+    trust = min(windows / _TRUSTED, 1.0)
+    inverse = (errors[0] / np.array(errors)) ** (_POWER * trust)
     inverse /= inverse.sum()
     residuals = np.stack([(c.back_test - truth)[~np.isnan(truth)] for c in candidates])
     weights = inverse
@@ -93,7 +100,7 @@ def _weights(candidates: Sequence[Candidate], errors: Sequence[float], truth: Fl
         size = np.abs(weights @ residuals)
         scaled = residuals / np.maximum(size, max(float(np.median(size)) / 3, 1e-300))
         weights = _least_squares(scaled @ residuals.T / residuals.shape[1])
-    return np.asarray(inverse + _LEARNED * (weights - inverse))
+    return np.asarray(inverse + _LEARNED * trust * (weights - inverse))
 
 
 def _least_squares(products: Floats) -> Floats:

@@ -80,7 +80,7 @@ def forecast(
     candidates = tuple(_clipped(c, low) for c in _candidates(history, model))
     named = _named(candidates, model)
     mixed = combine(
-        named, history.truth(history.origins), float(np.ptp(scaled)), history.windows if model == "auto" else None
+        named, history.truth(history.origins), float(np.ptp(scaled)), history.windows, guarded=model == "auto"
     )
     return answer(Made(grid, history, candidates, mixed, scaling, low, periods), ahead, levels, model)
 
