@@ -19,9 +19,8 @@ BEST: Final = 7
 _POWER: Final = 4
 _ROUNDS: Final = 3
 _LEARNED: Final = 0.75
-_TRUSTED: Final = 4.0  # windows from which on a back-test is believed; with fewer, models weigh more alike
-_GUARD: Final = 0.04  # of the error of the best naive model must be gained on it, and more with few windows:
-_GUARD_FEW: Final = 0.15  # over their number
+_TRUSTED: Final = 2.5  # windows from which on a back-test is believed; with fewer, models weigh more alike
+_GUARD: Final = 0.04  # of the error of the best naive model must be gained on it
 _DOUBT: Final = 0.9  # of the gain's standard error must be gained, too: else 18 of 40 random walks are not called naive
 _EXACT: Final = 1e-9  # of the range: below it, one model is exact and weights would divide 0 by 0
 
@@ -72,9 +71,7 @@ def _gains(mixed: Candidate, naive: Candidate, truth: Floats, windows: float) ->
         np.where(known, np.abs(c.back_test - truth), 0).sum(axis=1)[usable] / counts[usable] for c in (naive, mixed)
     )
     gains = naive_errors - errors
-    least = max(
-        (_GUARD + _GUARD_FEW / windows) * float(naive_errors.mean()), _DOUBT * float(gains.std()) / windows**0.5
-    )
+    least = max(_GUARD * float(naive_errors.mean()), _DOUBT * float(gains.std()) / windows**0.5)
     return bool(gains.mean() >= least)
 
 
