@@ -139,3 +139,14 @@ def test_bounds_follow_phase_and_level_and_cover_what_they_say() -> None:
     fresh = 10 + loud[:24][phases] * np.random.default_rng(14).normal(size=(500, 24))
     assert 0.76 < ((fresh >= lower) & (fresh <= upper)).mean() < 0.92
     assert 0.76 < coverage(made, flat, (80,))[80] < 0.92
+
+
+def test_a_naive_candidate_keeps_a_share_where_the_back_test_is_short() -> None:
+    truth = noise(15, 600).reshape(60, 10)
+    near, far = truth + 0.2 * noise(16, 600).reshape(60, 10), truth + noise(17, 600).reshape(60, 10)
+    pair = [Candidate("ets", near, np.zeros(10)), Candidate("naive", far, np.ones(10))]
+    for windows, share in ((1.0, 0.25), (60.0, 0.0)):
+        mixed = combine(pair, truth, 10.0, windows, guarded=True)
+        weights = {c.name: w for c, w in zip(mixed.chosen, mixed.weights, strict=True)}
+        assert weights.get("naive", 0.0) == pytest.approx(share, abs=0.05)
+        assert mixed.chosen[0].name == "ets"

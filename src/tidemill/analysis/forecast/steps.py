@@ -19,6 +19,7 @@ Integers = NDArray[np.int64]
 
 NS_PER_S: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS_PER_S
+_WEEK_S: Final = 7 * 86_400
 _YEAR_DAYS: Final = 365.2425
 _MONTHLY_NS: Final = 27 * DAY_NS
 _TOLERANCE: Final = 0.01  # of the interval
@@ -179,13 +180,16 @@ def _month_and_rest(wall_ns: Integers) -> tuple[Integers, Integers, NDArray[np.b
 
 
 def offsets_ns(times_ns: Integers, tz: str | None) -> Integers:
-    """The offset of the zone from UTC at each time: looked up twice a day, and for each time on days of change."""
+    """The offset of the zone from UTC at each time: looked up twice a week, and for each time in weeks of change.
+
+    No zone changes its offset and takes the change back within a week (looked up for all, 1970 to 2037).
+    """
     where = zone(tz) if tz else None
     if where is None:
         return np.zeros(len(times_ns), np.int64)
-    days, inverse = np.unique(times_ns // DAY_NS, return_inverse=True)
-    begins = np.array([offset_s(where, int(day) * 86_400) for day in days])
-    ends = np.array([offset_s(where, (int(day) + 1) * 86_400 - 1) for day in days])
+    weeks, inverse = np.unique(times_ns // (7 * DAY_NS), return_inverse=True)
+    begins = np.array([offset_s(where, int(week) * _WEEK_S) for week in weeks])
+    ends = np.array([offset_s(where, (int(week) + 1) * _WEEK_S - 1) for week in weeks])
     offsets = begins[inverse].astype(np.int64)
     for at in np.flatnonzero((begins != ends)[inverse]):
         offsets[at] = offset_s(where, int(times_ns[at] // NS_PER_S))
