@@ -138,7 +138,7 @@ def summary(name: str, rows: Sequence[Row], asked: tuple[float, float, float]) -
     ]
     even = [float(np.mean([getattr(row, key) for row in rows])) for key in ("inside80", "inside95")]
     good = float(np.mean([0.7 <= row.inside80 <= 0.9 for row in rows])) * 100
-    figures = [
+    return [
         Figure(f"{name}: beats the hard baseline", float(np.mean(ratios < 1)) * 100, "%", 90, at_most=False),
         Figure(f"{name}: median ratio x 1,000", float(np.median(ratios)) * 1000, "", asked[0] * 1000),
         Figure(
@@ -152,7 +152,6 @@ def summary(name: str, rows: Sequence[Row], asked: tuple[float, float, float]) -
         Figure(f"{name}: series with 70 to 90 % inside 80 %", good, "%", 85, at_most=False),
         Figure(f"{name}: processor time of a forecast, mean", float(np.mean([row.cpu_ms for row in rows])), "ms"),
     ]
-    return figures
 
 
 def _time(horizon: int, step_s: int) -> Figure:
