@@ -23,6 +23,7 @@ _WEEK_S: Final = 7 * 86_400
 _YEAR_DAYS: Final = 365.2425
 _MONTHLY_NS: Final = 27 * DAY_NS
 _TOLERANCE: Final = 0.01  # of the interval
+_OFTEN_MISSING: Final = 0.1
 _REGULAR: Final = 0.8  # of the intervals must be multiples of the median interval
 _MAX_CALENDAR_STEPS: Final = 100_000
 
@@ -130,7 +131,8 @@ class FixedStep(msgspec.Struct, frozen=True):
 def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     """The interval of at least two ascending times.
 
-    Raises UnevenSamplingError where fewer than 80 % of the intervals are multiples of their median within 1 %.
+    Raises UnevenSamplingError where fewer than 80 % of the intervals are multiples, within 1 %, of their median, and of
+    their tenth percentile.
     """
     gaps = np.diff(times_ns)
     median = int(np.median(gaps))
@@ -142,9 +144,11 @@ def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     walls = walls[walls > 0]
     length = int(np.median(walls))
     if not _is_regular(walls, length):
+        length = int(np.quantile(walls, _OFTEN_MISSING))  # where every second value is missing, the median is two steps
+    if not _is_regular(walls, length):
         message = (
-            f"the series is not evenly sampled: the median interval is {length / NS_PER_S:g} s, and fewer than "
-            f"{_REGULAR:.0%} of the intervals are a multiple of it. Ask for fixed windows of it with every=."
+            f"the series is not evenly sampled: the median interval is {np.median(walls) / NS_PER_S:g} s, "
+            f"and fewer than {_REGULAR:.0%} of the intervals are a multiple of it. Ask for fixed windows of it with every=."
         )
         raise UnevenSamplingError(message)
     return FixedStep(length, tz if _moves_by_whole_steps(times_ns, length, tz) else None)
