@@ -148,7 +148,7 @@ def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     if not _is_regular(walls, length):
         message = (
             f"the series is not evenly sampled: the median interval is {np.median(walls) / NS_PER_S:g} s, "
-            f"and fewer than {_REGULAR:.0%} of the intervals are a multiple of it. Ask for fixed windows of it with every=."
+            f"and fewer than {_REGULAR:.0%} of the intervals are a multiple of it. Ask for windows of it with every=."
         )
         raise UnevenSamplingError(message)
     return FixedStep(length, tz if _moves_by_whole_steps(times_ns, length, tz) else None)
