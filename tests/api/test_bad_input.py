@@ -30,7 +30,7 @@ DROPZONE: dict[str, bytes] = {
     "latin-1": b'{"time_stamp": "\xe9", "data": [1]}',
     "broken": b'{"time_stamp": ',
     "trailing": body(row()) + b"x",
-    "two objects in a line": body(row()) * 2,
+    "an object and an array in a line": body(row()) + b"[]",
     "a text": b'"2019"',
     "a number": b"1",
     "null": b"null",
