@@ -40,6 +40,11 @@ STEADY: dict[str, Any] = {
     "stalled_s": 0.0,
     "disk_free_bytes": 1 << 36,
     "free_bytes": 1 << 36,
+    "applied_seq": 9,
+    "lag": 0,
+    "commits": "9",
+    "wal_bytes": "16512",
+    "size_bytes": 53376,
 }
 PUMPS = """name = "pumps"
 
