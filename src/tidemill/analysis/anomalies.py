@@ -96,14 +96,14 @@ def anomalies(
     periods = slot_periods(slots)
     model = _model(slots, periods)
     notes = []
-    if len(np.unique(points[:MAX_ANOMALIES])) <= 2 and len(np.unique(points)) <= 2:
+    if len(np.unique(points)) <= 2:
         notes.append("there are no more than two values: none of them is unusual")
         score = np.zeros(len(points))
     else:
         score = _scores(points - model.expected[slots.numbers], model, slots.numbers)
     at = np.flatnonzero(np.abs(score) > threshold)
     kept = np.sort(at[np.argsort(-np.abs(score[at]), kind="stable")[:most]])
-    usual = UsualRanges(slots, periods, model.window, tz)
+    reasons = _Reasons(UsualRanges(slots, periods, model.window, tz), model, unit)
     return Anomalies(
         count=len(points),
         missing=len(values) - len(points),
@@ -116,7 +116,7 @@ def anomalies(
         above=model.above or None,
         anomaly_count=len(at),
         anomalies=[
-            _anomaly(usual, model, int(slots.numbers[n]), int(points_ns[n]), float(points[n]), float(score[n]), unit)
+            reasons.anomaly(int(slots.numbers[n]), int(points_ns[n]), float(points[n]), float(score[n]))
             for n in kept.tolist()
         ],
         notes=notes,
@@ -180,9 +180,9 @@ def _factors(residual: Floats, steps: int) -> Floats:
 
 
 def _scale(sizes: Floats) -> float:
-    """The robust standard deviation of the residuals above 0; 0 where there are none."""
-    above = sizes[sizes > 0]
-    if not len(above):
+    """The robust standard deviation of the residuals above 0, with half of those that are 0; 0 where there are none."""
+    above = np.append(sizes[sizes > 0], np.zeros(int((sizes == 0).sum()) // 2))
+    if not above.any():
         return 0.0
     half, most, nearly_all = np.quantile(above, [0.5, 0.95, 0.99])
     return float(max(_NORMAL_MAD * half, most / _NORMAL_95, 0.8 * nearly_all / _NORMAL_99))
@@ -194,11 +194,18 @@ def _scores(residual: Floats, model: _Model, numbers: Integers) -> Floats:
     return np.clip(score, -_MAX_SCORE, _MAX_SCORE)
 
 
-def _anomaly(
-    usual: UsualRanges, model: _Model, slot: int, time_ns: int, value: float, score: float, unit: str | None
-) -> Anomaly:
-    expected, factor = float(model.expected[slot]), float(model.factors[slot % len(model.factors)])
-    typical = (expected - 2 * model.below * factor, expected + 2 * model.above * factor)
-    usual_range = usual.around(slot, time_ns, value, typical)
-    reason = usual.reason(time_ns, value, usual_range, unit)
-    return Anomaly(time_ns, value, expected, usual_range.low, usual_range.high, score, reason)
+class _Reasons(msgspec.Struct, frozen=True):
+    """Gives each anomaly the range that is usual at its time, and its reason."""
+
+    ranges: UsualRanges
+    model: _Model
+    unit: str | None
+
+    def anomaly(self, slot: int, time_ns: int, value: float, score: float) -> Anomaly:
+        """The anomaly of a value in a slot."""
+        model = self.model
+        expected, factor = float(model.expected[slot]), float(model.factors[slot % len(model.factors)])
+        typical = (expected - 2 * model.below * factor, expected + 2 * model.above * factor)
+        usual = self.ranges.around(slot, time_ns, value, typical)
+        reason = self.ranges.reason(time_ns, value, usual, self.unit)
+        return Anomaly(time_ns, value, expected, usual.low, usual.high, score, reason)

@@ -1,7 +1,7 @@
 """Change points: where the level of a series changes, judged by its long-run variance.
 
-The usual noise estimate takes every wave of an autocorrelated series for a change of level: of 3,000 values of an AR(0.7)
-process without any it reports 46. With the long-run variance it reports none.
+The usual noise estimate takes every wave of an autocorrelated series for a change of level: it reports 46 in 3,000
+values of an AR(0.7) process that has none. With the long-run variance there are none.
 """
 
 import math
@@ -78,9 +78,9 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
 
     exactly: the optimal partitioning of Jackson et al. (2005), pruned as in Killick, Fearnhead and Eckley (2012),
     "Optimal detection of changepoints with a linear computational cost", JASA 107(500). `noise` is the long-run
-    standard deviation: the largest, over block lengths b = 1, 2, 4, ..., of 1.4826 MAD(differences of neighbouring block
-    means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of trends in time
-    series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note says
+    standard deviation: the largest, over block lengths b = 1, 2, 4, ..., of 1.4826 MAD(differences of neighbouring
+    block means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of
+    trends in time series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note says
     so. Each change is then put between the two values that split its neighbouring segments best.
     Raises NotEnoughPointsError below 10 values.
     """
@@ -110,8 +110,7 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
         penalty=penalty,
         changes=_changes(points_ns, points, bounds, math.ldexp(noise, exponent)),
         segments=[
-            Segment(int(points_ns[a]), int(points_ns[b - 1]), b - a, _mean(points[a:b]))
-            for a, b in pairwise(bounds)
+            Segment(int(points_ns[a]), int(points_ns[b - 1]), b - a, _mean(points[a:b])) for a, b in pairwise(bounds)
         ],
         notes=notes,
     )

@@ -4,6 +4,7 @@ Where a time zone is given, slots are those of the local wall clock: an hour tha
 the values of an hour that clocks show twice are averaged.
 """
 
+import math
 from typing import Final
 
 import msgspec
@@ -96,7 +97,8 @@ def interpolated(values: Floats) -> Floats:
 def slot_periods(slots: Slots) -> tuple[Period, ...]:
     """The periods of the longest stretch of the slots without a gap longer than the longest season below a year.
 
-    Shorter gaps are filled with the median of their phase of that season, the others by a straight line.
+    Shorter gaps are filled with the median of their phase of that season, the others by a straight line. The values are
+    scaled by a power of two, so that squares neither overflow nor vanish.
     """
     seasons = [steps for name, steps in slots.seasons if name != "year"]
     longest = max([12, *(steps for steps in seasons if 3 * steps <= len(slots.values))])
@@ -108,7 +110,8 @@ def slot_periods(slots: Slots) -> tuple[Period, ...]:
     missing = np.isnan(values)
     if missing.any() and len(values) >= 3 * longest:
         values = np.where(missing, phase_medians(values, longest)[np.arange(len(values)) % longest], values)
-    return detect_periods(interpolated(values), slots.seasons)
+    exponent = math.frexp(float(np.nanmax(np.abs(values))))[1]
+    return detect_periods(np.ldexp(interpolated(values), -exponent), slots.seasons)
 
 
 def phase_medians(values: Floats, steps: int) -> Floats:

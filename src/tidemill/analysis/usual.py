@@ -35,8 +35,8 @@ class UsualRanges(msgspec.Struct, frozen=True):
     tz: str | None
 
     def around(self, slot: int, time_ns: int, value: float, expected: tuple[float, float]) -> UsualRange:
-        """The first range that does not hold the value: that of the same hour on this weekday, at this hour, around then;
-        else `expected`, which must not hold it."""
+        """The first range that does not hold the value: on this weekday at this hour, at this hour, around then; else
+        `expected`, which must not hold it."""
         for near, when in self._neighbours(slot, time_ns):
             others = near[~np.isnan(near)]
             if len(others) >= _FEWEST:
@@ -48,8 +48,9 @@ class UsualRanges(msgspec.Struct, frozen=True):
     def _neighbours(self, slot: int, time_ns: int) -> Iterator[tuple[Floats, str]]:
         """Values that are like the one in a slot, and in what they are."""
         for period in sorted(self.periods, key=lambda p: -p.steps):
-            yield self._others(np.arange(slot % period.steps, len(self.slots.values), period.steps), slot), (
-                f"usual {self._phase_text(period, time_ns)}"
+            yield (
+                self._others(np.arange(slot % period.steps, len(self.slots.values), period.steps), slot),
+                (f"usual {self._phase_text(period, time_ns)}"),
             )
         half = self.window // 2
         near = np.arange(max(slot - half, 0), min(slot + half + 1, len(self.slots.values)))
