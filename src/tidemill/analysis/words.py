@@ -8,6 +8,16 @@ from tidemill.model.zones import zone
 
 WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LENGTHS: Final = (
+    ("year", 365.2425 * 86_400),
+    ("day", 86_400.0),
+    ("h", 3_600.0),
+    ("min", 60.0),
+    ("s", 1.0),
+    ("ms", 1e-3),
+    ("µs", 1e-6),
+)
+_WORDS: Final = {"year", "day"}
 _PLAIN: Final = (1e-4, 1e9)  # magnitudes that are written without an exponent
 
 
@@ -57,6 +67,20 @@ def local_time(time_ns: int, tz: str | None) -> datetime:
     return (_EPOCH + timedelta(microseconds=time_ns // 1000)).astimezone(where or UTC)
 
 
-def hours_text(begin: int, end: int) -> str:
-    """`18–20 h`: from the begin of the first hour to the begin of the last, which is not included."""
-    return f"{begin:02d}–{end % 24:02d} h"
+def hours_text(begin: int, end: int, dash: str = "–") -> str:
+    """`18–20 h`: from the begin of the first hour to the end of the last."""
+    return f"{begin:02d}{dash}{end % 24:02d} h"
+
+
+def hour_text(hour: float) -> str:
+    """`12 h`: the hour of the day, the nearest one to a fraction."""
+    return f"{round(hour) % 24:02d} h"
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time in the largest unit that it has twice, or once exactly: `15 min`, `12.5 ms`, `2.5 days`."""
+    for name, length in _LENGTHS:
+        if seconds >= 2 * length or seconds == length:
+            number = number_text(seconds / length)
+            return f"{number} {name}{'s' if number != '1' and name in _WORDS else ''}"
+    return f"{number_text(seconds / 1e-9)} ns"
