@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tidemill.analysis.forecast.steps import DAY_NS
 from tidemill.analysis.periods import Period
-from tidemill.analysis.slots import make_slots, present_points, slot_periods, without_seasons
+from tidemill.analysis.slots import make_slots, present_points, season_lengths, slot_periods, without_seasons
 from tidemill.analysis.words import number_text
 from tidemill.errors import UnevenSamplingError
 
@@ -79,9 +79,9 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
     exactly: the optimal partitioning of Jackson et al. (2005), pruned as in Killick, Fearnhead and Eckley (2012),
     "Optimal detection of changepoints with a linear computational cost", JASA 107(500). `noise` is the long-run
     standard deviation: the largest, over block lengths b = 1, 2, 4, ..., of 1.4826 MAD(differences of neighbouring
-    block means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of
-    trends in time series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note says
-    so. Each change is then put between the two values that split its neighbouring segments best.
+    block means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of trends in
+    time series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note
+    says so. Each change is then put between the two values that split its neighbouring segments best.
     Raises NotEnoughPointsError below 10 values.
     """
     points_ns, points = present_points(times_ns, values, FEWEST_POINTS, "the search for changes")
@@ -125,7 +125,7 @@ def _without_seasons(
     except UnevenSamplingError:
         return None, (), points
     periods = slot_periods(slots)
-    seasonal, _ = without_seasons(slots, periods)
+    seasonal, _ = without_seasons(slots.values, season_lengths(periods))
     return slots.step.name, periods, points - seasonal[slots.numbers]
 
 

@@ -5,6 +5,7 @@ the values of an hour that clocks show twice are averaged.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -130,16 +131,23 @@ def running_median(values: Floats, window: int) -> Floats:
     return np.asarray(ndimage.median_filter(interpolated(values), size=window, mode="nearest"))
 
 
-def without_seasons(slots: Slots, periods: tuple[Period, ...]) -> tuple[Floats, Floats]:
-    """The seasons' values at each slot, and the values without them: medians of each phase, shortest season first.
+def without_seasons(values: Floats, seasons: Sequence[int]) -> tuple[Floats, Floats]:
+    """The seasons' values at each slot, and `values` (NaN: missing) without them: medians of each phase.
+
+    `seasons` are lengths in slots, shortest first.
 
     What is slower than a season is subtracted before its medians are taken, and each season has median 0.
     """
-    rest, seasonal = slots.values, np.zeros(len(slots.values))
-    for period in sorted(periods, key=lambda p: p.steps):
-        level = running_median(rest, min(period.steps, (len(rest) - 1) // 2) // 2 * 2 + 1)
-        profile = phase_medians(rest - level, period.steps)
+    rest, seasonal = values, np.zeros(len(values))
+    for steps in seasons:
+        level = running_median(rest, min(steps, (len(rest) - 1) // 2) // 2 * 2 + 1)
+        profile = phase_medians(rest - level, steps)
         profile = np.where(np.isnan(profile), 0.0, profile - np.nanmedian(profile))
-        season = profile[np.arange(len(rest)) % period.steps]
+        season = profile[np.arange(len(rest)) % steps]
         rest, seasonal = rest - season, seasonal + season
     return seasonal, rest
+
+
+def season_lengths(periods: Sequence[Period]) -> list[int]:
+    """The lengths of periods in slots, shortest first."""
+    return sorted(period.steps for period in periods)
