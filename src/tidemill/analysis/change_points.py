@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.forecast.steps import DAY_NS
+from tidemill.analysis.moments import mean_of, scale_of
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import make_slots, present_points, season_lengths, slot_periods, without_seasons
 from tidemill.analysis.words import number_text
@@ -86,7 +87,7 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
     """
     points_ns, points = present_points(times_ns, values, FEWEST_POINTS, "the search for changes")
     interval, periods, levels = _without_seasons(points_ns, points, tz)
-    exponent = math.frexp(float(np.abs(levels).max()))[1]
+    exponent = scale_of(levels)
     x = np.ldexp(levels - np.median(levels), -exponent)
     block = -(-len(x) // MAX_BLOCKS)
     noise = long_run_noise(x)
@@ -110,7 +111,7 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
         penalty=penalty,
         changes=_changes(points_ns, points, bounds, math.ldexp(noise, exponent)),
         segments=[
-            Segment(int(points_ns[a]), int(points_ns[b - 1]), b - a, _mean(points[a:b])) for a, b in pairwise(bounds)
+            Segment(int(points_ns[a]), int(points_ns[b - 1]), b - a, mean_of(points[a:b])) for a, b in pairwise(bounds)
         ],
         notes=notes,
     )
@@ -192,18 +193,14 @@ def _refined(x: Floats, bounds: list[int], block: int) -> list[int]:
 def _changes(points_ns: Integers, points: Floats, bounds: list[int], noise: float) -> list[ChangePoint]:
     changes = []
     for begin, at, end in zip(bounds, bounds[1:], bounds[2:], strict=False):
-        before, after = _mean(points[begin:at]), _mean(points[at:end])
+        before, after = mean_of(points[begin:at]), mean_of(points[at:end])
         error = noise * math.sqrt(1 / (at - begin) + 1 / (end - at))
         changes.append(ChangePoint(int(points_ns[at]), at, before, after, after - before, abs(after - before) / error))
     return changes
 
 
-def _mean(points: Floats) -> float:
-    return float((points / len(points)).sum())
-
-
 def _trend_note(points_ns: Integers, points: Floats) -> str:
     days = (points_ns - points_ns[0]) / DAY_NS
     away = days - days.mean()
-    slope = float(away @ (points - _mean(points))) / float(away @ away)
+    slope = float(away @ (points - mean_of(points))) / float(away @ away)
     return f"the level changes steadily, by {number_text(slope)} a day: a straight line explains it better than steps"

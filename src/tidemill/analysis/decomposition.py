@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from tidemill.analysis.moments import scale_of
 from tidemill.analysis.slots import (
     Slots,
     interpolated,
@@ -94,7 +95,7 @@ def decompose(
     _check(len(slots.values), seasons)
     named = [(p.name, p.steps) for p in slot_periods(slots)] if seasons is None else _named(slots, seasons)
     named = sorted(((name, steps) for name, steps in named if 2 * steps <= len(slots.values)), key=lambda s: s[1])
-    exponent = math.frexp(float(np.abs(points).max()))[1]
+    exponent = scale_of(points)
     level = float(np.median(np.ldexp(points, -exponent)))
     parts = _parts(np.ldexp(slots.values, -exponent) - level, [steps for _, steps in named])
     answer = _Answer(slots, exponent)

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.analysis.moments import scale_of
 from tidemill.analysis.nonuniform import fourier_sums
 from tidemill.analysis.slots import present_points
 from tidemill.errors import Fault, InputError, LimitError
@@ -77,7 +78,7 @@ def periodogram(
     highest = 0.5 / float(np.median(np.diff(times_s))) if highest_hz is None else highest_hz
     first, last = max(math.ceil(lowest / resolution - 1e-9), 1), math.floor(highest / resolution + 1e-9)
     _check(first, last, resolution)
-    exponent = math.frexp(float(np.abs(points).max()))[1]
+    exponent = scale_of(points)
     centred = np.ldexp(points, -exponent)
     centred = centred - centred.mean()
     frequencies = np.arange(first, last + 1) * resolution
