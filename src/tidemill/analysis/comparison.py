@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.local_days import HOUR_NS, DayTable, LocalTimes, day_table, local_times
+from tidemill.analysis.local_days import HOUR_NS, DayTable, LocalHours, day_table, local_times
 from tidemill.analysis.moments import deviation_of, mean_of, scale_of, total_of
 from tidemill.analysis.significance import (
     Difference,
@@ -139,7 +139,7 @@ class _Side(msgspec.Struct, frozen=True):
     times_ns: Integers
     values: Floats
     missing: int
-    local: LocalTimes
+    local: LocalHours
     days: DayTable
 
 
@@ -175,7 +175,7 @@ def _tested(keys: list[Integers], observed: list[Floats], level: float) -> _Test
     samples = (sample_of(observed[0]), sample_of(observed[1]))
     if min(len(values) for values in observed) < _FEWEST:
         return _Tested(samples, False, None, None, None)
-    _, at_first, at_second = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    _, at_first, at_second = np.intersect1d(keys[0], keys[1], assume_unique=True, return_indices=True)
     if len(at_first) < max(_PAIRED * max(len(values) for values in observed), _FEWEST):
         return _Tested(samples, False, None, welch(*samples, level), mann_whitney(*samples))
     pairs = observed[0][at_first], observed[1][at_second]
@@ -188,10 +188,10 @@ def _scaled_back(test: Difference | None, scale: int) -> Difference | None:
     if test is None:
         return None
     try:
-        bounds = [math.ldexp(number, scale) for number in (test.difference, test.lower, test.upper)]
+        difference, lower, upper = (math.ldexp(number, scale) for number in (test.difference, test.lower, test.upper))
     except OverflowError:
         return None
-    return Difference(*bounds, test.t, test.degrees, test.p_value)
+    return Difference(difference, lower, upper, test.t, test.degrees, test.p_value)
 
 
 def _correlation(first: Floats, second: Floats) -> float | None:

@@ -98,7 +98,7 @@ def decompose(
     exponent = scale_of(points)
     level = float(np.median(np.ldexp(points, -exponent)))
     parts = _parts(np.ldexp(slots.values, -exponent) - level, [steps for _, steps in named])
-    answer = _Answer(slots, exponent)
+    maker = _ComponentMaker(slots, exponent)
     return Decomposition(
         count=len(points),
         missing=len(slots.values[slots.on_clock]) - int((~np.isnan(slots.values)).sum()),
@@ -106,12 +106,12 @@ def decompose(
         tz=tz,
         times_ns=slots.times_ns[slots.on_clock].tolist(),
         values=_nullable(slots.values[slots.on_clock]),
-        trend=answer.component("trend", None, parts.trend, parts.rest, level),
+        trend=maker.component("trend", None, parts.trend, parts.rest, level),
         seasons=[
-            answer.component(name, steps, season, parts.rest)
+            maker.component(name, steps, season, parts.rest)
             for (name, steps), season in zip(named, parts.seasons, strict=True)
         ],
-        rest=answer.component("rest", None, parts.rest, None),
+        rest=maker.component("rest", None, parts.rest, None),
     )
 
 
@@ -165,8 +165,8 @@ def _season(x: Floats, weights: Floats, steps: int) -> Floats:
     The phases are continued by a cycle at both ends, so that the average has no ends."""
     cycles = -(-len(x) // steps)
     padding = (steps, (cycles + 1) * steps - len(x))
-    by_phase = (np.pad(array, padding).reshape(cycles + 2, steps) for array in (x, weights))
-    smooth = interpolated(local_line(*by_phase, min(_SEASON_CYCLES, cycles)).reshape(-1))
+    phases, phase_weights = (np.pad(array, padding).reshape(cycles + 2, steps) for array in (x, weights))
+    smooth = interpolated(local_line(phases, phase_weights, min(_SEASON_CYCLES, cycles)).reshape(-1))
     ends = [0.5 / steps] * (
         1 - steps % 2
     )  # an even cycle is averaged over one value more, both ends with half a weight
@@ -213,7 +213,7 @@ def local_line(x: Floats, weights: Floats, half: int) -> Floats:
     return interpolated(line) if line.ndim == 1 else np.apply_along_axis(interpolated, 0, line)
 
 
-class _Answer(msgspec.Struct, frozen=True):
+class _ComponentMaker(msgspec.Struct, frozen=True):
     """Makes components of parts whose values are scaled by 2 ** -`exponent`."""
 
     slots: Slots

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, offsets_ns
+from tidemill.errors import Fault, InputError
+from tidemill.model.zones import zone
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -16,7 +18,14 @@ _WHOLE_DAY: Final = 0.9  # of the values that a day usually has
 _FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
 
 
-class LocalTimes(msgspec.Struct, frozen=True):
+def check_zone(tz: str | None) -> None:
+    """Raises InputError for a name that is no time zone's."""
+    if tz is not None and zone(tz) is None:
+        message = f"tz must be an IANA name such as Europe/Zurich, not '{tz[:40]}'"
+        raise InputError(message, (Fault("tz", "unknown", message),))
+
+
+class LocalHours(msgspec.Struct, frozen=True):
     """Times on the wall clock of a zone: `hours` (0 to 23) and `days` since 1970-01-01."""
 
     hours: Integers
@@ -28,10 +37,14 @@ class LocalTimes(msgspec.Struct, frozen=True):
         return weekdays_of(self.days)
 
 
-def local_times(times_ns: Integers, tz: str | None) -> LocalTimes:
-    """Hours and days of instants (int64 ns, UTC) on the wall clock of `tz`; of UTC without."""
+def local_times(times_ns: Integers, tz: str | None) -> LocalHours:
+    """Hours and days of instants (int64 ns, UTC) on the wall clock of `tz`; of UTC without.
+
+    Raises InputError for an unknown zone.
+    """
+    check_zone(tz)
     wall_ns = times_ns + offsets_ns(times_ns, tz)
-    return LocalTimes(wall_ns // HOUR_NS % 24, wall_ns // DAY_NS)
+    return LocalHours(wall_ns // HOUR_NS % 24, wall_ns // DAY_NS)
 
 
 def weekdays_of(days: Integers) -> Integers:
@@ -50,7 +63,7 @@ class DayTable(msgspec.Struct, frozen=True):
     low: Floats
 
 
-def day_table(local: LocalTimes, values: Floats) -> DayTable:
+def day_table(local: LocalHours, values: Floats) -> DayTable:
     """The whole days of values (none NaN): those with at least 90 % of the median number of values."""
     if not len(values):
         return DayTable(np.zeros(0, np.int64), 0.0, *(np.zeros(0) for _ in range(3)))

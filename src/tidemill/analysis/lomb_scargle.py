@@ -81,7 +81,7 @@ def periodogram(
     exponent = scale_of(points)
     centred = np.ldexp(points, -exponent)
     centred = centred - centred.mean()
-    frequencies = np.arange(first, last + 1) * resolution
+    frequencies: Floats = np.arange(first, last + 1, dtype=np.float64) * resolution
     power = _fast_fit(times_s * resolution, centred, first, last).power
     tops = _peak_frequencies(frequencies, power, peaks)
     strongest = [_peak(frequency, times_s, centred, exponent, highest) for frequency in tops]
@@ -179,4 +179,4 @@ def _false_alarm(power: float, n: int, width: float) -> float:
     gamma = math.sqrt(2 / (n - 1)) * math.exp(math.lgamma((n - 1) / 2) - math.lgamma((n - 2) / 2))
     single = (1 - power) ** ((n - 3) / 2)
     rate = gamma * width * (1 - power) ** ((n - 4) / 2) * math.sqrt(0.5 * (n - 1) * power)
-    return min(max(single + (1 - single) * -math.expm1(-rate), 0.0), 1.0)
+    return min(max(float(single + (1 - single) * -math.expm1(-rate)), 0.0), 1.0)

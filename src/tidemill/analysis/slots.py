@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tidemill.analysis.forecast.steps import FixedStep, Step, recognise_step
+from tidemill.analysis.local_days import check_zone
 from tidemill.analysis.periods import Period, detect_periods
 from tidemill.errors import LimitError, NotEnoughPointsError
 
@@ -49,9 +50,10 @@ def present_points(times_ns: Integers, values: Floats, needed: int, question: st
 def make_slots(times_ns: Integers, values: Floats, tz: str | None) -> Slots:
     """The slots of at least two points (none NaN) at ascending times.
 
-    Raises UnevenSamplingError without a common interval, and LimitError where the interval is so short beside the span
-    that there are more than MAX_SLOTS slots.
+    Raises InputError for an unknown zone, UnevenSamplingError without a common interval, and LimitError where the
+    interval is so short beside the span that there are more than MAX_SLOTS slots.
     """
+    check_zone(tz)
     step = recognise_step(times_ns, tz)
     numbers = step.numbers(times_ns)
     numbers = numbers - numbers.min()
@@ -123,7 +125,7 @@ def phase_medians(values: Floats, steps: int) -> Floats:
     counts = (~np.isnan(padded)).sum(axis=0)
     phases = np.arange(steps)
     low, high = ordered[np.maximum(counts - 1, 0) // 2, phases], ordered[counts // 2 % cycles, phases]
-    return np.where(counts % 2 == 1, low, low / 2 + high / 2)
+    return np.asarray(np.where(counts % 2 == 1, low, low / 2 + high / 2))
 
 
 def running_median(values: Floats, window: int) -> Floats:

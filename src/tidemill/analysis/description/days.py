@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.description.figures import BaseLoad, DayFigures, NightFigures, WeekFigures
-from tidemill.analysis.local_days import DayTable, LocalTimes, weekdays_of
+from tidemill.analysis.local_days import DayTable, LocalHours, weekdays_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -20,7 +20,7 @@ _DEAD: Final = 0.02  # of the median day
 _MAX_T: Final = 1e6
 
 
-def day_figures(local: LocalTimes, values: Floats, days: DayTable, total: tuple[float, str | None]) -> DayFigures:
+def day_figures(local: LocalHours, values: Floats, days: DayTable, total: tuple[float, str | None]) -> DayFigures:
     """The figures of the local day. `total` is (factor, unit): a day's sum times the factor is its total."""
     counts = np.bincount(local.hours, minlength=24)
     sums = np.bincount(local.hours, values, 24)
@@ -60,7 +60,7 @@ def _high_hours(means: Floats) -> tuple[int, int]:
     return (top - before + 1) % 24, (top + after - 1) % 24 + 1
 
 
-def _night(local: LocalTimes, values: Floats, means: Floats) -> NightFigures | None:
+def _night(local: LocalHours, values: Floats, means: Floats) -> NightFigures | None:
     """The longest run of hours that are zero on more than nine of ten days; None below five of them or of others."""
     if np.isnan(means).any():
         return None
