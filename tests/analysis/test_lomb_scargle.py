@@ -17,6 +17,15 @@ from tidemill.errors import InputError, LimitError, NotEnoughPointsError
 S = 10**9
 
 
+# Lynx trapped a year, 1821 to 1934: Elton and Nicholson (1942), Journal of Animal Ecology 11(2).
+LYNX = """269 321 585 871 1475 2821 3928 5943 4950 2577 523 98 184 279 409 2285 2685 3409 1824 409 151 45 68 213 546
+1033 2129 2536 957 361 377 225 360 731 1638 2725 2871 2119 684 299 236 245 552 1623 3311 6721 4254 687 255
+473 358 784 1594 1676 2251 1426 756 299 201 229 469 736 2042 2811 4431 2511 389 73 39 49 59 188 377 1292
+4031 3495 587 105 153 387 758 1307 3465 6991 6313 3794 1836 345 382 808 1388 2713 3800 3091 2985 3790 374 81
+80 108 229 399 1132 2432 3574 2935 1537 529 485 662 1000 1590 2657 3396"""
+YEAR_S = 365.2425 * 86_400
+
+
 def uneven(n: int, span_s: float, seed: int = 1) -> np.ndarray:
     times = np.sort(np.random.default_rng(seed).random(n)) * span_s * S
     return (1_700_000_000 * S + times).astype(np.int64)
@@ -57,6 +66,17 @@ def test_a_sine_has_its_frequency_and_amplitude(frequency: float) -> None:
     assert peak.period_s == pytest.approx(1 / frequency, rel=1e-3)
     assert (peak.amplitude, peak.power) == (pytest.approx(1.5, rel=1e-2), pytest.approx(1, abs=1e-2))
     assert peak.false_alarm < 1e-6
+
+
+def test_lynx_return_every_nine_and_a_half_years() -> None:
+    values = np.log10([float(text) for text in LYNX.split()])
+    years = np.arange("1821", "1935", dtype="datetime64[Y]").astype("datetime64[ns]").astype(np.int64)
+    kept = np.random.default_rng(1).random(114) < 0.8
+    for chosen in (slice(None), kept):
+        peak = periodogram(years[chosen], values[chosen]).dominant
+        assert peak is not None
+        assert peak.period_s / YEAR_S == pytest.approx(9.6, abs=0.15)  # 114 / 12 = 9.5 is the nearest line of an FFT
+        assert peak.false_alarm < 1e-12
 
 
 def test_noise_alone_has_no_peak_to_speak_of() -> None:

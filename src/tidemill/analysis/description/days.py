@@ -15,7 +15,7 @@ Integers = NDArray[np.int64]
 _HIGH: Final = 0.8  # of the way from the lowest to the highest hour, an hour is high
 _NIGHT_DAYS: Final = 0.9  # of the days must be zero in an hour of the night
 _NIGHT_HOURS: Final = 5
-_ZERO: Final = 1e-3  # of the largest value is zero, where values may be negative or never exactly 0
+_ZERO: Final = 5e-3  # of the largest value is zero: inverters have a standby, panels some light at dusk
 _DEAD: Final = 0.02  # of the median day
 _MAX_T: Final = 1e6
 
@@ -82,7 +82,12 @@ def _night(local: LocalHours, values: Floats, means: Floats) -> NightFigures | N
     weight = float(np.maximum(daytime, 0).sum())
     middle = float(at @ np.maximum(daytime, 0)) / weight if weight > 0 else len(daytime) / 2
     return NightFigures(
-        begin, (begin + length) % 24, (begin + length + middle) % 24, _bell(daytime), _roughness(daytime)
+        from_hour=begin,
+        to_hour=(begin + length) % 24,
+        zero_share=float(is_zero.mean()),
+        middle_hour=(begin + length + middle) % 24,
+        bell=_bell(daytime),
+        roughness=_roughness(daytime),
     )
 
 

@@ -109,9 +109,12 @@ def _generation(series: SpokenSeries) -> Iterator[str]:
     exports = figures.register is not None and figures.register.direction == "export"
     hours = hours_text(day.night.from_hour, day.night.to_hour, " to ")
     register = " (export register)" if exports else ""
+    exact = figures.zero_share or 0.0
+    is_exact = exact >= 0.9 * day.night.zero_share
+    zero, share = ("Zero", exact) if is_exact else ("Nearly zero", day.night.zero_share)
     what = "solar radiation" if figures.measure == "irradiance" else "solar generation"
     yield (
-        f"Zero every night ({hours}: {percent_text(figures.zero_share or 0)} of all values) and a bell by day that "
+        f"{zero} every night ({hours}: {percent_text(share)} of all values) and a bell by day that "
         f"peaks around {hour_text(day.night.middle_hour)}: this looks like {what}{register}."
     )
     yield f"Largest value {series.amount(figures.max)}."
