@@ -92,6 +92,18 @@ def test_huge_and_tiny_values(factor: float) -> None:
     assert found.changes[0].difference == pytest.approx(2 * factor, rel=0.1)
 
 
+def test_levels_without_noise_change_where_they_do() -> None:
+    values = np.repeat([20.0, 18.0, 21.0], [100, 60, 90])
+    found = change_points(hours(250), values)
+    assert [change.index for change in found.changes] == [100, 160]
+    assert [segment.mean for segment in found.segments] == pytest.approx([20, 18, 21])
+
+
+def test_rare_single_values_are_no_changes() -> None:
+    values = (np.random.default_rng(2).random(1_000) < 0.01).astype(float)
+    assert change_points(hours(1_000), values).changes == []
+
+
 def test_a_constant_never_changes_and_few_values_say_how_many_are_needed() -> None:
     found = change_points(hours(50), np.full(50, 7.0))
     assert (found.changes, found.noise, len(found.segments)) == ([], None, 1)
