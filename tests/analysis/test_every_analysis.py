@@ -80,7 +80,7 @@ def series(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("analysis", EVERY)
 @given(made=series())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_series_has_an_answer_or_an_error_that_says_why(
     analysis: Callable[..., Any], made: tuple[np.ndarray, np.ndarray]
 ) -> None:
