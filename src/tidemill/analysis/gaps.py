@@ -7,7 +7,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep, MonthStep, Step, offsets_ns, recognise_step
+from tidemill.analysis.forecast.steps import (
+    DAY_NS,
+    NS_PER_S,
+    FixedStep,
+    MonthStep,
+    SamplingStep,
+    offsets_ns,
+    recognise_step,
+)
 from tidemill.analysis.local_days import check_zone
 from tidemill.errors import Fault, InputError, UnevenSamplingError
 
@@ -100,7 +108,7 @@ def coverage(
     )
 
 
-def _expected_step(points: Integers, interval_ns: int | None, tz: str | None) -> Step | None:
+def _expected_step(points: Integers, interval_ns: int | None, tz: str | None) -> SamplingStep | None:
     """The interval that is given, or that of the points, or None. Below a day it knows no zone: no hour is skipped."""
     if interval_ns is not None:
         return FixedStep(interval_ns, tz if interval_ns >= DAY_NS else None)
@@ -118,7 +126,7 @@ def _median_interval(points: Integers) -> int:
 
 
 def _counted(
-    points: Integers, step: Step | None, interval: int, begin: int | None, end: int | None
+    points: Integers, step: SamplingStep | None, interval: int, begin: int | None, end: int | None
 ) -> tuple[tuple[int, int, int] | None, list[Gap]]:
     """(expected, filled, doubled) where there is a common interval, and every gap in order of time."""
     if begin is None or end is None or (not len(points) and not step):
@@ -143,14 +151,14 @@ def _counted(
     return (expected, len(filled), len(points) - len(filled)), gaps
 
 
-def _next_slots(step: Step, times_ns: Integers) -> Integers:
+def _next_slots(step: SamplingStep, times_ns: Integers) -> Integers:
     """The time an interval after each time."""
     if isinstance(step, FixedStep) and step.tz is None:
         return times_ns + step.length_ns
     return np.array([step.following(time_ns, 1)[0][0] for time_ns in times_ns.tolist()], dtype=np.int64)
 
 
-def _slots_before(step: Step, first_ns: int, begin_ns: int) -> int:
+def _slots_before(step: SamplingStep, first_ns: int, begin_ns: int) -> int:
     """How many slots in [begin, first) come before that of the first point."""
     first, begin = _wall(step, first_ns), _wall(step, begin_ns)
     if isinstance(step, FixedStep):
@@ -160,7 +168,7 @@ def _slots_before(step: Step, first_ns: int, begin_ns: int) -> int:
     return max((_month(first) - _month(begin - into_month - 1) - 1) // step.months, 0)
 
 
-def _slots_after(step: Step, last_ns: int, end_ns: int) -> int:
+def _slots_after(step: SamplingStep, last_ns: int, end_ns: int) -> int:
     """How many slots in (last, end) come after that of the last point."""
     last, end = _wall(step, last_ns), _wall(step, end_ns)
     if isinstance(step, FixedStep):
@@ -170,7 +178,7 @@ def _slots_after(step: Step, last_ns: int, end_ns: int) -> int:
     return max((_month(end - into_month - 1) - _month(last)) // step.months, 0)
 
 
-def _wall(step: Step, time_ns: int) -> int:
+def _wall(step: SamplingStep, time_ns: int) -> int:
     tz = step.tz if isinstance(step, FixedStep | MonthStep) else None
     return time_ns + int(offsets_ns(np.array([time_ns], dtype=np.int64), tz)[0])
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tidemill.analysis.forecast.steps import FixedStep, Step, recognise_step
+from tidemill.analysis.forecast.steps import FixedStep, SamplingStep, recognise_step
 from tidemill.analysis.local_days import check_zone
 from tidemill.analysis.periods import Period, detect_periods
 from tidemill.errors import LimitError, NotEnoughPointsError
@@ -29,7 +29,7 @@ class Slots(msgspec.Struct, frozen=True):
     """The slots of a series: `values` (float64; NaN: missing) at `times_ns`; `on_clock` is False for those that clocks
     skip. `numbers` is the slot of each present point, `seasons` names the calendar's seasons in slots."""
 
-    step: Step
+    step: SamplingStep
     times_ns: Integers
     values: Floats
     on_clock: Flags
@@ -76,7 +76,7 @@ def _means(numbers: Integers, values: Floats, size: int) -> Floats:
     return means
 
 
-def _slot_times(step: Step, times_ns: Integers, filled: Integers) -> tuple[Integers, Flags]:
+def _slot_times(step: SamplingStep, times_ns: Integers, filled: Integers) -> tuple[Integers, Flags]:
     """The time of each slot, and whether clocks show it. A slot without a point follows the one before at the interval;
     one that would come after the next point is none that clocks show."""
     at = np.arange(len(filled))
