@@ -5,7 +5,7 @@ import pytest
 
 from tidemill.analysis.forecast import forecast
 from tidemill.analysis.forecast.grid import make_grid
-from tidemill.analysis.forecast.steps import FixedStep, MonthStep, from_wall, offsets_ns, recognise_step
+from tidemill.analysis.steps import FixedStep, MonthStep, from_wall, offsets_ns, recognise_step
 from tidemill.errors import NotEnoughPointsError
 
 MINUTE = 60 * 10**9

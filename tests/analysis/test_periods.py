@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tidemill.analysis.periods import autocorrelation, detect_periods, season_profile
+from tidemill.analysis.periods import detect_periods, season_profile
 
 HOURLY = (("day", 24), ("week", 168))
 HOURS = np.arange(2_000)
@@ -69,18 +69,6 @@ def test_other_cycles_are_seen_in_as_much_noise_as_signal() -> None:
 @pytest.mark.parametrize("values", [np.zeros(500), np.full(500, 1e300), np.arange(3.0), np.array([])])
 def test_constants_and_very_short_series_have_none(values: np.ndarray) -> None:
     assert detect_periods(values, HOURLY) == ()
-
-
-def test_autocorrelation_of_two_points_and_of_a_constant() -> None:
-    assert autocorrelation(np.array([1.0, 2.0]), 1)[1] == pytest.approx(-0.5, abs=1e-15)
-    assert autocorrelation(np.full(9, 3.0), 3).tolist() == [1, 0, 0, 0]
-
-
-def test_autocorrelation_is_that_of_its_definition() -> None:
-    values = noise(5, 300).cumsum()
-    d = values - values.mean()
-    direct = [float(d[: len(d) - k] @ d[k:] / (d @ d)) for k in range(20)]
-    assert autocorrelation(values, 19) == pytest.approx(direct, abs=1e-12)
 
 
 def test_a_profile_is_the_mean_of_each_phase() -> None:

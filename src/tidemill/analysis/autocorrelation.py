@@ -1,12 +1,12 @@
 """Autocorrelation, partial autocorrelation and cross-correlation of evenly spaced values, with their bounds."""
 
 import math
+from statistics import NormalDist
 from typing import Final, Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, special
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def correlogram(values: Floats, lags: int, *, level: float = 0.95) -> Correlogra
     """
     present = int((~np.isnan(values)).sum())
     acf = autocorrelation(values, lags)
-    z = float(special.ndtri((1 + level) / 2))
+    z = NormalDist().inv_cdf((1 + level) / 2)
     white = z / math.sqrt(present) if present else None
     sums = np.concatenate(([0.0, 0.0], np.cumsum(acf[1:-1] ** 2)))[: len(acf)]
     bartlett = z * np.sqrt((1 + 2 * sums) / max(present, 1))
@@ -83,10 +83,10 @@ def autocorrelation(values: Floats, lags: int) -> Floats:
     deviations = _deviations(values)
     if deviations is None:
         return undefined
-    size = fft.next_fast_len(len(deviations) + lags + 1, real=True)
-    transform = fft.rfft(deviations, size)
+    size = 1 << (len(deviations) + lags).bit_length()
+    transform = np.fft.rfft(deviations, size)
     power = transform.real**2 + transform.imag**2
-    sums = np.asarray(fft.irfft(power, size))[: lags + 1]
+    sums = np.fft.irfft(power, size)[: lags + 1]
     return np.asarray(sums / sums[0])
 
 
@@ -130,15 +130,15 @@ def cross_correlation(
     dx, dy = (_deviations(np.where(both, values, np.nan)) for values in (x, y))
     correlation = np.full(len(every_lag), np.nan)
     if dx is not None and dy is not None:
-        size = fft.next_fast_len(len(dx) + lags + 1, real=True)
-        sums = fft.irfft(np.conj(fft.rfft(dx, size)) * fft.rfft(dy, size), size)
+        size = 1 << (len(dx) + lags).bit_length()
+        sums = np.fft.irfft(np.conj(np.fft.rfft(dx, size)) * np.fft.rfft(dy, size), size)
         correlation = sums[every_lag] / math.sqrt(float(dx @ dx) * float(dy @ dy))
     best = None if np.isnan(correlation).all() else int(np.nanargmax(np.abs(correlation)))
     return CrossCorrelation(
         count=count,
         trend=trend,
         level=level,
-        white=float(special.ndtri((1 + level) / 2)) / math.sqrt(count) if count else None,
+        white=NormalDist().inv_cdf((1 + level) / 2) / math.sqrt(count) if count else None,
         lags=every_lag.tolist(),
         correlation=_nullable(correlation),
         best_lag=None if best is None else int(every_lag[best]),

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.autocorrelation import autocorrelation
-from tidemill.analysis.forecast.steps import DAY_NS
 from tidemill.analysis.moments import mean_of, scale_of
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import make_slots, present_points, season_lengths, slot_periods, without_seasons
+from tidemill.analysis.steps import DAY_NS
 from tidemill.analysis.words import number_text
 from tidemill.errors import UnevenSamplingError
 

@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import (
+from tidemill.analysis.local_days import check_zone
+from tidemill.analysis.steps import (
     DAY_NS,
     NS_PER_S,
     FixedStep,
@@ -16,7 +17,6 @@ from tidemill.analysis.forecast.steps import (
     offsets_ns,
     recognise_step,
 )
-from tidemill.analysis.local_days import check_zone
 from tidemill.errors import Fault, InputError, UnevenSamplingError
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, offsets_ns
+from tidemill.analysis.steps import DAY_NS, NS_PER_S, offsets_ns
 from tidemill.errors import Fault, InputError
 from tidemill.model.zones import zone
 

@@ -14,6 +14,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.analysis.autocorrelation import autocorrelation
+
 Floats = NDArray[np.float64]
 
 MAX_POINTS: Final = 20_000
@@ -65,18 +67,10 @@ def detect_periods(values: Floats, calendar: Sequence[tuple[str, int]] = ()) -> 
     return tuple(periods)
 
 
-def autocorrelation(x: Floats, lags: int) -> Floats:
-    """Autocorrelation at lags 0 to `lags`, biased (divided by n): r_k = sum (x_t - m)(x_{t+k} - m) / sum (x_t - m)^2.
-
-    By the Fourier transform (Wiener-Khinchin). All zeros after lag 0 for a constant.
-    """
-    d = x - x.mean()
-    size = 1 << (len(d) + lags).bit_length()
-    spectrum = np.fft.rfft(d, size)
-    sums = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[: lags + 1]
-    if not sums[0] > 0:
-        return np.asarray(np.eye(1, lags + 1)[0])
-    return np.asarray(sums / sums[0])
+def _correlation(x: Floats, lags: int) -> Floats:
+    """The autocorrelation at lags 0 to `lags`; all zeros after lag 0 for a constant."""
+    found = autocorrelation(x, lags)
+    return np.asarray(np.eye(1, lags + 1)[0]) if np.isnan(found[0]) else found
 
 
 def season_profile(x: Floats, steps: int) -> Floats:
@@ -116,7 +110,7 @@ def _calendar_share(x: Floats, steps: int, cycles: int) -> float | None:
     n = len(x)
     if n < cycles * steps or steps < 2:
         return None
-    correlation = autocorrelation(_without_slower(x, steps), min(n - 1, steps + steps // 2 + 2))
+    correlation = _correlation(_without_slower(x, steps), min(n - 1, steps + steps // 2 + 2))
     peak = correlation[steps]
     error = math.sqrt((1 + 2 * float(correlation[1:steps] @ correlation[1:steps])) / n)
     between = correlation[max(steps // 4, 1) : max(3 * steps // 4, 1) + 1]
@@ -149,7 +143,7 @@ def _generic(x: Floats) -> tuple[int, float] | None:
     n = len(x)
     if n < 16:
         return None
-    correlation = autocorrelation(x, n // _GENERIC_CYCLES + 2)
+    correlation = _correlation(x, n // _GENERIC_CYCLES + 2)
     threshold = max(_GENERIC_MIN, 4 / math.sqrt(n))
     peaks = {p: correlation[p] for c in _spectral_peaks(x) for p in _climbed(correlation, c)}
     good = {p: r for p, r in peaks.items() if r >= threshold and _stands_out(correlation, p)}

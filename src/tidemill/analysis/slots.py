@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tidemill.analysis.forecast.steps import FixedStep, SamplingStep, recognise_step
 from tidemill.analysis.local_days import check_zone
 from tidemill.analysis.periods import Period, detect_periods
+from tidemill.analysis.steps import FixedStep, SamplingStep, recognise_step
 from tidemill.errors import LimitError, NotEnoughPointsError
 
 Floats = NDArray[np.float64]

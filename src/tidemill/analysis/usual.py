@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import Slots
+from tidemill.analysis.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.analysis.words import WEEKDAYS, local_time, outside_texts, with_unit
 
 Floats = NDArray[np.float64]

@@ -11,12 +11,12 @@ from tidemill.analysis.autocorrelation import autocorrelation
 from tidemill.analysis.description.days import base_load, day_figures, week_figures
 from tidemill.analysis.description.figures import Figures, Measure, Memory
 from tidemill.analysis.description.registers import read_register
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.analysis.gaps import coverage
 from tidemill.analysis.local_days import HOUR_NS, day_table, local_times
 from tidemill.analysis.moments import deviation_of, finite, mean_of, scale_of
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import Slots, interpolated, make_slots, slot_periods
+from tidemill.analysis.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.errors import LimitError, UnevenSamplingError
 from tidemill.model.units import readings
 

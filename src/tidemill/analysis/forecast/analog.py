@@ -10,7 +10,7 @@ import numpy as np
 
 from tidemill.analysis.forecast.candidate import Candidate, candidate
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats, Integers
+from tidemill.analysis.steps import Floats, Integers
 
 _NEAREST: Final = 8
 _MOST: Final = 150  # cycles that are looked at

@@ -13,8 +13,8 @@ from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.intervals import bounds, coverage
 from tidemill.analysis.forecast.scaling import Scaling
 from tidemill.analysis.forecast.scores import ratio_to_naive, scores
-from tidemill.analysis.forecast.steps import Floats, Integers
 from tidemill.analysis.periods import Period
+from tidemill.analysis.steps import Floats, Integers
 
 
 class Made(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from tidemill.analysis.forecast.candidate import MIXED, Candidate, mean_error
-from tidemill.analysis.forecast.steps import Floats
+from tidemill.analysis.steps import Floats
 
 NAIVE: Final = ("naive", "seasonal_naive")  # and the seasonal naive of any other period
 BEST: Final = 7

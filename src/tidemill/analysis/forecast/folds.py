@@ -3,7 +3,7 @@
 from typing import Final
 
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Integers
+from tidemill.analysis.steps import Integers
 
 _FOLDED: Final = 40  # origins, from which on there are two folds
 

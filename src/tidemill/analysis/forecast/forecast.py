@@ -19,9 +19,9 @@ from tidemill.analysis.forecast.pooled import pooled
 from tidemill.analysis.forecast.repeats import drift, naive, seasonal_mean, seasonal_naives
 from tidemill.analysis.forecast.scaling import make_scaling
 from tidemill.analysis.forecast.smoothing import smoothing
-from tidemill.analysis.forecast.steps import Floats
 from tidemill.analysis.forecast.warp import LOGARITHM, ROOT
 from tidemill.analysis.periods import Period, detect_periods
+from tidemill.analysis.steps import Floats
 from tidemill.errors import Fault, InputError, NotEnoughPointsError, SeriesError
 from tidemill.model.zones import zone
 

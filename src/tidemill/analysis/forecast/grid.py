@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import Floats, Integers, SamplingStep, recognise_step
+from tidemill.analysis.steps import Floats, Integers, SamplingStep, recognise_step
 
 Flags = NDArray[np.bool_]
 

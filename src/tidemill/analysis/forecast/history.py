@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from tidemill.analysis.forecast.grid import Flags
-from tidemill.analysis.forecast.steps import Floats, Integers
+from tidemill.analysis.steps import Floats, Integers
 
 ORIGINS: Final = 60
 TUNING_ORIGINS: Final = 24

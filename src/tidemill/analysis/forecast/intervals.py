@@ -12,7 +12,7 @@ import numpy as np
 
 from tidemill.analysis.forecast.candidate import MIXED, Candidate
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats
+from tidemill.analysis.steps import Floats
 
 _WIDEN: Final = 1.1  # where weights and bounds come from the same errors, which are therefore too small
 _WIDEN_FEW: Final = 0.5  # over the number of windows that do not overlap: few cannot judge seven models

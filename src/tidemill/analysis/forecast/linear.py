@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tidemill.analysis.forecast.candidate import Candidate, candidate, mean_error
 from tidemill.analysis.forecast.folds import folds
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats, Integers
 from tidemill.analysis.forecast.warp import LOGARITHM, ROOT, Warp
+from tidemill.analysis.steps import Floats, Integers
 
 Narrow = NDArray[np.float32]
 

@@ -12,8 +12,8 @@ import numpy as np
 from tidemill.analysis.forecast.candidate import Candidate, candidate
 from tidemill.analysis.forecast.folds import folds
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats, Integers
 from tidemill.analysis.forecast.warp import Warp
+from tidemill.analysis.steps import Floats, Integers
 
 _RATES: Final = (0.08, 0.3)  # of the newest season in a seasonal mean
 _PAST: Final = 3  # values of the same phase, a season

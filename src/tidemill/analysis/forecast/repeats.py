@@ -6,7 +6,7 @@ import numpy as np
 
 from tidemill.analysis.forecast.candidate import Candidate, Selection, candidate, mean_error
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats, Integers
+from tidemill.analysis.steps import Floats, Integers
 
 _RATES: Final = np.array([0.04, 0.1, 0.2, 0.35, 0.6])  # of the newest season in the weighted mean
 _MEDIANS: Final = (3, 5, 9)  # cycles whose median is taken

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tidemill.analysis.forecast.steps import Floats
+from tidemill.analysis.steps import Floats
 
 _OFFSET: Final = 1_000.0  # times the range: beyond it, the median is subtracted, too
 

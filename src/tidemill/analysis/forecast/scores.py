@@ -8,7 +8,7 @@ from tidemill.analysis.forecast.answer import ModelScore
 from tidemill.analysis.forecast.candidate import Candidate, mean_error
 from tidemill.analysis.forecast.combine import NAIVE
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats
+from tidemill.analysis.steps import Floats
 
 
 def scores(history: History, candidates: Sequence[Candidate], exponent: int, offset: float) -> tuple[ModelScore, ...]:

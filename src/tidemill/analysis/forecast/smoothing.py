@@ -20,9 +20,9 @@ import numpy as np
 
 from tidemill.analysis.forecast.candidate import Candidate, Selection, candidate
 from tidemill.analysis.forecast.history import History
-from tidemill.analysis.forecast.steps import Floats, Integers
 from tidemill.analysis.forecast.warp import exponential
 from tidemill.analysis.periods import season_profile
+from tidemill.analysis.steps import Floats, Integers
 
 _STEPS: Final = 900  # of the history before the cut
 _FIRST_CYCLES: Final = 4  # that level, trend and profiles begin with

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tidemill.analysis.forecast.steps import Floats
+from tidemill.analysis.steps import Floats
 
 _LOG_CAP: Final = (
     np.e**2
