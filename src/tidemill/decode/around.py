@@ -52,16 +52,17 @@ def with_surroundings(columns: DecodedColumns, plan: DecodePlan, around: Surroun
     values: list[list[Any]] = [[] for _ in plan.columns]
     for number, column in zip(_own_columns(plan), columns.values, strict=True):
         values[number] = column
-    offset_s = None
+    offsets = columns.offsets
     for part, record in around:
         for number in part.columns:
             values[number] = [record.values[number]] * count
         if record.time is not None:
             ns, local = np.full(count, record.wall_ns), np.full(count, record.local, np.uint8)
             times = LocalTimes(ns, local, np.ones(count, np.bool_))
-        offset_s = record.offset_s if record.offset_s is not None else offset_s
-    if offset_s is not None:
-        times = with_offsets(times, [offset_s] * count)
+        if record.offset_s is not None:
+            offsets = [record.offset_s] * count
+    if offsets is not None:
+        times = with_offsets(times, offsets)
     derived = derived_columns(plan, values)
     if derived is None or not times_good(times, plan):
         return None

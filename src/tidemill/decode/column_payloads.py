@@ -48,7 +48,7 @@ class ColumnPayloads:
         faults = FaultCollector()
         nest = self._nest(reading.payload_body(number))
         around = self._around.read_around(reading.payload_body(number), nest, 0, faults)
-        if faults.count or not self._read_fast(reading, number, body, nest, around):
+        if faults.count or faults.marks or not self._read_fast(reading, number, body, nest, around):
             self._read_slowly(reading, number, nest, around, faults)
 
     def _nest(self, body: bytes) -> Nest | None:
@@ -81,7 +81,7 @@ class ColumnPayloads:
             reading.reject_payload(number, faults)
         else:
             reading.counts[number] = len(cut)
-            self._read_records(reading, number, cut, around)
+            self._read_records(reading, number, cut, around, faults.marks)
 
     def _has_times(
         self, reading: Reading, number: int, read: ReadColumns | ColumnCut, nest: Nest | None, faults: FaultCollector
@@ -92,13 +92,15 @@ class ColumnPayloads:
         items = read.items
         return self._begins.read_columns(reading, number, read.begin, items=items, nest=nest, faults=faults)
 
-    def _read_records(self, reading: Reading, number: int, cut: ColumnCut, around: Surroundings) -> None:
-        """Read the records of a document by the readers of records."""
+    def _read_records(
+        self, reading: Reading, number: int, cut: ColumnCut, around: Surroundings, marks: dict[str, None]
+    ) -> None:
+        """Read the records of a document by the readers of records; `marks` are those of each."""
 
         def read_certain(first: int, last: int) -> bool:
             self._turn()
             own = self._fast.read_records(cut.pieces(first, last))
-            columns = None if own is None else with_surroundings(own, self._plan, around)
+            columns = None if own is None or marks else with_surroundings(own, self._plan, around)
             if columns is not None:
                 reading.add_rows(columns, np.full(last - first, number), cut.items[first:last])
             return columns is not None
@@ -109,7 +111,7 @@ class ColumnPayloads:
             if record is None or faults.count:
                 reading.reject_record(number, item, faults, record)
             else:
-                reading.add_record(record, number, item)
+                reading.add_record(record, number, item, marks | faults.marks)
             return not faults.count
 
         read_blocks(len(cut), read_certain, read_strictly, lambda: not reading.stopped)

@@ -163,7 +163,7 @@ class NestedReader:
         if record is None or faults.count:
             reading.reject_record(payload.number, index, faults, record)
             return False
-        reading.add_record(record, payload.number, index)
+        reading.add_record(record, payload.number, index, faults.marks)
         return True
 
 

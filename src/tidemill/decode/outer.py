@@ -23,7 +23,8 @@ _REPEATED: Final = ("attribute", "labels", "numbers", "packed_list")  # kinds wh
 
 
 class OuterColumns(msgspec.Struct, frozen=True):
-    """What was read of one part of a payload, a row for each group. `bad`: which of them have faults."""
+    """What was read of one part of a payload, a row for each group. `bad`: which of them have faults or marks, so that
+    their records are read strictly."""
 
     columns: DecodedColumns
     bad: NDArray[np.bool_]
@@ -110,7 +111,7 @@ class OuterReader:
         def read_group(index: int) -> bool:
             faults = FaultCollector()
             record = self._read(body, nest, index, "$", faults)
-            if faults.count:
+            if faults.count or faults.marks:
                 rows.bad[index] = True
             else:
                 rows.put_record(record, index, self.columns)
@@ -151,7 +152,9 @@ class OuterReader:
         before = faults.count
         value: Any = parse_json(piece, path, self._max_depth + 1, faults, digits=self._digits)
         if faults.count > before:
-            return Record(len(self._plan.columns))
+            unread = Record(len(self._plan.columns))
+            unread.path = path
+            return unread
         return read_outer(value, path, self._plan, self.part, faults)
 
 
