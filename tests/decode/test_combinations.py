@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 import polars as pl
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, note, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -90,7 +90,7 @@ class Case:
             root = ROOTS[self.shape] if shaped else 'records = "$"'
             lines.append(f'input = {{ {root}, on_fault = "reject", formats = ["json"], not_exact = "{policy}" }}')
         options, good = TIMES[self.one_of(*TIMES)]
-        paths = {"path": self.path(good, self.around(), required=True)}
+        paths = {"path": self.path(good, self.shape != "arrays" and self.around(), required=True)}
         if "format" not in options and self.draw(st.booleans()):
             paths["offset_path"] = self.path(['"+01:00"', '"-0230"', "null"], self.around())
         self.add("time", options, paths)
@@ -191,6 +191,7 @@ def test_every_shape_gives_what_plain_records_give(data: st.DataObject) -> None:
     case = data.draw(st.composite(Case)())
     feed, plain = (load_feed("\n".join(case.lines[shaped])) for shaped in (True, False))
     body, listed, records = case.payloads()
+    note("\n".join([*case.lines[True], body.decode()]))
     fast, strict, expected = read(feed, body, fast=True), read(feed, body, fast=False), read(plain, listed, fast=False)
     assert_frame_equal(fast.pop("frame"), frame := strict.pop("frame"), check_exact=True)
     assert_frame_equal(fast.pop("rejections"), rejected := strict.pop("rejections"))

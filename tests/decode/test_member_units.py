@@ -123,6 +123,14 @@ def test_what_is_no_power_of_ten_is_a_fault() -> None:
     assert read[2][2] == "$.W_SF: is missing; it must be a power of ten for 'power'"
 
 
+@pytest.mark.parametrize("power", ["NaN", "-Infinity", "-32768", "1e300", "0.5"])
+def test_fields_may_share_what_is_no_power_of_ten(power: str) -> None:
+    definition = load_feed(SUNSPEC)
+    body = b'{"W": 1, "W_SF": %s, "phase": {"V": 1, "U": 2, "V_SF": %s}}' % (power.encode(), power.encode())
+    places = {fault.path for fault in Decoder(definition).check_payload(body, "json", 0)}
+    assert places == {"$.W_SF", "$.phase.V_SF"}
+
+
 @given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(-9, 9)), min_size=1, max_size=10))
 def test_a_number_with_its_power_is_the_nearest_double(pairs: list[tuple[int, int]]) -> None:
     records = [{"W": number, "W_SF": power} for number, power in pairs]
