@@ -118,7 +118,9 @@ class Case:
         if self.draw(st.integers(0, 9)):
             return self.one_of(*good)
         odd = self.one_of(*(text for text in ODD if text))
-        return self.one_of(odd, "null") if self.shape in ("arrays", "columns") or required else self.one_of(odd, MISSING)
+        return (
+            self.one_of(odd, "null") if self.shape in ("arrays", "columns") or required else self.one_of(odd, MISSING)
+        )
 
     def values(self, *, around: bool) -> dict[str, str]:
         return {name: self.value(name) for name, member in self.members.items() if member[0] is around}
@@ -185,7 +187,9 @@ def read(feed: Feed, body: bytes, *, fast: bool) -> dict[str, Any]:
     return told(assemble_batch(compile_plan(feed), reading, payloads))
 
 
-@settings(max_examples=int(os.environ.get("N", "400")), deadline=None, report_multiple_bugs=False, phases=(Phase.generate,) )
+@settings(
+    max_examples=int(os.environ.get("N", "400")), deadline=None, report_multiple_bugs=False, phases=(Phase.generate,)
+)
 @given(st.data())
 def test_every_shape_gives_what_plain_records_give(data: st.DataObject) -> None:
     case = data.draw(st.composite(Case)())

@@ -19,7 +19,12 @@ from tidemill.decode.times import LocalTimes
 from tidemill.feeds.levels import Level
 from tidemill.feeds.paths import KEY_NAME, below
 
-_REPEATED: Final = ("attribute", "labels", "numbers", "packed_list")  # kinds whose bytes are stored for each record
+# What is above records is repeated for each of them; the texts and lists of a payload so often as this many bytes.
+MAX_REPEATED: Final = 64 << 20
+TOO_MUCH: Final = (
+    f"what is above the records is repeated for each, more than {MAX_REPEATED >> 20} MiB in all; send fewer at once"
+)
+_REPEATED: Final = ("attribute", "labels", "numbers", "packed_list", "octets")  # kinds whose bytes are for each record
 
 
 class OuterColumns(msgspec.Struct, frozen=True):

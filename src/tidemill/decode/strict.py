@@ -135,12 +135,12 @@ class _RecordWalk:
                 self._read_member(item, path + step_text(step), number)
             if step in twice:
                 self._clear_column(number)
-        for step, below in node.nodes.items():
+        for step, inside in node.nodes.items():
             inner, where = _item(value, step), path + step_text(step)
-            if _fits(inner, below):
-                self._read_members(inner, where, below)
-            elif _is_present(inner, where, below.required(self._plan.columns), _container(below), self._faults):
-                self._faults.add(where, "wrong_type", f"must be {_container(below)}, is {json_type(inner)}")
+            if _fits(inner, inside):
+                self._read_members(inner, where, inside)
+            elif _is_present(inner, where, inside.required(self._plan.columns), _container(inside), self._faults):
+                self._faults.add(where, "wrong_type", f"must be {_container(inside)}, is {json_type(inner)}")
 
     def _clear_column(self, number: int) -> None:
         """Drop the value of a column whose member is duplicate."""
