@@ -61,7 +61,8 @@ _PLAIN: Final[dict[str, Kind]] = {
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record, or of what is around it: its path, its type, and the name of its column in the batch. `min`
     and `max` hold for the value: the number times `scale` plus `offset`. `aside`: it is read for other columns only and
-    is none of the batch; `beside`: it says only how another is read. `text`: how its texts are written. `not_exact`: see [input]."""
+    is none of the batch; `beside`: it says only how another is read. `text`: how its texts are written. `not_exact`:
+    see [input]."""
 
     name: str
     keys: Path
