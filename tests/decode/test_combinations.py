@@ -2,11 +2,10 @@
 of the same records gives, with what is around them copied into each."""
 
 import json
-import os
 from typing import Any
 
 import polars as pl
-from hypothesis import Phase, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -196,9 +195,7 @@ def read(feed: Feed, body: bytes, *, fast: bool) -> dict[str, Any]:
     return told(assemble_batch(compile_plan(feed), reading, payloads))
 
 
-@settings(
-    max_examples=int(os.environ.get("N", "400")), deadline=None, report_multiple_bugs=False, phases=(Phase.generate,)
-)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_shape_gives_what_plain_records_give(data: st.DataObject) -> None:
     case = data.draw(st.composite(Case)())

@@ -235,3 +235,13 @@ def test_faults_of_a_definition(fields: str, place: str, words: str) -> None:
     with pytest.raises(FeedDefinitionError) as caught:
         load_feed(f"{HEAD}{fields}\n")
     assert any(place in fault.path and words in fault.message for fault in caught.value.faults), caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("keys", "option"), [('type = "float32_le", at = 0', "at"), ('scale_path = "$.s"', "scale_path")]
+)
+def test_a_position_that_says_the_zone_is_no_computed_field(keys: str, option: str) -> None:
+    time = 'time = { path = "$.t", offset = "optional", zone_position = ["$.lat", "$.long"] }'
+    with pytest.raises(FeedDefinitionError) as caught:
+        load_feed(f'name = "p"\n{time}\nfields.lat = {{ path = "$.lat", {keys} }}\n')
+    assert [fault.path.rpartition(": ")[2] for fault in caught.value.faults] == [f"fields.lat.{option}"]
