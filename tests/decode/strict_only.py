@@ -1,5 +1,6 @@
 """The decoder with its fast reader taken out: what the strict reader alone says."""
 
+from tidemill.decode.columns import ColumnsReader
 from tidemill.decode.fast import FastReader
 from tidemill.decode.plan import DecodePlan, compile_plan
 from tidemill.decode.reader import PayloadReader
@@ -31,5 +32,20 @@ def strictly(feed: Feed) -> PayloadReader:
 def strict_reader(feed: Feed) -> PayloadReader:
     plan = compile_plan(feed)
     reader = PayloadReader(plan, feed.input.formats, 16)
-    reader._fast = NoFast(plan)
+    reader._fast = NoFast(reader._fast._plan)
+    return reader
+
+
+class NoFastColumns(ColumnsReader):
+    def read_document(self, body: bytes) -> None:
+        return None
+
+
+def every_part_strictly(feed: Feed) -> PayloadReader:
+    """The strict reader of a feed of any shape."""
+    plan = compile_plan(feed)
+    reader = strict_reader(feed) if not plan.nested else strictly(feed)
+    if reader._columns is not None:
+        fast = reader._columns._fast = NoFast(reader._columns._fast._plan)
+        reader._columns._columns = NoFastColumns(reader._columns._own, fast, 16)
     return reader

@@ -97,7 +97,7 @@ def test_each_group_has_a_begin_and_a_step_of_its_own() -> None:
     [
         ({"begin": "soon"}, ("$[1].begin", "time_invalid")),
         ({"begin": None}, ("$[1].begin", "wrong_type")),
-        ({"minutes": 0}, ("$^.minutes", "invalid_value")),
+        ({"minutes": 0}, ("$[1].minutes", "invalid_value")),
     ],
 )
 def test_a_begin_that_cannot_be_read_is_named(change: dict[str, Any], expected: tuple[str, str]) -> None:
@@ -119,6 +119,59 @@ def test_the_begin_of_columns_can_be_around_them() -> None:
         "2026-01-01T00:00:00.5Z",
     ]
     assert faults(feed, {"start": 1767225600, "data": {"v": [1]}}) == [("$.hz", "missing")]
+
+
+UNITS = """
+name = "f"
+input = { columns = "$.h", on_fault = "reject", not_exact = "flag" }
+time = { path = "$.t", format = "unix_s" }
+fields.v = { path = "$.v", unit = "kWh", unit_path = "$^.u.v", exponent_path = "$.power", required = true }
+labels.path = "$^.labels"
+"""
+
+
+def units(**changes: Any) -> dict[str, Any]:
+    arrays = {"t": [1, 2, 3], "v": [1, None, 3], "power": 3} | changes.pop("arrays", {})
+    return {"u": {"v": "Wh"}, "labels": ["a"], "h": arrays} | changes
+
+
+def test_factors_say_how_values_are_read_and_are_no_values_themselves() -> None:
+    feed = load_feed(UNITS)
+    assert [row[1:] for row in rows(feed, units(), "f.v", "idx")] == [("", 1.0, 0), ("", 3.0, 2)]
+    each = rows(feed, units(arrays={"power": [3, 0, 4]}), "f.v", "idx")
+    assert [row[1:] for row in each] == [("", 1.0, 0), ("", 30.0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (units(u={"v": "gal"}), ("$.u.v", "unknown_unit")),
+        (units(u={}), ("$.u.v", "missing")),
+        (units(u={"v": 5}), ("$.u.v", "wrong_type")),
+        (units(labels=["a" * 1000] * 1000, arrays={"t": [1] * 70, "v": [1] * 70}), ("$", "too_many_records")),
+        (units(labels=["a" * 1000] * 1000, arrays={"t": [1] * 70, "v": [True] * 70}), ("$", "too_many_records")),
+    ],
+)
+def test_the_faults_of_units_around_columns(document: Any, expected: tuple[str, str]) -> None:
+    assert set(faults(load_feed(UNITS), document)) == {expected}
+
+
+@pytest.mark.parametrize(
+    ("definition", "body", "place"),
+    [
+        (HOURLY, b'{"zone": "UTC", "now": {"site": "a", "site": "b", "hourly": {"time": [], "v": []}}}', "$.now.site"),
+        (CURVES, b'[{"meter": "a", "begin": "2026-01-01", "begin": 7, "minutes": 1, "values": [1]}]', "$[0].begin"),
+        (
+            CURVES.replace("$[*].values", "$.values").replace("$^.meter", "$.m").replace('path = "$"', 'path = "$.v"'),
+            b'{"begin": "2026-01-01", "begin": 7, "minutes": 1, "values": [{"m": "a", "v": 1}]}',
+            "$.begin",
+        ),
+    ],
+)
+def test_a_member_that_is_there_twice_is_read_by_nobody(definition: str, body: bytes, place: str) -> None:
+    decoder = Decoder(load_feed(definition))
+    assert [(fault.path, fault.code) for fault in decoder.check_payload(body, "json", 0)] == [(place, "duplicate_key")]
+    assert decoder.decode_batch([logged(1, body, "f", "json")]).rejections["reasons"].to_list() == [["duplicate_key"]]
 
 
 @pytest.mark.parametrize(

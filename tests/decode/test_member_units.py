@@ -123,6 +123,14 @@ def test_what_is_no_power_of_ten_is_a_fault() -> None:
     assert read[2][2] == "$.W_SF: is missing; it must be a power of ten for 'power'"
 
 
+@pytest.mark.parametrize("power", ["NaN", "-Infinity", "-32768", "1e300", "0.5"])
+def test_fields_may_share_what_is_no_power_of_ten(power: str) -> None:
+    definition = load_feed(SUNSPEC)
+    body = b'{"W": 1, "W_SF": %s, "phase": {"V": 1, "U": 2, "V_SF": %s}}' % (power.encode(), power.encode())
+    places = {fault.path for fault in Decoder(definition).check_payload(body, "json", 0)}
+    assert places == {"$.W_SF", "$.phase.V_SF"}
+
+
 @given(st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(-9, 9)), min_size=1, max_size=10))
 def test_a_number_with_its_power_is_the_nearest_double(pairs: list[tuple[int, int]]) -> None:
     records = [{"W": number, "W_SF": power} for number, power in pairs]
@@ -227,3 +235,13 @@ def test_faults_of_a_definition(fields: str, place: str, words: str) -> None:
     with pytest.raises(FeedDefinitionError) as caught:
         load_feed(f"{HEAD}{fields}\n")
     assert any(place in fault.path and words in fault.message for fault in caught.value.faults), caught.value.faults
+
+
+@pytest.mark.parametrize(
+    ("keys", "option"), [('type = "float32_le", at = 0', "at"), ('scale_path = "$.s"', "scale_path")]
+)
+def test_a_position_that_says_the_zone_is_no_computed_field(keys: str, option: str) -> None:
+    time = 'time = { path = "$.t", offset = "optional", zone_position = ["$.lat", "$.long"] }'
+    with pytest.raises(FeedDefinitionError) as caught:
+        load_feed(f'name = "p"\n{time}\nfields.lat = {{ path = "$.lat", {keys} }}\n')
+    assert [fault.path.rpartition(": ")[2] for fault in caught.value.faults] == [f"fields.lat.{option}"]

@@ -2,6 +2,7 @@
 
 import json
 import time
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import example, given, settings
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from tidemill.feeds.load import load_feed
 from tidemill.feeds.variables import visible_variables
+from tidemill.sources.answers import judge_answer
 from tidemill.sources.draft import DraftOptions, draft_feed, feed_name
 from tidemill.sources.preview import preview_answer
+from tidemill.sources.source_spec import expected_answer
 from tidemill.sources.structure import guess_structure
 
 MIDNIGHT = "2026-03-01T00:00:00Z"
@@ -247,3 +250,57 @@ def test_a_draft_has_the_shape_of_the_answer(document, words, rows):
 def test_columns_can_be_named_like_records():
     found, text = drafted({"a": [{"x": 1}, {"x": 2}], "hourly": HOURS}, DraftOptions(records="$.hourly"))
     assert (found.kind, 'columns = "$.hourly"' in text) == ("columns", True)
+
+
+LATER = "2026-03-01T01:00:00Z"
+SAME = {"t": MIDNIGHT, "w": 5}
+
+
+def two(first, second, *, tags=({}, {}), later=LATER):
+    """Two records, at midnight and later."""
+    return [(MIDNIGHT, tags[0], first), (later, tags[1], second)]
+
+
+@pytest.mark.parametrize(
+    ("document", "rows"),
+    [
+        ({"prices": {MIDNIGHT: 1.5, LATER: 2}}, two({"value": 1.5}, {"value": 2.0})),
+        ({MIDNIGHT: 1, LATER: None}, [(MIDNIGHT, {}, {"value": 1.0})]),
+        ({"a.b": {"2026-03-01": 7, "2026-03-02": 8}}, two({"value": 7.0}, {"value": 8.0}, later=ANY)),
+        ({"x": {"1772323200": 1, "1772326800": 2}}, two({"value": 1.0}, {"value": 2.0})),
+        ({"x": {"1772323200000": {"a": 1}, "1772326800000": {"a": 2}}}, two({"a": 1.0}, {"a": 2.0})),
+        (
+            {"now": {name: SAME | {"v": n} for n, name in enumerate("abc")}},
+            [(MIDNIGHT, {"key": name}, {"v": float(n), "w": 5.0}) for n, name in enumerate("abc")],
+        ),
+        (
+            {"days": {"2026-03-01": {"min": 1, "q": "ok"}, "2026-03-02": {"min": 3, "q": "ok"}}},
+            two({"min": 1.0}, {"min": 3.0}, tags=({"q": "ok"}, {"q": "ok"}), later=ANY),
+        ),
+        ([[1772323200, 1.5, 2], [1772326800, None, 3]], two({"m_1": 1.5, "m_2": 2.0}, {"m_2": 3.0})),
+        (
+            {"rows": [["a", 1, MIDNIGHT], ["b", 2, LATER]]},
+            two({"m_1": 1.0}, {"m_1": 2.0}, tags=({"m_0": "a"}, {"m_0": "b"})),
+        ),
+        (
+            {"t-s": [1772323200, 1772326800], "v w": [1, 2], "v.x": [3, None]},
+            two({"v_w": 1.0, "v_x": 3.0}, {"v_w": 2.0}),
+        ),
+        (
+            {"t": [MIDNIGHT, LATER], "v": [1, 2], "q": ["ok", None], "n": 4},
+            two({"v": 1.0}, {"v": 2.0}, tags=(ANY, ANY)),
+        ),
+        ({"x": {MIDNIGHT: "5", LATER: "6"}}, None),
+    ],
+)
+def test_every_draft_is_loaded_and_reads_its_answer(document, rows):
+    """The poller takes what the mill stores, too."""
+    found = drafted(document)
+    assert found is not None or rows is None
+    if found is None or found[1] is None:
+        assert rows is None
+        return
+    sample, feed = seen(document), load_feed(found[1])
+    assert rows is None or sample == rows
+    verdict = judge_answer(json.dumps(document).encode(), "application/json", expected_answer(feed), 16)
+    assert (verdict.records or 0) >= len(sample) > 0, found[1]

@@ -11,7 +11,7 @@ from tidemill.decode.derived import derived_columns
 from tidemill.decode.fast import DecodedColumns, times_good
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.nest import Nest
-from tidemill.decode.outer import OuterReader, part_plan
+from tidemill.decode.outer import MAX_REPEATED, OuterReader, part_plan
 from tidemill.decode.plan import DecodePlan, OuterPart
 from tidemill.decode.strict import Record
 from tidemill.decode.time_formats import with_offsets
@@ -32,7 +32,14 @@ class AroundReader:
 
     def read_around(self, body: bytes, nest: Nest | None, record: int, faults: FaultCollector) -> Surroundings:
         """What is around a record, by the strict reader; its faults are added. `nest` is None without parts only."""
-        return [] if nest is None else [(part.part, part.read_one(body, nest, record, faults)) for part in self._parts]
+        if nest is None:
+            return []
+        nest.add_group_faults(body, record, faults)
+        return [(part.part, part.read_one(body, nest, record, faults)) for part in self._parts]
+
+    def repeats_too_much(self, nest: Nest | None, records: int) -> bool:
+        """Whether what is around so many records is more than may be repeated for each."""
+        return nest is not None and sum(part.repeated_bytes(nest, records) for part in self._parts) > MAX_REPEATED
 
 
 def own_plan(plan: DecodePlan) -> DecodePlan:
@@ -52,16 +59,17 @@ def with_surroundings(columns: DecodedColumns, plan: DecodePlan, around: Surroun
     values: list[list[Any]] = [[] for _ in plan.columns]
     for number, column in zip(_own_columns(plan), columns.values, strict=True):
         values[number] = column
-    offset_s = None
+    offsets = columns.offsets
     for part, record in around:
         for number in part.columns:
             values[number] = [record.values[number]] * count
         if record.time is not None:
             ns, local = np.full(count, record.wall_ns), np.full(count, record.local, np.uint8)
             times = LocalTimes(ns, local, np.ones(count, np.bool_))
-        offset_s = record.offset_s if record.offset_s is not None else offset_s
-    if offset_s is not None:
-        times = with_offsets(times, [offset_s] * count)
+        if record.offset_s is not None:
+            offsets = [record.offset_s] * count
+    if offsets is not None:
+        times = with_offsets(times, offsets)
     derived = derived_columns(plan, values)
     if derived is None or not times_good(times, plan):
         return None

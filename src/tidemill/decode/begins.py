@@ -1,6 +1,6 @@
 """Reads what the first record of a list says for all of them, or what is around the list: its time and the step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,12 @@ from tidemill.model.payload import MAX_RECORDS
 
 
 class ListBegins:
-    """Reads the begins of the lists of a payload, whose records it cuts by `plan`. Thread-safe."""
+    """Reads the begins of the lists of a payload, whose records it cuts by `plan`. Thread-safe. `turn`: a heartbeat,
+    called often."""
 
-    def __init__(self, plan: DecodePlan, begin: BeginPlan, max_depth: int) -> None:
+    def __init__(self, plan: DecodePlan, begin: BeginPlan, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan, self._begin = plan, begin
-        self._max_depth = max_depth
+        self._max_depth, self._turn = max_depth, turn
         self._path = path_text(plan.records)
         self._around = AroundReader(begin.plan, max_depth)
         root = begin.plan.root
@@ -37,14 +38,18 @@ class ListBegins:
     def read_lists(self, reading: Reading, number: int, *, lines: bool) -> bool:
         """Whether the times of a payload's records can be known; else the payload is rejected. A payload without
         records, or of which none can be read, is left to the readers of records."""
-        body, faults = reading.payload_body(number), FaultCollector()
+        body, faults, unread = reading.payload_body(number), FaultCollector(), FaultCollector()
         if lines:
             cut: Cut | None = cut_lines(body)
         else:
-            cut = cut_document(body, self._plan.records, self._max_depth, FaultCollector(), self.noted)
+            cut = cut_document(body, self._plan.records, self._max_depth, unread, self.noted)
+        if "duplicate_key" in unread.codes():
+            reading.reject_payload(number, unread)
+            return False
         if cut is None or not 0 < len(cut) <= MAX_RECORDS:
             return True
         for first, count in _lists(cut):
+            self._turn()
             if cut.nest is not None and cut.nest.is_broken(first):
                 continue  # a group without records, which the readers of records reject
             path = self._record_path(body, cut, first, lines=lines)

@@ -14,6 +14,7 @@ from tidemill.decode.cut_columns import ColumnCut, cut_columns
 from tidemill.decode.fast import FastReader
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.nest import Nest
+from tidemill.decode.outer import TOO_MUCH
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import Record, read_record
@@ -28,7 +29,7 @@ class ColumnPayloads:
         self._plan, self._own = plan, own_plan(plan)
         self._fast = FastReader(self._own, max_depth)
         self._columns = ColumnsReader(self._own, self._fast, max_depth)
-        self._begins = None if plan.begin is None else ListBegins(plan, plan.begin, max_depth)
+        self._begins = None if plan.begin is None else ListBegins(plan, plan.begin, max_depth, turn)
         self._around = AroundReader(plan, max_depth)
         self._noted = _joined(self._around.noted, {} if self._begins is None else self._begins.noted)
         self._max_depth = max_depth
@@ -46,22 +47,30 @@ class ColumnPayloads:
             reading.refuse_payload(number, "empty_body", "there is nothing here; send a JSON document")
             return
         faults = FaultCollector()
-        nest = self._nest(reading.payload_body(number))
+        nest = self._nest(reading.payload_body(number), faults)
         around = self._around.read_around(reading.payload_body(number), nest, 0, faults)
-        if faults.count or not self._read_fast(reading, number, body, nest, around):
+        if faults.count or faults.marks or not self._read_fast(reading, number, body, nest, around):
             self._read_slowly(reading, number, nest, around, faults)
 
-    def _nest(self, body: bytes) -> Nest | None:
-        """What is around the object of arrays; None where nothing is read of it, or there is no such object."""
+    def _nest(self, body: bytes, faults: FaultCollector) -> Nest | None:
+        """What is around the object of arrays; None where nothing is read of it, or there is no such object. A member
+        that is there twice is a fault."""
         if not self._noted:
             return None
-        cut = cut_document(body, self._plan.records, self._max_depth, FaultCollector(), self._noted)
+        own = FaultCollector()
+        cut = cut_document(body, self._plan.records, self._max_depth, own, self._noted)
+        if cut is None and "duplicate_key" in own.codes():
+            faults.extend(own)
         return None if cut is None or cut.listed else cut.nest
 
     def _read_fast(self, reading: Reading, number: int, body: bytes, nest: Nest | None, around: Surroundings) -> bool:
         read = None if self._noted and nest is None else self._columns.read_document(body)
-        columns = None if read is None else with_surroundings(read.columns, self._plan, around)
-        if read is None or columns is None:
+        if read is None:
+            return False
+        if self._around.repeats_too_much(nest, len(read.items)):
+            reading.refuse_payload(number, "too_many_records", TOO_MUCH)
+            return True
+        if (columns := with_surroundings(read.columns, self._plan, around)) is None:
             return False
         faults = FaultCollector()
         if self._has_times(reading, number, read, nest, faults):
@@ -75,13 +84,16 @@ class ColumnPayloads:
         self, reading: Reading, number: int, nest: Nest | None, around: Surroundings, faults: FaultCollector
     ) -> None:
         cut = cut_columns(reading.payload_body(number), self._own, self._max_depth, faults)
+        if cut is not None and self._around.repeats_too_much(nest, len(cut)):
+            reading.refuse_payload(number, "too_many_records", TOO_MUCH)
+            return
         if cut is not None and self._has_times(reading, number, cut, nest, faults):
             faults.extend(self._faults_of_all(cut, around))
         if cut is None or faults.count:
             reading.reject_payload(number, faults)
         else:
             reading.counts[number] = len(cut)
-            self._read_records(reading, number, cut, around)
+            self._read_records(reading, number, cut, around, faults.marks)
 
     def _has_times(
         self, reading: Reading, number: int, read: ReadColumns | ColumnCut, nest: Nest | None, faults: FaultCollector
@@ -92,13 +104,15 @@ class ColumnPayloads:
         items = read.items
         return self._begins.read_columns(reading, number, read.begin, items=items, nest=nest, faults=faults)
 
-    def _read_records(self, reading: Reading, number: int, cut: ColumnCut, around: Surroundings) -> None:
-        """Read the records of a document by the readers of records."""
+    def _read_records(
+        self, reading: Reading, number: int, cut: ColumnCut, around: Surroundings, marks: dict[str, None]
+    ) -> None:
+        """Read the records of a document by the readers of records; `marks` are those of each."""
 
         def read_certain(first: int, last: int) -> bool:
             self._turn()
             own = self._fast.read_records(cut.pieces(first, last))
-            columns = None if own is None else with_surroundings(own, self._plan, around)
+            columns = None if own is None or marks else with_surroundings(own, self._plan, around)
             if columns is not None:
                 reading.add_rows(columns, np.full(last - first, number), cut.items[first:last])
             return columns is not None
@@ -109,7 +123,7 @@ class ColumnPayloads:
             if record is None or faults.count:
                 reading.reject_record(number, item, faults, record)
             else:
-                reading.add_record(record, number, item)
+                reading.add_record(record, number, item, marks | faults.marks)
             return not faults.count
 
         read_blocks(len(cut), read_certain, read_strictly, lambda: not reading.stopped)

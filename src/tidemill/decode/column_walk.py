@@ -19,13 +19,15 @@ from tidemill.feeds.paths import in_record, member_path
 from tidemill.model.payload import MAX_RECORDS
 
 scan_value: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_json).raw_decode
-_HELD: Final = frozenset({"tag", "attribute", "zone", "offset"})  # kinds that may stand once, for each record
+_HELD: Final = frozenset(
+    {"tag", "attribute", "zone", "offset", "register_name"}
+)  # kinds that may stand once, for each record
 _next: Final = re.compile(r"[ \t\n\r]*([,:]?)[ \t\n\r]*").match
 
 
 def may_be_held(column: Column) -> bool:
     """Whether a member may stand once, instead of in an array, and hold for each record."""
-    return column.kind in _HELD or column.name.startswith("p.")
+    return column.beside or column.kind in _HELD or column.name.startswith("p.")
 
 
 class ColumnMember(msgspec.Struct):

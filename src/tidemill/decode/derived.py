@@ -145,14 +145,16 @@ def _factor(
     derived: Derived, values: Sequence[Any], paths: Sequence[str], name: str, faults: FaultCollector
 ) -> _Factor | None:
     """The power of ten, the factor, and the factor and summand of the unit; None with a fault."""
-    before, given = faults.count, list[float | None]()
+    good, given = True, list[float | None]()  # the fault may be there already, of another field
     for column, what in ((derived.exponent, "a power of ten"), (derived.factor, "a factor")):
         value = None if column is None else values[column]
         given.append(value)
         if column is not None and value is None:
+            good = False
             faults.add_once(paths[column], "missing", f"is missing; it must be {what} for '{name}'")
     exponent = given[0]
     if derived.exponent is not None and exponent is not None and not _is_power(exponent):
+        good = False
         message = f"{exponent:g} is no power of ten: an integer from -{MAX_EXPONENT} to {MAX_EXPONENT}"
         faults.add_once(paths[derived.exponent], "out_of_range", message)
     linear: tuple[float, float] | str = (derived.column.scale, derived.column.offset)
@@ -161,7 +163,7 @@ def _factor(
         linear = _linear(derived, unit)
         if isinstance(linear, str):
             faults.add_once(paths[derived.unit], "missing" if unit is None else "unknown_unit", linear)
-    if faults.count > before or isinstance(linear, str):
+    if not good or isinstance(linear, str):
         return None
     return (None if exponent is None else int(exponent)), given[1], linear
 

@@ -57,13 +57,14 @@ class FaultCollector:
         self.add(path, code, message)
 
     def extend(self, others: "FaultCollector") -> None:
-        """Add the faults of another collector, but for those that are kept already: what is above several records is at
-        fault once."""
+        """Add the faults and marks of another collector, but for faults that are kept already: what is above several
+        records is at fault once."""
         known = set(self._kept)
         new = [fault for fault in others._kept if fault not in known]
         self._kept += new[: max(0, MAX_FAULTS - len(self._kept))]
         self._paths = None
         self._codes.update(others._codes)
+        self.marks |= others.marks
         self.count += others.count - (len(others._kept) - len(new))
 
     def reworded(self, words: str, others: str) -> "FaultCollector":

@@ -154,13 +154,17 @@ class Nest:
 
     def add_faults(self, body: bytes, record: int, faults: FaultCollector) -> None:
         """Add the faults of all groups that hold a record, and that of its own key."""
+        self.add_group_faults(body, record, faults)
+        if self.doubled and self.doubled[record]:
+            faults.add(self.record_path(body, record), "duplicate_key", _DOUBLED)
+
+    def add_group_faults(self, body: bytes, record: int, faults: FaultCollector) -> None:
+        """Add the faults of all groups that hold a record."""
         if any(self.faults):
             paths = self._paths(body, record)
             for depth, node in enumerate(self._above(self.records.parents[record])):
                 for suffix, code, message in self.faults[depth].get(node, ()):
                     faults.add(paths[depth] + suffix, code, message)
-        if self.doubled and self.doubled[record]:
-            faults.add(self.record_path(body, record), "duplicate_key", _DOUBLED)
 
     def keys(self, body: bytes, record: int) -> bytes:
         """The keys under which a record and its groups stand, as written; b"" where there are only lists."""

@@ -18,7 +18,7 @@ from tidemill.decode.derived import derived_columns
 from tidemill.decode.fast import DecodedColumns, FastReader, receipt_times, times_good
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.nest import Nest
-from tidemill.decode.outer import OuterColumns, OuterReader, part_plan
+from tidemill.decode.outer import MAX_REPEATED, TOO_MUCH, OuterColumns, OuterReader, part_plan
 from tidemill.decode.plan import DecodePlan
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
@@ -28,12 +28,7 @@ from tidemill.feeds.levels import levels_above
 from tidemill.feeds.paths import in_record
 from tidemill.model.payload import MAX_RECORDS
 
-# What is above records is repeated for each of them; the texts and lists of a payload so often as this many bytes.
-MAX_REPEATED: Final = 64 << 20
 _TOO_MANY: Final = f"these are more records than the {MAX_RECORDS} that a payload may hold; send several"
-_TOO_MUCH: Final = (
-    f"what is above the records is repeated for each, more than {MAX_REPEATED >> 20} MiB in all; send fewer at once"
-)
 
 
 class CutPayload(msgspec.Struct, frozen=True):
@@ -78,7 +73,7 @@ class NestedReader:
         elif len(cut) > MAX_RECORDS:
             reading.refuse_payload(number, "too_many_records", _TOO_MANY)
         elif len(cut) and sum(part.repeated_bytes(cut.nest, len(cut)) for part in self._parts) > MAX_REPEATED:
-            reading.refuse_payload(number, "too_many_records", _TOO_MUCH)
+            reading.refuse_payload(number, "too_many_records", TOO_MUCH)
         else:
             reading.counts[number] = len(cut)
             return CutPayload(number, body, cut, cut.nest) if len(cut) else None
@@ -163,7 +158,7 @@ class NestedReader:
         if record is None or faults.count:
             reading.reject_record(payload.number, index, faults, record)
             return False
-        reading.add_record(record, payload.number, index)
+        reading.add_record(record, payload.number, index, faults.marks)
         return True
 
 

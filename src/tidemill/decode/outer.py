@@ -19,11 +19,17 @@ from tidemill.decode.times import LocalTimes
 from tidemill.feeds.levels import Level
 from tidemill.feeds.paths import KEY_NAME, below
 
-_REPEATED: Final = ("attribute", "labels", "numbers", "packed_list")  # kinds whose bytes are stored for each record
+# What is above records is repeated for each of them; the texts and lists of a payload so often as this many bytes.
+MAX_REPEATED: Final = 64 << 20
+TOO_MUCH: Final = (
+    f"what is above the records is repeated for each, more than {MAX_REPEATED >> 20} MiB in all; send fewer at once"
+)
+_REPEATED: Final = ("attribute", "labels", "numbers", "packed_list", "octets")  # kinds whose bytes are for each record
 
 
 class OuterColumns(msgspec.Struct, frozen=True):
-    """What was read of one part of a payload, a row for each group. `bad`: which of them have faults."""
+    """What was read of one part of a payload, a row for each group. `bad`: which of them have faults or marks, so that
+    their records are read strictly."""
 
     columns: DecodedColumns
     bad: NDArray[np.bool_]
@@ -110,7 +116,7 @@ class OuterReader:
         def read_group(index: int) -> bool:
             faults = FaultCollector()
             record = self._read(body, nest, index, "$", faults)
-            if faults.count:
+            if faults.count or faults.marks:
                 rows.bad[index] = True
             else:
                 rows.put_record(record, index, self.columns)
@@ -151,7 +157,9 @@ class OuterReader:
         before = faults.count
         value: Any = parse_json(piece, path, self._max_depth + 1, faults, digits=self._digits)
         if faults.count > before:
-            return Record(len(self._plan.columns))
+            unread = Record(len(self._plan.columns))
+            unread.path = path
+            return unread
         return read_outer(value, path, self._plan, self.part, faults)
 
 

@@ -21,7 +21,7 @@ from tidemill.feeds.steps import STEP_UNITS_NS, parse_step
 from tidemill.model.spans import Span
 
 _TEXTS: Final = ("text_number", "boolean")
-_UNIT: Final[dict[str, Any]] = {"required": False, "max_length": 64, "aside": True}
+_BESIDE: Final[dict[str, Any]] = {"required": False, "aside": True, "beside": True}
 
 Kind = Literal[
     "time_text",
@@ -61,7 +61,8 @@ _PLAIN: Final[dict[str, Kind]] = {
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record, or of what is around it: its path, its type, and the name of its column in the batch. `min`
     and `max` hold for the value: the number times `scale` plus `offset`. `aside`: it is read for other columns only and
-    is none of the batch. `text`: how its texts are written. `not_exact`: see [input]."""
+    is none of the batch; `beside`: it says only how another is read. `text`: how its texts are written. `not_exact`:
+    see [input]."""
 
     name: str
     keys: Path
@@ -78,6 +79,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     text: TextForm | None = None
     not_exact: NotExact = "reject"
     aside: bool = False
+    beside: bool = False
 
     @property
     def scaled(self) -> bool:
@@ -87,7 +89,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def of_field(self) -> bool:
         """Whether it has the value of a field, or what this is computed from."""
-        return self.name.startswith("f.") or (self.aside and self.kind != "attribute")
+        return self.name.startswith("f.") or (self.aside and not self.beside)
 
 
 class Derived(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,10 +350,18 @@ class AsideMembers:
             self._add_source(name, field)
         for field in self._fields.values():
             if field.unit_path is not None:
-                self._add(Column(name=field.unit_path, keys=parse_path(field.unit_path), kind="attribute", **_UNIT))
+                self._add(
+                    Column(
+                        name=field.unit_path,
+                        keys=parse_path(field.unit_path),
+                        kind="attribute",
+                        max_length=64,
+                        **_BESIDE,
+                    )
+                )
             for path in (field.scale_path, field.exponent_path):
                 if path is not None:
-                    self._add(Column(name=path, keys=parse_path(path), kind="number", required=False, aside=True))
+                    self._add(Column(name=path, keys=parse_path(path), kind="number", **_BESIDE))
 
     def derived(self, first: int) -> Iterator[Derived]:
         """The derived columns, where the first aside column has the number `first`."""

@@ -53,7 +53,7 @@ class PayloadReader:
         self._fast = FastReader(own_plan(plan), max_depth) if self._nested is None else self._nested.fast
         self._quick = compile_quick_check(plan, max_depth)
         self._digits = any(column.kind in ("time_number", "time_any") for column in plan.columns)
-        self._begins = None if plan.begin is None else ListBegins(plan, plan.begin, max_depth)
+        self._begins = None if plan.begin is None else ListBegins(plan, plan.begin, max_depth, turn)
         self._columns = ColumnPayloads(plan, max_depth, turn) if plan.columnar else None
         self._is_document = plan.nested or bool(plan.begin is not None and plan.begin.plan.outer)
 

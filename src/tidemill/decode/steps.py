@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.plan import BeginPlan, OuterPart
 from tidemill.decode.sample_times import even_offsets
-from tidemill.decode.strict import Record, read_record
+from tidemill.decode.strict import Record, outer_path, read_record
 from tidemill.decode.strict_json import as_written, json_type
 from tidemill.decode.strict_values import read_number
 from tidemill.decode.times import LOCAL_MAX_NS
-from tidemill.feeds.paths import in_record, path_text
+from tidemill.feeds.paths import path_text
 from tidemill.feeds.steps import check_step
 from tidemill.model.spans import Span
 from tidemill.model.time import MAX_NS, NS_PER_S, parse_duration_ns
@@ -65,7 +65,7 @@ def read_list_times(
     if not record.timed or set(own.codes()) - {"not_finite"}:  # NaN elsewhere in the record is a fault of it alone
         faults.extend(own)
         return None
-    step = plan.step if plan.step is not None else _read_step(record, path, plan, faults)
+    step = plan.step if plan.step is not None else _read_step(record, path, plan, faults, around)
     zone = plan.plan.column_number("zone")
     if step is None:
         return None
@@ -142,11 +142,14 @@ def _exact(number: Any) -> Fraction:
     return Fraction(written)
 
 
-def _read_step(record: Record, path: str, plan: BeginPlan, faults: FaultCollector) -> Fraction | None:
-    """The step that the first record has; None with a fault."""
+def _read_step(
+    record: Record, path: str, plan: BeginPlan, faults: FaultCollector, around: Iterable[tuple[OuterPart, Record]]
+) -> Fraction | None:
+    """The step that the first record, or what is around it, has; None with a fault."""
     number = next(number for number, column in enumerate(plan.plan.columns) if column.kind in ("step", "rate"))
     column, value = plan.plan.columns[number], record.values[number]
-    where = path + path_text(column.keys)[1:] if in_record(column.keys) else path_text(column.keys)
+    outer = next((read for part, read in around if number in part.columns), None)
+    where = path + path_text(column.keys)[1:] if outer is None else outer_path(outer, column)
     try:
         if isinstance(value, str) and column.kind == "step" and plan.unit_ns is None:
             return check_step(Fraction(*parse_duration_ns(value)))

@@ -23,7 +23,7 @@ from tidemill.decode.strict_values import (
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS, LOCAL_MIN_NS
 from tidemill.decode.values import packed_text
-from tidemill.feeds.paths import in_record, path_text, step_text
+from tidemill.feeds.paths import KEY, below, path_text, step_text
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 
 _MISSING: Final = object()
@@ -32,11 +32,13 @@ _NONE_TWICE: Final[frozenset[str]] = frozenset()
 
 class Record:
     """One record as the strict reader read it: a value for each column, the time (valid if `timed`; `time` is its path
-    and value), the offset from a member of its own, the registers, and texts among them that are kept as attributes."""
+    and value), the offset from a member of its own, the registers, and texts among them that are kept as attributes. Of
+    what is around records it has the `path`, that of the level."""
 
-    __slots__ = ("local", "offset_s", "registers", "texts", "time", "timed", "values", "wall_ns")
+    __slots__ = ("local", "offset_s", "path", "registers", "texts", "time", "timed", "values", "wall_ns")
 
     def __init__(self, width: int) -> None:
+        self.path = "$"
         self.values: list[Any] = [None] * width
         self.wall_ns = 0
         self.local = INSTANT
@@ -76,7 +78,10 @@ def read_record(
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
     if plan.derived:
-        paths = [_column_path(path, column) for column in plan.columns]
+        paths = [path + path_text(column.keys)[1:] for column in plan.columns]
+        for part, read in outer:
+            for number in part.columns:
+                paths[number] = outer_path(read, plan.columns[number])
         record.values += [derive_value(derived, record.values, paths, faults) for derived in plan.derived]
     if plan.except_keys is not None:
         record.registers, record.texts = read_registers(value, path, plan, faults)
@@ -89,6 +94,7 @@ def read_outer(value: Any, path: str, plan: DecodePlan, part: OuterPart, faults:
     """Read one part around records: an object with what was cut out of it (`nest.py`). The record that is returned has
     only the columns of the part."""
     record = Record(len(plan.columns))
+    record.path = path
     _RecordWalk(plan, record, faults).read_value(value, path, part.root)
     for where in not_finite_paths(value, path):
         faults.add_once(where, "not_finite", NOT_FINITE)
@@ -129,12 +135,12 @@ class _RecordWalk:
                 self._read_member(item, path + step_text(step), number)
             if step in twice:
                 self._clear_column(number)
-        for step, below in node.nodes.items():
+        for step, inside in node.nodes.items():
             inner, where = _item(value, step), path + step_text(step)
-            if _fits(inner, below):
-                self._read_members(inner, where, below)
-            elif _is_present(inner, where, below.required(self._plan.columns), _container(below), self._faults):
-                self._faults.add(where, "wrong_type", f"must be {_container(below)}, is {json_type(inner)}")
+            if _fits(inner, inside):
+                self._read_members(inner, where, inside)
+            elif _is_present(inner, where, inside.required(self._plan.columns), _container(inside), self._faults):
+                self._faults.add(where, "wrong_type", f"must be {_container(inside)}, is {json_type(inner)}")
 
     def _clear_column(self, number: int) -> None:
         """Drop the value of a column whose member is duplicate."""
@@ -171,8 +177,10 @@ class _RecordWalk:
             values[number] = read_labels(value, path, faults)
 
 
-def _column_path(path: str, column: Column) -> str:
-    return path + path_text(column.keys)[1:] if in_record(column.keys) else path_text(column.keys)
+def outer_path(outer: Record, column: Column) -> str:
+    """The path of a member of what is around a record; of a key that of what stands under it."""
+    keys = below(column.keys)
+    return outer.path if keys[0] is KEY else outer.path + path_text(keys)[1:]
 
 
 def _item(value: Any, step: str | int) -> Any:

@@ -40,11 +40,12 @@ class Input(Table, frozen=True):
     `records` is the path of the record, or of the array of records, in a JSON document; with `[*]` and `.*` it leads to
     records in groups and under keys (all forms are in [paths.md](paths.md)). `columns` instead is the path of an object
     of parallel arrays: item n of each array belongs to record n, and a member that is no array holds for each record
-    (tags, attributes and what [time] reads, no fields). Arrays that the feed reads have one length. An item whose
-    fields are all null is no record, unless all fields are optional. `on_fault` is the effect of a
-    record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at
-    once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A
-    payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data.
+    (tags, attributes, units and factors of fields, the name of a register and what [time] reads, no fields). Arrays
+    that the feed reads have one length. An item whose fields are all null is no record, unless all fields are optional.
+    `on_fault` is the effect of a record that breaks the contract (not JSON, missing, wrong type, out of range, not
+    finite): `refuse` answers 400 at once and keeps bytes and reasons in the ledger; `reject` takes the payload and
+    rejects the record in the mill. A payload without records is such a fault for `refuse`, unless the feed has a
+    source, which may have no data.
 
     `not_exact`: the effect of an integer that a double, which every value becomes, cannot hold exactly (beyond 2^53
     most are such), in whatever format and type it comes, before scale and unit. `reject` makes it a fault of the

@@ -88,8 +88,10 @@ def _beside_faults(feed: Feed, key: Key, field: Field) -> Iterator[DefinitionFau
     given = [option for option in _PATHS if getattr(field, option) is not None]
     if given and feed.input.layout is not None:
         yield DefinitionFault((*key, given[0]), "conflict", "a path is for JSON; binary records have none")
-    if given and field.path in (feed.time.zone_position or ()):
-        yield DefinitionFault((*key, given[0]), "conflict", "a position that says the zone is in degrees, as it stands")
+    computed = given or (["at"] if field.at is not None else [])
+    if computed and field.path is not None and field.path in (feed.time.zone_position or ()):
+        message = "a position that says the zone is in degrees, as it stands"
+        yield DefinitionFault((*key, computed[0]), "conflict", message)
     if field.unit_path is None:
         return
     if field.unit_in_text:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from tidemill.feeds.paths import Path, parse_path
+from tidemill.feeds.paths import KEY, Path, parse_path
 from tidemill.feeds.validate import RESERVED
 from tidemill.sources.structure import AnswerMember, Structure
 
@@ -143,8 +143,8 @@ class _MemberNames:
 
     def choose_name(self, path: str) -> str:
         """The shortest end of a path that is a free name, from now on taken."""
-        parts = [_ODD.sub("_", str(part)).strip("_") for part in _keys(path)]
-        parts = parts or ["key" if path == "$~" else "value"]
+        steps = ["key" if step is KEY else str(step) for step in _keys(path)] or ["value"]
+        parts = [_ODD.sub("_", step).strip("_") for step in steps]
         for size in range(1, len(parts) + 1):
             name = _lettered("_".join(parts[-size:])[:60])
             if name and name not in self._taken:

@@ -46,11 +46,15 @@ class AnswerMember(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The last key of the path."""
-        return str(parse_path(self.path)[-1]) if self.path != "$" else ""
+        """The last key of the path; "" for the record itself."""
+        return _last_key(self.path)
 
 
 _Make = Callable[..., AnswerMember]
+
+
+def _last_key(path: str) -> str:
+    return str(parse_path(path)[-1]) if path != "$" else ""
 
 
 class Structure(msgspec.Struct, frozen=True):
@@ -204,7 +208,7 @@ def _guess_member(path: str, all_values: list[Any], count: int, *, timely: bool 
     def make(role: Role, explanation: str, **more: Any) -> AnswerMember:
         return AnswerMember(path=path, role=role, explanation=explanation, required=required, example=example, **more)
 
-    name = str(parse_path(path)[-1])
+    name = _last_key(path)
     if not values:
         return make("unused", "was null wherever it was")
     if all(isinstance(value, bool) for value in values):
@@ -233,7 +237,7 @@ def _guess_text(name: str, values: list[str], count: int, make: _Make) -> Answer
     if all(_CLOCK.fullmatch(value) for value in values):
         return make("unused", "is a time of day without a date")
     if all(_NUMBER.fullmatch(value) for value in values):
-        return make("unused", "is a number written as a text; values must be JSON numbers")
+        return make("unused", "is a number written as a text; as a field it has type = 'text_number'")
     if any(not 1 <= len(value) <= 256 for value in values):
         return make("unused", "is an empty or a long text")
     if any(_CONTROL.search(value) for value in values):
