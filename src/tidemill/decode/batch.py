@@ -25,8 +25,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tidemill.decode.feed_columns import Column
 from tidemill.decode.given import given_texts
-from tidemill.decode.plan import Column, DecodePlan
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.reading import Chunk, Reading
 from tidemill.decode.registers import REGISTERS, RegisterColumns
 from tidemill.model.payload import LogEntry

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import Column, DecodePlan
+from tidemill.decode.feed_columns import Column
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.strict_json import json_type, not_json
 from tidemill.feeds.paths import in_record, member_path
 from tidemill.model.payload import MAX_RECORDS

@@ -17,7 +17,8 @@ from tidemill.decode.compile import column_type
 from tidemill.decode.cut_columns import needs_a_field
 from tidemill.decode.exactness import EXACT
 from tidemill.decode.fast import DecodedColumns, FastReader
-from tidemill.decode.plan import MAX_REGISTER_NAME, DecodePlan
+from tidemill.decode.feed_columns import MAX_REGISTER_NAME
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.registers import RegisterColumns
 from tidemill.decode.scan import is_plain
 from tidemill.feeds.paths import Path

@@ -10,7 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from tidemill.decode.exactness import certain_bounds
-from tidemill.decode.plan import Column, DecodePlan, Node
+from tidemill.decode.feed_columns import Column
+from tidemill.decode.plan import DecodePlan, Node
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import Path
 

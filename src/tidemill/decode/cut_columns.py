@@ -22,7 +22,8 @@ from tidemill.decode.column_walk import (
 )
 from tidemill.decode.cut import cut_document
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import Column, DecodePlan
+from tidemill.decode.feed_columns import Column
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.strict_json import invalid_message, json_type
 from tidemill.decode.texts import CUT_OFF, Texts
 from tidemill.decode.time_formats import TIME_KINDS

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from tidemill.decode.exactness import judge_exactness
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import DecodePlan, Derived
+from tidemill.decode.feed_columns import Derived
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.values import is_certain, is_in_bounds, taken_bits, unpack_numbers
 
 MAX_EXPONENT: Final = 30

@@ -19,7 +19,8 @@ from tidemill.decode.compile import compile_getter, compile_record, key_tokens, 
 from tidemill.decode.derived import derived_columns
 from tidemill.decode.documents import Documents
 from tidemill.decode.exactness import EXACT
-from tidemill.decode.plan import Column, DecodePlan
+from tidemill.decode.feed_columns import Column
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.register_values import MARK, RegisterForm, attribute_text
 from tidemill.decode.registers import RegisterColumns
 from tidemill.decode.scan import is_plain

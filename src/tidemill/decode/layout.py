@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tidemill.decode.exactness import is_exact
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import Column, field_column
+from tidemill.decode.feed_columns import Column, field_column
 from tidemill.decode.steps import of_number, of_rate
 from tidemill.decode.strict_values import read_number, read_text
 from tidemill.decode.times import UNIT_NS, number_ns, parse_numbers

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from tidemill.decode.derived import derive_value
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import Column, DecodePlan, Node, OuterPart
+from tidemill.decode.feed_columns import Column
+from tidemill.decode.plan import DecodePlan, Node, OuterPart
 from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, json_type, not_finite_paths
 from tidemill.decode.strict_values import (
     read_labels,

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from tidemill.decode.exactness import judge_exactness
 from tidemill.decode.fault_collector import FaultCollector
-from tidemill.decode.plan import Column, DecodePlan
+from tidemill.decode.feed_columns import Column
+from tidemill.decode.plan import DecodePlan
 from tidemill.decode.register_values import (
     MARK,
     MAX_TEXT,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.decode.exactness import is_exact
-from tidemill.decode.plan import Column
+from tidemill.decode.feed_columns import Column
 
 _WORDS: Final = {1: "one byte", 2: "two bytes", 4: "four bytes", 8: "eight bytes"}
 

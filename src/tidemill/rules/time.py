@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tidemill.decode.batch import Batch
-from tidemill.decode.plan import position_columns
+from tidemill.decode.feed_columns import position_columns
 from tidemill.decode.steps import STEP_COUNT, STEP_NS
 from tidemill.decode.times import DAY, INSTANT
 from tidemill.feeds.definition import Feed
