@@ -113,6 +113,25 @@ def test_a_null_is_known_under_every_policy(house: House, policy: str) -> None:
     assert verdict(house, "site", "power", T2)[0] == "stands"
 
 
+def test_items_without_a_value_that_are_no_records_are_said_not_to_be_known(house: House) -> None:
+    """Of a feed that needs a field; where all fields are optional, such items are records."""
+    columns = SITE.replace("[time]", '[input]\ncolumns = "$.h"\n[time]').replace('"$.site"', '"$^.site"')
+    body = {"site": "s1", "h": {"t": [T1, T2], "power": [1, None], "energy": [2, None]}}
+    for site, text in (("s1", columns), ("s2", columns.replace("required = false", "required = true", 1))):
+        install(house, text)
+        current = house.texts.current(house.tenant, "site")
+        assert current is not None
+        house.send("site", body | {"site": site}, feed_version=current.version)
+    house.work()
+    assert verdict(house, "site", "energy", T2)[0] == "received_null"
+    assert verdict(house, "site", "energy", T2, "s2") == (
+        "never_received",
+        f"No record of {T2} is known to have come for this series. Of this feed, items of its arrays whose values are"
+        " all null are no records, and are not noted.",
+    )
+    prove(house)
+
+
 def test_null_registers_are_known(house: House) -> None:
     install(house, PANEL)
     house.send("panel", [{"t": T1, "site": "s1", "0100": 4, "0200": None}, {"t": T2, "site": "s1", "0100": None}])
