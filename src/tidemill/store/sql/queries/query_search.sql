@@ -34,8 +34,11 @@ SELECT
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND isNull(time) AND recovered_by = ''
         LIMIT 1000)) AS untimed,
     (SELECT count() FROM (
-        SELECT 1 FROM payloads
+        SELECT 1 FROM payloads FINAL
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND accepted > 0 AND isNull(nulls)
+            AND receipt IN (
+                SELECT receipt FROM payloads
+                WHERE tenant = {tenant:String} AND feed = {feed:String} AND accepted > 0 AND isNull(nulls))
         LIMIT 1)) > 0 AS unnoted
 
 -- name: search_record_times
