@@ -82,6 +82,21 @@ def test_a_removed_feed_keeps_its_versions_and_comes_back_with_the_next(
         feeds.remove("acme", "never", "keep")
 
 
+def test_a_feed_applied_before_its_data_is_noted_as_deleted_is_in_force(feeds: CatalogFeeds) -> None:
+    """The deletion of the data takes a while, in which the feed may be applied, and removed once more."""
+    feeds.apply("acme", "a", "1")
+    removal = feeds.remove("acme", "a", "keep")
+    feeds.apply("acme", "a", "2")
+    assert feeds.note_deleted("acme", "a", removal).data == "delete"
+    current = feeds.current("acme", "a")
+    assert current is not None and (current.version, current.removal) == (2, None)
+    later = feeds.remove("acme", "a", "keep")
+    assert (later.version, feeds.note_deleted("acme", "a", removal).version) == (2, 1)
+    assert feeds.removed("acme") == {"a": later}
+    feeds.note_deleted("acme", "a", later)
+    assert feeds.removed("acme")["a"].data == "delete"
+
+
 def test_name_with_a_slash_reaches_no_other_feed(feeds: CatalogFeeds) -> None:
     feeds.apply("acme", "a", "1")
     for name in ("a/0000000001", "../acme/a", "", "a/"):

@@ -103,18 +103,25 @@ def test_a_part_that_was_set_aside_is_named_refused_and_applied_again(place: Pla
     assert place.house.everything("payloads") == before
 
 
-def test_a_part_that_cannot_be_read_is_set_aside_and_its_rows_are_made_again(place: Place) -> None:
+@pytest.mark.parametrize("table", ["points", "submissions"])
+def test_a_part_that_cannot_be_read_is_set_aside_and_its_rows_are_made_again(place: Place, table: str) -> None:
+    if table == "submissions":
+        fix = {"timestamp": "2017-01-01 13:05:12", "lat": 40.7, "long": -73.9, "user_id": "a"}
+        place.house.send("location", fix | {"accuracy": 5, "speed": 1.5})
+        place.house.work()
+        prove(place.house)
     before = place.house.everything("payloads")
-    place.spoil("points", "data.bin")
+    place.spoil(table, "data.bin")
     noted: list[int] = []
     store = Store(place.engine.address)
-    repaired = repair_parts(open_log_reader(place.folder), store, lambda: noted.append(len(place.parts("points"))))
+    repaired = repair_parts(open_log_reader(place.folder), store, lambda: noted.append(len(place.parts(table))))
     assert (len(repaired.done), repaired.lost, noted) == (1, [], [1])
-    assert "of table points is damaged, and set aside" in repaired.done[0]
+    assert f"of table {table} is damaged, and set aside" in repaired.done[0]
     assert repair_store(place.folder, open_log_reader(place.folder), store, verify(place.house), again=True).done
     place.house.new_mill()
     place.house.work()
     prove(place.house)
+    assert place.parts(table)
     place.house.store = Store(place.engine.address, queries=questions())
     assert place.house.everything("payloads") == before
 

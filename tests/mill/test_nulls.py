@@ -15,6 +15,7 @@ from tidemill.model.time import parse_instant
 from tidemill.query.parameters import read_query
 from tidemill.query.queries import Queries
 from tidemill.query.why import WhyQuery
+from tidemill.store.queries import query
 
 T1, T2, T3 = (f"2026-01-31T2{hour}:15:00Z" for hour in (1, 2, 3))
 SITE = """
@@ -41,6 +42,14 @@ path = "$.site"
 [registers]
 except_keys = ["t", "site"]
 """
+FORGET = query(
+    "forget_nulls",
+    """
+    INSERT INTO payloads
+    SELECT * REPLACE (NULL AS nulls, NULL AS first_time, NULL AS last_time, {version:UInt64} AS version)
+    FROM payloads FINAL WHERE tenant = {tenant:String} AND receipt = {receipt:String}
+    """,
+)
 
 
 def install(house: House, text: str) -> None:
@@ -111,6 +120,39 @@ def test_a_null_is_known_under_every_policy(house: House, policy: str) -> None:
     assert state == "received_null"
     assert receipts(house)[sent] in sentence
     assert verdict(house, "site", "power", T2)[0] == "stands"
+
+
+def test_items_without_a_value_that_are_no_records_are_said_not_to_be_known(house: House) -> None:
+    """Of a feed that needs a field; where all fields are optional, such items are records."""
+    columns = SITE.replace("[time]", '[input]\ncolumns = "$.h"\n[time]').replace('"$.site"', '"$^.site"')
+    body = {"site": "s1", "h": {"t": [T1, T2], "power": [1, None], "energy": [2, None]}}
+    for site, text in (("s1", columns), ("s2", columns.replace("required = false", "required = true", 1))):
+        install(house, text)
+        current = house.texts.current(house.tenant, "site")
+        assert current is not None
+        house.send("site", body | {"site": site}, feed_version=current.version)
+    house.work()
+    assert verdict(house, "site", "energy", T2)[0] == "received_null"
+    assert verdict(house, "site", "energy", T2, "s2") == (
+        "never_received",
+        f"No record of {T2} is known to have come for this series. Of this feed, items of its arrays whose values are"
+        " all null are no records, and are not noted.",
+    )
+    prove(house)
+
+
+def test_a_replay_notes_the_nulls_of_what_an_earlier_version_applied(house: House) -> None:
+    install(house, SITE)
+    sent = house.send("site", {"t": T2, "site": "s1", "power": None, "energy": 1})
+    house.work()
+    store = type(house.store)(house.store.address, queries={"forget_nulls": FORGET})
+    receipt, version = receipts(house)[sent], house.mill.context.versions.next()
+    store.command("forget_nulls", tenant=house.tenant, receipt=receipt, version=version)
+    state, sentence = verdict(house, "site", "power", T2)
+    assert (state, "an earlier version of Tidemill applied are not known" in sentence) == ("never_received", True)
+    assert house.replay("site", 1).state == "done"
+    assert verdict(house, "site", "power", T2)[0] == "received_null"
+    assert f"no record of {T1} was ever received" in verdict(house, "site", "power", T1)[1]
 
 
 def test_null_registers_are_known(house: House) -> None:

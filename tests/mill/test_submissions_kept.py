@@ -16,6 +16,8 @@ from tests.mill.test_retention import Clocks, retention
 from tests.mill.test_submissions import FEED, HOURS, Sent, expected, instant, tables
 from tests.mill.verifying import prove
 from tidemill.mill import rollups
+from tidemill.mill.known import SERIES_STATES
+from tidemill.mill.submissions import KnownSubmissions
 from tidemill.model.deletion import Deletion
 from tidemill.store.queries import query
 
@@ -193,6 +195,22 @@ def test_a_replay_that_rejects_the_first_brings_the_second_back(build: Build) ->
     assert tables(house)["points"] == before["points"]
     assert reasons(house) == {2: (["duplicate"], 1), 3: (["duplicate"], 2)}
     prove(house)
+
+
+def test_what_was_forgotten_is_asked_for_again_whatever_is_written_next(build: Build) -> None:
+    """The mill may forget series between the decision about a batch and its note of what the batch writes."""
+    house = sending(build, fix(13, EAST, 1.0), fix(13, MIDDLE, 2.0))
+    [anchor] = [row["series"] for row in house.all("series") if row["field"] == "lat"]
+    known = KnownSubmissions(house.store)
+    known.learn(submitted(anchor, fix(1, EAST)).select("series", pl.lit(False).alias("local"), at="time"))
+    rows = known.read(house.tenant, submitted(anchor, fix(13, MIDDLE)), pl.DataFrame(schema=SERIES_STATES))
+    assert (rows["local"].to_list(), rows["time"].to_list()) == ([False], [instant(fix(13, MIDDLE))])
+
+
+def submitted(series: int, record: Sent) -> pl.DataFrame:
+    """A record without a local time, as an anchor."""
+    kinds = {"series": pl.UInt64, "time": pl.Int64, "local_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
+    return pl.DataFrame([(series, instant(record), None, 1 << 60, 0)], schema=kinds, orient="row")
 
 
 @pytest.mark.parametrize("seed", range(3))

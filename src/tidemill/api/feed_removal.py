@@ -99,7 +99,7 @@ async def remove_feed(
     preferred_s = prefer.preferred_wait_s(request.headers.get("prefer"), services.settings.max_wait)
     deletion = Deletion(kind="feed", feed=feed, erase_s=services.settings.erase_within)
     item = await submit_deletion(services, tenant, version, deletion, WAIT_S if preferred_s is None else preferred_s)
-    removal = await to_thread.run_sync(services.texts.remove, tenant, feed, "delete")
+    removal = await to_thread.run_sync(services.texts.note_deleted, tenant, feed, removal)
     services.book.refresh()
     headers = prefer.location_headers(f"/v1/deletions/{item.id}", preferred_s)
     status = 202 if item.state == "requested" else 200

@@ -86,6 +86,16 @@ class CatalogFeeds:
         self._catalog.put(_removed_key(tenant, name), msgspec.json.encode(removal))
         return removal
 
+    def note_deleted(self, tenant: str, name: str, removal: FeedRemoval) -> FeedRemoval:
+        """Note of a removal that the feed's data is deleted, durable on return. A feed that was applied since is not
+        removed by it, and the note of a later removal stays as it is."""
+        deleted = msgspec.structs.replace(removal, data="delete")
+        entry = self._catalog.get(_removed_key(tenant, name))
+        if entry is not None and msgspec.json.decode(entry.value, type=FeedRemoval) == removal:
+            with suppress(ConflictError):  # it was removed once more in between
+                self._catalog.put(_removed_key(tenant, name), msgspec.json.encode(deleted), expect=entry.revision)
+        return deleted
+
     def removed(self, tenant: str) -> dict[str, FeedRemoval]:
         """The removed feeds of a tenant, by name."""
         removals = {}

@@ -42,6 +42,9 @@ class FeedVersions(FeedTexts, Protocol):
     def remove(self, tenant: str, name: str, data: Literal["keep", "delete"]) -> FeedRemoval:
         """Remove a feed, durable on return; its versions stay. Raises NotFoundError."""
 
+    def note_deleted(self, tenant: str, name: str, removal: FeedRemoval) -> FeedRemoval:
+        """Note of a removal that the feed's data is deleted, durable on return; changes no later removal or version."""
+
     def add(self, tenant: str, name: str, number: int, text: str) -> FeedText:
         """Store a text as version `number`, durable on return. Raises ConflictError if that version exists."""
 

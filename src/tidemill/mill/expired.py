@@ -13,7 +13,9 @@ from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.stored import stored_entry
 from tidemill.model.deletion import Deletion
 from tidemill.model.payload import LogEntry
+from tidemill.rules.fold_known import KnownTimes
 from tidemill.store.deletions import DeletionEvidence, DeletionScope
+from tidemill.store.record_times import record_times
 
 _PORTION: Final = 2_000
 _RECORDS: Final[dict[str, Any]] = {"seq": pl.UInt64, "idx": pl.UInt32, "series": pl.UInt64}
@@ -62,7 +64,7 @@ class Expired:
         frames = [pl.DataFrame(schema=_RECORDS)]
         for part in rows.iter_slices(_PORTION):
             for version, run in groupby(self._entries(scope, part), key=lambda entry: entry.payload.feed_version):
-                frames.append(self._run_records(scope, deletion, version, list(run)))
+                frames.append(self._run_records(scope, deletion, version, list(run), self._known(scope, part)))
             self._status.turn()
         return pl.concat(frames)
 
@@ -71,9 +73,17 @@ class Expired:
         for row in stored.iter_rows(named=True):
             yield stored_entry(scope.tenant, scope.feed, row, row["feed_version"])
 
-    def _run_records(self, scope: DeletionScope, deletion: Deletion, version: int, run: list[LogEntry]) -> pl.DataFrame:
+    def _known(self, scope: DeletionScope, part: pl.DataFrame) -> KnownTimes:
+        """What is known of the times of payloads. A record that may be in the scope is."""
+        noted = part.drop_nulls("first_time").select("seq", pl.col("first_time", "last_time").cast(pl.Int64))
+        spans = {seq: (first, last) for seq, first, last in noted.iter_rows()}
+        return KnownTimes(scope.tenant, spans, record_times(self._store, scope.tenant), (scope.first, scope.last))
+
+    def _run_records(
+        self, scope: DeletionScope, deletion: Deletion, version: int, run: list[LogEntry], known: KnownTimes
+    ) -> pl.DataFrame:
         try:
-            shaped = self._pipeline.every_value(scope.tenant, scope.feed, version, run)
+            shaped = self._pipeline.every_value(scope.feed, version, run, known)
         except TidemillError:
             return pl.DataFrame(schema=_RECORDS)  # the feed version cannot be read: its payloads keep their bytes
         series = scope.series if deletion.series else _with_tags(shaped.series, deletion)

@@ -22,6 +22,7 @@ from tidemill.mill.status import MillStatus
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.rules.apply import apply_rules
 from tidemill.rules.every_value import every_value
+from tidemill.rules.fold_known import KnownTimes
 from tidemill.rules.history_lookup import HistoryLookup, NoHistory, Past
 from tidemill.rules.shape import Shaped, shape_points
 from tidemill.rules.time import resolve_stamps, resolve_times
@@ -77,11 +78,11 @@ class TransformPipeline:
         counts = batch.counts.join(checked.times, on="seq", how="left", maintain_order="left")
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, counts)
 
-    def every_value(self, tenant: str, name: str, version: int, entries: Sequence[LogEntry]) -> Shaped:
+    def every_value(self, name: str, version: int, entries: Sequence[LogEntry], known: KnownTimes) -> Shaped:
         """Every value of the well-formed records of entries, nulls included, whatever the rules say of them. Raises as
         `transform`."""
-        batch = self._decoder(tenant, name, version).decode_batch(entries)
-        return every_value(self._feed(tenant, name, version), tenant, batch)
+        batch = self._decoder(known.tenant, name, version).decode_batch(entries)
+        return every_value(self._feed(known.tenant, name, version), batch, known)
 
     def looks_back(self, tenant: str, name: str, version: int) -> bool:
         """Whether the rules or the times of a feed version need the past. Then its entries must not be checked in one

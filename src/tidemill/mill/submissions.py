@@ -10,7 +10,6 @@ from typing import Final
 
 import polars as pl
 
-from tidemill.model.time import MIN_NS
 from tidemill.rules.submissions import SUBMITTED, submission_keys
 from tidemill.store.client import Store
 from tidemill.store.tables import table
@@ -20,7 +19,6 @@ _SERIES: Final = 5_000  # ids in one query
 _CHUNK: Final = 10_000  # keys in one query
 _KEY: Final = ["series", "local", "at"]
 _OF_RECORD: Final = ["seq", "idx", "time", "received_ns"]
-_NEVER: Final = MIN_NS - 1
 
 
 class KnownSubmissions:
@@ -58,9 +56,11 @@ class KnownSubmissions:
         return pl.concat(frames)
 
     def learn(self, rows: pl.DataFrame) -> None:
-        """Rows of the table that are being written."""
+        """Rows of the table that are being written. Of series of which nothing is remembered (any more) the table is
+        asked: it may have later rows."""
         for series, local, latest in rows.group_by("series", "local").agg(pl.col("at").max()).iter_rows():
-            self._until[series, local] = max(latest, self._until.get((series, local), _NEVER))
+            if (series, local) in self._until:
+                self._until[series, local] = max(latest, self._until[series, local])
 
     def drop(self) -> None:
         """Forget everything: what is remembered may not have been written."""

@@ -19,7 +19,9 @@ from tidemill.model.payload import EntryKind, LogEntry, Payload
 from tidemill.query.deletions import AppliedDeletion
 from tidemill.query.origins import MAX_CUT_BYTES, Origins
 from tidemill.rules.every_value import every_value
+from tidemill.rules.fold_known import KnownTimes
 from tidemill.store.client import Store
+from tidemill.store.record_times import record_times
 
 _log = logging.getLogger(__name__)
 MAX_PAYLOADS: Final = 500  # searched for one instant, the newest first, of MAX_CUT_BYTES together
@@ -79,7 +81,8 @@ class PayloadSearch:
         return FoundValues(self._accepted(tenant, wanted, values), len(rows) - len(chosen) + failed)
 
     def _values(self, tenant: str, wanted: Wanted, row: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-        """The wanted values of one payload; None where it cannot be decoded."""
+        """The wanted values of one payload; None where it cannot be decoded, or where it cannot
+        be told any more at which instant of a fold an accepted record is."""
         feed = self._origins.feed_version(tenant, wanted.feed, row)
         if feed is None:
             return None
@@ -96,7 +99,10 @@ class PayloadSearch:
             kind=EntryKind.DATA,
         )
         try:
-            return _decoded_values(feed, tenant, wanted, LogEntry(row["seq"], payload))
+            spans = {row["seq"]: (row["first_ns"], row["last_ns"])}
+            known = KnownTimes(tenant, spans, record_times(self._store, tenant))
+            values, unclear = _decoded_values(feed, wanted, LogEntry(row["seq"], payload), known)
+            return None if self._accepted(tenant, wanted, unclear) else values
         except Exception:  # of a decoder of others, too: the answer says that the payload was not searched
             _log.exception("payload %s cannot be searched", row["receipt"])
             return None
@@ -149,16 +155,21 @@ def _within_limits(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return chosen
 
 
-def _decoded_values(feed: Feed, tenant: str, wanted: Wanted, entry: LogEntry) -> list[dict[str, Any]]:
+def _decoded_values(
+    feed: Feed, wanted: Wanted, entry: LogEntry, known: KnownTimes
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The wanted values of one payload, and its records of which nothing is known that tells their instant (`seq`,
+    `idx`, `series` 0)."""
     batch = Decoder(feed, max_depth=DEEPEST).decode_batch([entry])
-    shaped = every_value(feed, tenant, batch, wanted.first_ns, wanted.last_ns)
+    shaped = every_value(feed, batch, known, wanted.first_ns, wanted.last_ns)
     points = shaped.points
     if wanted.number:
         points = points.filter(pl.col("series") == wanted.number)
     else:
         points = points.filter(pl.col("series").is_in(_matching(shaped.series, wanted).implode()))
     named = points.with_columns(pl.lit(entry.payload.receipt).alias("receipt"), received_at=pl.col("received_ns"))
-    return named.select(_VALUES).to_dicts()
+    unclear = shaped.rejections.filter(pl.col("reasons").list.contains("fold_unclear"))
+    return named.select(_VALUES).to_dicts(), unclear.select("seq", "idx", pl.lit(0).alias("series")).to_dicts()
 
 
 def _matching(series: pl.DataFrame, wanted: Wanted) -> pl.Series:

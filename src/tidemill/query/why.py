@@ -118,6 +118,8 @@ def _never(evidence: InstantEvidence, time: str) -> str:
         unknown.append(f"{doubts.deleted_payloads} {payloads} deleted with all that they held")
     if doubts.unnoted:
         unknown.append("null values of payloads that an earlier version of Tidemill applied are not known")
+    if doubts.omits_items:
+        unknown.append("items of its arrays whose values are all null are no records, and are not noted")
     none = "is known to have come" if unknown else "was ever received"
     sentence = f"No record of {time} {none} for this series."
     if not evidence.subject.known:

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.decode.cut_columns import needs_a_field
+from tidemill.decode.plan import compile_plan
 from tidemill.errors import Fault, InputError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import SUMMARY, Feed
@@ -134,12 +136,14 @@ class Waiting(msgspec.Struct, frozen=True):
 class Doubts(msgspec.Struct, frozen=True):
     """What of a feed is not known where nothing of an instant is known: payloads that were not searched (`unsearched`),
     rejected records without a time that could be read (`untimed`, at most 1,000), payloads of which the times were not
-    noted (`unnoted`), and payloads that were deleted by their receipt (`deleted_payloads`)."""
+    noted (`unnoted`), payloads that were deleted by their receipt (`deleted_payloads`), and items of parallel arrays
+    that are no records, as all of their values are null (`omits_items`: the feed takes such)."""
 
     unsearched: int = 0
     untimed: int = 0
     unnoted: bool = False
     deleted_payloads: int = 0
+    omits_items: bool = False
 
 
 class InstantEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,7 +199,7 @@ class Gatherer:
         pointless = [row for row in alive if (row["seq"], row["idx"]) not in known]
         doubts = Doubts(unsearched=found.unsearched)
         if not (points or replaced or pointless or covering or any(row["certain"] for row in rejections)):
-            doubts = self._doubts(tenant, subject.feed, deletions, found.unsearched)
+            doubts = self._doubts(tenant, subject.feed, feed, deletions, found.unsearched)
         hidden = subject.deleting  # no answer contains values of a deleted series
         named = {row["seq"] for row in points} | {row[name] for row in replaced for name in ("seq", "by_seq")}
         named |= {row[name] for row in rejections for name in ("seq", "winner_seq")} | {row["seq"] for row in pointless}
@@ -229,10 +233,13 @@ class Gatherer:
         )
         return bool(feed.retention.points) or any(version and version.retention.points for version in versions)
 
-    def _doubts(self, tenant: str, feed: str, deletions: list[AppliedDeletion], unsearched: int) -> Doubts:
-        blind = self._store.rows("search_blind_spots", tenant=tenant, feed=feed)[0]
-        deleted = sum(item.kind == "payload" and item.selector.get("feed", feed) == feed for item in deletions)
-        return Doubts(unsearched, int(blind["untimed"]), bool(blind["unnoted"]), deleted)
+    def _doubts(
+        self, tenant: str, name: str, feed: Feed | None, deletions: list[AppliedDeletion], unsearched: int
+    ) -> Doubts:
+        blind = self._store.rows("search_blind_spots", tenant=tenant, feed=name)[0]
+        deleted = sum(item.kind == "payload" and item.selector.get("feed", name) == name for item in deletions)
+        omits = feed is not None and feed.input.columns is not None and needs_a_field(compile_plan(feed))
+        return Doubts(unsearched, int(blind["untimed"]), bool(blind["unnoted"]), deleted, omits)
 
     def _rejections(self, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
         return self._store.rows(

@@ -12,6 +12,7 @@ from tidemill.checks.sentinels import REGISTERS
 from tidemill.decode.batch import Batch
 from tidemill.feeds.definition import Feed
 from tidemill.rules import history
+from tidemill.rules.fold_known import KnownTimes
 from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
 from tidemill.rules.payload_times import payload_times
 from tidemill.rules.rule_tests import RuleTests, feed_tests, hit_column
@@ -42,13 +43,16 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     times: pl.DataFrame
 
 
-def apply_rules(feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY) -> CheckedBatch:
+def apply_rules(
+    feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY, known: KnownTimes | None = None
+) -> CheckedBatch:
     """Resolve each record's instant and evaluate every rule for every record.
 
     The past is read through `lookup` only where the feed has a rule that needs it, or a record a fold that only points
     around it decide; then the batch must begin at the offset `lookup.before_seq`, and what `lookup.past` raises
-    (StoreUnavailableError, StoreQueryError) is raised."""
-    frame = resolve_beside_points(feed, batch, lookup)
+    (StoreUnavailableError, StoreQueryError) is raised. `known`: of payloads that were applied before; such
+    folds are decided by it instead."""
+    frame = resolve_beside_points(feed, batch, lookup, known)
     times_of_payloads = payload_times(feed, frame, batch)
     if feed.shape.kind == "summary":
         frame = add_summary(frame, next(iter(feed.fields)))

@@ -45,8 +45,8 @@ def choose_beside_points(
     """FIRST, SECOND or UNCLEAR for each of `folds.rows` of a frame (`seq`, `idx`, `identity`, `time`, `f.…`). Raises
     what `lookup.past` raises. All UNCLEAR for a feed without a required field, by which its points could be known."""
     chosen = np.zeros(len(folds.rows), np.uint8)
-    anchor = next((name for name, field in feed.fields.items() if field.required), None)
-    if anchor is None or feed.shape.kind != "points" or feed.registers is not None:
+    anchor = anchor_field(feed)
+    if anchor is None:
         return chosen
     values = frame[f"f.{anchor}"].to_list()
     points = _Points(feed, anchor, frame, folds=folds, batch=batch, lookup=lookup)
@@ -62,6 +62,13 @@ def choose_beside_points(
         if run != UNCLEAR:
             points.add(identity, first if run == FIRST else second, sent)
     return chosen
+
+
+def anchor_field(feed: Feed) -> str | None:
+    """The field by whose points every accepted record of a feed is known; null: a record may have no point."""
+    if feed.shape.kind != "points" or feed.registers is not None:
+        return None
+    return next((name for name, field in feed.fields.items() if field.required), None)
 
 
 def _groups(frame: pl.DataFrame, folds: UnclearFolds) -> Iterator[tuple[int, int, Ints]]:

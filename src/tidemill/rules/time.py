@@ -20,6 +20,7 @@ from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S
 from tidemill.model.zones import zone
 from tidemill.rules import fold_history, fold_order, time_shifts
 from tidemill.rules.fold_history import UnclearFolds
+from tidemill.rules.fold_known import KnownTimes, choose_as_known
 from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
 from tidemill.rules.zones import UNKNOWN, LocalInstants, to_instants, zone_at
 
@@ -63,13 +64,19 @@ def resolve_times(feed: Feed, frame: pl.DataFrame) -> pl.DataFrame:
     return resolve_with_folds(feed, frame)[0]
 
 
-def resolve_beside_points(feed: Feed, batch: Batch, lookup: HistoryLookup) -> pl.DataFrame:
+def resolve_beside_points(
+    feed: Feed, batch: Batch, lookup: HistoryLookup, known: KnownTimes | None = None
+) -> pl.DataFrame:
     """The frame of a batch with `time`, `flags` and `time_reason`; folds that the order of the records does not decide
-    are decided by the points around them, read through `lookup`."""
+    are decided by the points around them, read through `lookup`, or by what is `known` of records that were applied
+    before."""
     frame, folds = resolve_with_folds(feed, batch.frame)
-    if not len(folds.rows) or lookup is NO_HISTORY:
+    if not len(folds.rows) or (lookup is NO_HISTORY and known is None):
         return frame
-    chosen = fold_history.choose_beside_points(feed, frame, folds, batch, lookup)
+    if known is not None:
+        chosen = choose_as_known(feed, frame, folds, batch, known)
+    else:
+        chosen = fold_history.choose_beside_points(feed, frame, folds, batch, lookup)
     time, flags, reasons = (frame[name].to_list() for name in ("time", "flags", "time_reason"))
     for number in np.flatnonzero(chosen != fold_order.UNCLEAR).tolist():
         row, is_second = int(folds.rows[number]), chosen[number] == fold_order.SECOND

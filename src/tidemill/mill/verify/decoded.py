@@ -4,7 +4,7 @@ has, and the points that every record would make if no rule rejected it.
 Rules are not applied again: their rejections are in the ledger, and some of them depended on points that are deleted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,14 +16,13 @@ from tidemill.errors import TidemillError
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import refused
-from tidemill.mill.context import new_context
-from tidemill.mill.store_history import StorePast
 from tidemill.model.payload import LogEntry
 from tidemill.rules.apply import apply_rules
-from tidemill.rules.history_lookup import NO_HISTORY, HistoryLookup
+from tidemill.rules.fold_known import KnownTimes
 from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import shape_points
 from tidemill.store.client import Store
+from tidemill.store.record_times import record_times
 
 RECORD: Final = ["seq", "idx"]
 POINTS: Final = {
@@ -36,6 +35,7 @@ POINTS: Final = {
     "received_ns": pl.Int64,
 }
 COUNTS: Final = {"seq": pl.UInt64, "records": pl.UInt64, "end": pl.UInt64}
+_NO_RECORDS: Final = pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32})
 _NO_TIMES: Final = pl.DataFrame(schema={"seq": pl.UInt64, **TIMES})
 
 
@@ -43,18 +43,20 @@ class DecodedPayloads(msgspec.Struct, frozen=True):
     """`points` (POINTS); `counts` (COUNTS): the records of each payload, and one more than the highest index of one (of
     columns, items without a value are no records); `mute` (`seq`, `idx`): records that cannot make points, whatever the
     rules; `unreadable`: why a payload could not be decoded, by seq; `times` (`seq` and
-    `payload_times.TIMES`): of payloads with well-formed records."""
+    `payload_times.TIMES`): of payloads with well-formed records; `unclear` (`seq`, `idx`): records of which nothing
+    tells any more at which instant of a fold they are."""
 
     points: pl.DataFrame
     counts: pl.DataFrame
     mute: pl.DataFrame
     unreadable: dict[int, str]
     times: pl.DataFrame = _NO_TIMES
+    unclear: pl.DataFrame = _NO_RECORDS
 
 
 class VersionedReader:
-    """Decodes payloads of every feed version of a catalog; keeps what it compiled. The points of `store` are read for
-    times that are decided beside them."""
+    """Decodes payloads of every feed version of a catalog; keeps what it compiled. Points of `store` are read
+    where they alone tell the instant of a record."""
 
     def __init__(self, book: FeedBook, store: Store, max_depth: int = MAX_DEPTH) -> None:
         self._book = book
@@ -62,16 +64,19 @@ class VersionedReader:
         self._max_depth = max_depth
         self._compiled: dict[tuple[str, str, int], tuple[Feed, Decoder]] = {}
 
-    def applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:
-        """Applied payloads of one feed version."""
+    def applied(
+        self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry], spans: Mapping[int, tuple[int, int]]
+    ) -> DecodedPayloads:
+        """Applied payloads of one feed version. `spans`: the first and the last instant (ns) that their rows note, by
+        offset."""
         try:
-            return self._applied(tenant, feed, version, entries)
+            return self._applied(tenant, feed, version, entries, spans)
         except TidemillError as error:
             return _unreadable(entries, error.message)
         except Exception as error:
             if len(entries) == 1:
                 return _unreadable(entries, f"{type(error).__name__}: {error}")
-        return joined_payloads([self.applied(tenant, feed, version, [entry]) for entry in entries])
+        return joined_payloads([self.applied(tenant, feed, version, [entry], spans) for entry in entries])
 
     def refused(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> pl.DataFrame:
         """COUNTS of payloads that were refused at intake: one where the faults name no records of it."""
@@ -91,24 +96,24 @@ class VersionedReader:
                 held[seq] = records if compiled.input.columns is not None else ends[seq]
         return _counts(held, ends)
 
-    def _applied(self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry]) -> DecodedPayloads:
+    def _applied(
+        self, tenant: str, feed: str, version: int, entries: Sequence[LogEntry], spans: Mapping[int, tuple[int, int]]
+    ) -> DecodedPayloads:
         compiled, decoder = self._of(tenant, feed, version)
         batch = decoder.decode_batch(entries)
-        checked = apply_rules(compiled, batch, self._lookup(tenant, compiled))
+        known = KnownTimes(tenant, spans, record_times(self._store, tenant))
+        checked = apply_rules(compiled, batch, known=known)
         shaped = shape_points(compiled, tenant, checked, batch)
-        # What an unclear fold was decided by may have been deleted since.
-        mute = shaped.rejections.filter(~pl.col("reasons").list.contains("fold_unclear"))
+        # Of an unclear fold may be nothing left that tells its instant.
+        is_unclear = pl.col("reasons").list.contains("fold_unclear")
         return DecodedPayloads(
             points=shaped.points.select(pl.col(name).cast(kind) for name, kind in POINTS.items()),
             counts=_with_ends(batch),
-            mute=mute.select(RECORD),
+            mute=shaped.rejections.filter(~is_unclear).select(RECORD),
+            unclear=shaped.rejections.filter(is_unclear).select(RECORD),
             unreadable={},
             times=checked.times,
         )
-
-    def _lookup(self, tenant: str, feed: Feed) -> HistoryLookup:
-        by_points = feed.time.fold == "by_order"
-        return HistoryLookup(tenant, 0, StorePast(new_context(self._store))) if by_points else NO_HISTORY
 
     def _of(self, tenant: str, feed: str, version: int) -> tuple[Feed, Decoder]:
         key = (tenant, feed, version)
@@ -124,9 +129,10 @@ def joined_payloads(parts: Sequence[DecodedPayloads]) -> DecodedPayloads:
     return DecodedPayloads(
         points=pl.concat([pl.DataFrame(schema=POINTS), *(part.points for part in parts)]),
         counts=pl.concat([pl.DataFrame(schema=COUNTS), *(part.counts for part in parts)]),
-        mute=pl.concat([pl.DataFrame(schema={"seq": pl.UInt64, "idx": pl.UInt32}), *(part.mute for part in parts)]),
+        mute=pl.concat([_NO_RECORDS, *(part.mute for part in parts)]),
         unreadable={seq: why for part in parts for seq, why in part.unreadable.items()},
         times=pl.concat([_NO_TIMES, *(part.times for part in parts)]),
+        unclear=pl.concat([_NO_RECORDS, *(part.unclear for part in parts)]),
     )
 
 

@@ -1,7 +1,7 @@
 """Checks payloads and their receipts: the bytes are what was sent, and accepted + rejected are the records in them."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ def decode_again(
             data = [entry for entry in batch if not _deletes(stored.rows[entry.seq])]
             parts.append(_counted(deletions, 0))
             if data:
-                parts.append(reader.applied(stored.tenant, stored.feed, version, data))
+                parts.append(reader.applied(stored.tenant, stored.feed, version, data, _spans(stored, data)))
         elif state == "refused":
             counts = reader.refused(stored.tenant, stored.feed, version, batch)
             parts.append(msgspec.structs.replace(joined_payloads([]), counts=counts))
@@ -148,7 +148,8 @@ def _records(stored: StoredPayloads, decoded: DecodedPayloads, findings: Finding
 
 def _nulls(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
     """Note where null values and times in the row of a payload are not those of its records. A payload that was applied
-    before these were noted has none."""
+    before these were noted has none. Times are not compared where nothing tells that of an accepted record."""
+    untimed = set(decoded.unclear.join(stored.rejected, on=RECORD, how="anti")["seq"])
     for seq, nulls, first, last in decoded.times.cast({"first_time": pl.Int64, "last_time": pl.Int64}).iter_rows():
         row = stored.rows[seq]
         for what, held, noted in (
@@ -156,7 +157,8 @@ def _nulls(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings)
             ("first time", first, row["first_ns"]),
             ("last time", last, row["last_ns"]),
         ):
-            if row["nulls"] is not None and held != noted:
+            known = row["nulls"] is not None and (what == "null values" or seq not in untimed)
+            if known and held != noted:
                 _say(findings, kinds.ReceiptNulls, stored, seq, what, held, noted)
 
 
@@ -177,6 +179,12 @@ def _reasons(rejected: pl.DataFrame) -> dict[int, dict[str, int]]:
 
 def _text(reasons: dict[str, int]) -> str:
     return ", ".join(f"{code} {n}" for code, n in sorted(reasons.items())) or "none"
+
+
+def _spans(stored: StoredPayloads, entries: Sequence[LogEntry]) -> dict[int, tuple[int, int]]:
+    """The first and the last instant (ns) that the rows of payloads note, by offset."""
+    rows = {entry.seq: stored.rows[entry.seq] for entry in entries}
+    return {seq: (row["first_ns"], row["last_ns"]) for seq, row in rows.items() if row["first_ns"] is not None}
 
 
 def _deletes(row: dict[str, Any]) -> bool:

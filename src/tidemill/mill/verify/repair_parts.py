@@ -15,8 +15,9 @@ _MADE_ANEW: Final = "owners"  # a mill claims its partition at every start
 # The tables that the mill makes from the log; what is in `polls` and `schema_migrations` is kept nowhere else.
 _OF_THE_LOG: Final = frozenset(
     {"points", "series", "payloads", "rejections", "replaced", "rollups", "changes", "deletions", "deleted_records"}
+    | {"submissions"}
 )
-_WITH_SEQ: Final = frozenset({"points", "payloads", "rejections", "replaced", "changes"})
+_WITH_SEQ: Final = frozenset({"points", "payloads", "rejections", "replaced", "changes", "submissions"})
 
 
 def repair_parts(log: LogReader, store: Store, note_again: Callable[[], None]) -> Repaired:

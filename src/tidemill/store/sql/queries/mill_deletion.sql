@@ -410,9 +410,9 @@ ORDER BY seq
 -- values (texts with escapes, and formats that are no text, always may). Run again during the same deletion, it answers
 -- the same.
 SELECT p.seq AS seq, p.receipt AS receipt, p.feed_version AS feed_version, p.state AS state, p.bytes AS bytes,
-    toUInt64(p.accepted) + p.rejected AS total
+    toUInt64(p.accepted) + p.rejected AS total, p.first_time AS first_time, p.last_time AS last_time
 FROM (
-    SELECT seq, receipt, feed_version, state, bytes, accepted, rejected
+    SELECT seq, receipt, feed_version, state, bytes, accepted, rejected, first_time, last_time
     FROM payloads FINAL
     WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND format != 'deletion'
         AND accepted > 0 AND seq >= {low:UInt64} AND seq < {high:UInt64} AND ({expires:Bool} OR nulls > 0)

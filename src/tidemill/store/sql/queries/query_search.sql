@@ -3,7 +3,8 @@
 -- name: search_payloads
 -- The applied payloads of a feed with records in [first, last] (those that have an instant before and one after it, at
 -- least), the newest first; with `only_nulls` those with null values.
-SELECT seq, receipt, feed_version, format, bytes, toUnixTimestamp64Nano(received_at) AS received_at
+SELECT seq, receipt, feed_version, format, bytes, toUnixTimestamp64Nano(received_at) AS received_at,
+    toUnixTimestamp64Nano(first_time) AS first_ns, toUnixTimestamp64Nano(last_time) AS last_ns
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied'
   AND first_time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
@@ -33,6 +34,23 @@ SELECT
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND isNull(time) AND recovered_by = ''
         LIMIT 1000)) AS untimed,
     (SELECT count() FROM (
-        SELECT 1 FROM payloads
+        SELECT 1 FROM payloads FINAL
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND state = 'applied' AND accepted > 0 AND isNull(nulls)
+            AND receipt IN (
+                SELECT receipt FROM payloads
+                WHERE tenant = {tenant:String} AND feed = {feed:String} AND accepted > 0 AND isNull(nulls))
         LIMIT 1)) > 0 AS unnoted
+
+-- name: search_record_times
+-- Records of these payloads that have a point of these series at one of these times (ns), or had one that was replaced.
+SELECT seq, idx, toUnixTimestamp64Nano(at) AS time
+FROM (
+    SELECT seq, idx, time AS at
+    FROM points
+    WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+        AND toUnixTimestamp64Nano(points.time) IN {times:Array(Int64)} AND seq IN {seqs:Array(UInt64)}
+    UNION ALL
+    SELECT seq, idx, time AS at
+    FROM replaced
+    WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+        AND toUnixTimestamp64Nano(replaced.time) IN {times:Array(Int64)} AND seq IN {seqs:Array(UInt64)})
