@@ -14,7 +14,7 @@ from tidemill.decode.register_values import RegisterForm, register_plan
 from tidemill.decode.text_numbers import TextForm, field_form, register_form
 from tidemill.decode.time_formats import TimeFormats, TimeKind
 from tidemill.decode.unit_converter import UnitConverter, unit_converter
-from tidemill.feeds.definition import Feed, Field, NotExact, Registers
+from tidemill.feeds.definition import Attribute, Feed, Field, NotExact, Registers, Tag
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import KEY, KEY_NAME, Path, below, in_record, levels_up, parse_path
 from tidemill.feeds.steps import STEP_UNITS_NS, parse_step
@@ -61,7 +61,8 @@ _PLAIN: Final[dict[str, Kind]] = {
 class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record, or of what is around it: its path, its type, and the name of its column in the batch. `min`
     and `max` hold for the value: the number times `scale` plus `offset`. `aside`: it is read for other columns only and
-    is none of the batch. `text`: how its texts are written. `not_exact`: see [input]."""
+    is none of the batch. `text`: how its texts are written. `not_exact`: see [input]. `integer`: it may be an integer,
+    whose decimal digits are its text."""
 
     name: str
     keys: Path
@@ -78,6 +79,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     text: TextForm | None = None
     not_exact: NotExact = "reject"
     aside: bool = False
+    integer: bool = False
 
     @property
     def scaled(self) -> bool:
@@ -285,10 +287,10 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         if tag.value is not None:
             continue
         keys = parse_path(tag.path or "$")
-        yield Column(name=f"t.{name}", keys=keys, kind="tag", required=tag.required, max_length=tag.max_length)
+        yield _text_column(f"t.{name}", keys, "tag", tag)
     for name, text in feed.attributes.items():
         keys = parse_path(text.path or "$")
-        yield Column(name=f"a.{name}", keys=keys, kind="attribute", required=text.required, max_length=text.max_length)
+        yield _text_column(f"a.{name}", keys, "attribute", text)
     for name, field in feed.fields.items():
         if not is_derived(field):
             yield field_column(name, field, feed.input.not_exact)
@@ -297,6 +299,11 @@ def _columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
     yield from _zone_position(feed)
+
+
+def _text_column(name: str, keys: Path, kind: Kind, text: Tag | Attribute) -> Column:
+    integer = text.type == "integer"
+    return Column(name=name, keys=keys, kind=kind, required=text.required, max_length=text.max_length, integer=integer)
 
 
 def _long_format(registers: Registers, not_exact: NotExact) -> Iterator[Column]:

@@ -12,12 +12,12 @@ from tidemill.decode.plan import Column, DecodePlan, Node, OuterPart
 from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, json_type, not_finite_paths
 from tidemill.decode.strict_values import (
     read_labels,
+    read_name,
     read_number,
     read_numbers,
     read_octets,
     read_packed,
     read_registers,
-    read_text,
     read_written,
 )
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
@@ -154,7 +154,7 @@ class _RecordWalk:
         elif column.kind == "offset":
             self._record.offset_s = _read_offset(value, path, self._plan, faults)
         elif column.kind in ("tag", "attribute", "zone", "register_name"):
-            values[number] = read_text(value, path, column.max_length, faults)
+            values[number] = read_name(value, path, column, faults)
         elif column.kind in ("number", "register_value"):
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":

@@ -50,6 +50,17 @@ def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) ->
     return None
 
 
+def read_name(value: Any, path: str, column: Column, faults: FaultCollector) -> str | None:
+    """A text as of `read_text`; of a column that may be an integer, its decimal digits."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return read_text(value, path, column.max_length, faults)
+    if column.integer:
+        return read_text(str(value), path, column.max_length, faults)
+    hint = "; for an integer give it type = 'integer'" if column.kind in ("tag", "attribute") else ""
+    faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}{hint}")
+    return None
+
+
 def read_number(
     value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
 ) -> float | None:

@@ -94,8 +94,9 @@ def _json_member_faults(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault((*key, "path"), "missing", "'path' is missing")
         if member.length is not None:
             yield DefinitionFault((*key, "length"), "conflict", "'length' is for binary records with an [input.layout]")
-        if not isinstance(member, Field) and member.type != "text":
-            yield DefinitionFault((*key, "type"), "conflict", "a type is for binary records; in JSON it is a text")
+        if not isinstance(member, Field) and member.type not in ("text", "integer"):
+            message = "in JSON the type is text or integer; other types are for binary records"
+            yield DefinitionFault((*key, "type"), "conflict", message)
     for name in ("at", "type"):
         if getattr(feed.time, name) is not None:
             yield DefinitionFault(("time", name), "conflict", f"'{name}' is for binary records with an [input.layout]")
