@@ -67,7 +67,8 @@ def read_record(
     is only valid if no fault was added."""
     record = Record(len(plan.columns))
     if not _fits(value, plan.root):
-        faults.add(path, "wrong_type", f"must be {_container(plan.root)}, is {json_type(value)}")
+        hint = "; for lists in a list end [input] records with [*]" if isinstance(value, list) else ""
+        faults.add(path, "wrong_type", f"must be {_container(plan.root)}, is {json_type(value)}{hint}")
         return record
     record.timed = plan.times_elsewhere
     _RecordWalk(plan, record, faults).read_value(value, path, plan.root)
@@ -234,7 +235,8 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
     before = faults.count
     if record.local and plan.offset_required:
         shown = str(value)[:40].encode(errors="backslashreplace").decode()
-        faults.add(path, "time_no_offset", f"'{shown}' has no offset from UTC; add Z or, for example, +01:00")
+        message = f"'{shown}' has no offset from UTC; add Z or, for example, +01:00, or give [time] a zone"
+        faults.add(path, "time_no_offset", f"{message} (zone = 'Europe/Zurich', offset = 'optional')")
     low, high = (LOCAL_MIN_NS, LOCAL_MAX_NS) if record.local else (MIN_NS, MAX_NS)
     if not low <= record.wall_ns <= high:
         faults.add(path, "time_out_of_range", "the time is outside 1900-01-01 to 2262-04-11")

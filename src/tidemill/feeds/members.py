@@ -73,8 +73,9 @@ class Field(RecordMember, frozen=True):
     `bits = [4, 2]` takes two bits of an unsigned integer, from bit 4 on, counted from the lowest, which is 0.
 
     In JSON the bytes are written as `encoding` says: `array` (integers 0..255), `base64`, `hex`, or `auto` (array or
-    base64). With `at` the number begins at that byte of the member, counted from 0, and other fields may take other
-    bytes of it: they name the same `path` and `encoding`. Fewer bytes than that are a fault, `wrong_size`.
+    base64); white space is passed over. With `at` the number begins at that byte of the member, counted from 0, and
+    other fields may take other bytes of it: they name the same `path` and `encoding`. Fewer bytes than that are a
+    fault, `wrong_size`.
 
     The value is the number as sent, with the power of ten at `exponent_path` and the factor at `scale_path`, if the
     record says them, times `scale` plus `offset`, in double precision; and then converted to `unit` from the unit that
