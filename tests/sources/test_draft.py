@@ -247,3 +247,41 @@ def test_a_draft_has_the_shape_of_the_answer(document, words, rows):
 def test_columns_can_be_named_like_records():
     found, text = drafted({"a": [{"x": 1}, {"x": 2}], "hourly": HOURS}, DraftOptions(records="$.hourly"))
     assert (found.kind, 'columns = "$.hourly"' in text) == ("columns", True)
+
+
+def test_numbers_in_texts_are_values_and_numbers_of_things_are_tags():
+    rows = [
+        {"date": "2026-03-01T00:00:00Z", "value": "540", "meterId": 7, "site_id": "0012", "humid": 3},
+        {"date": "2026-03-01T00:30:00Z", "value": "-27.5", "meterId": 7, "site_id": "0012", "humid": 4},
+    ]
+    tags = {"meterId": "7", "site_id": "0012"}
+    assert seen(rows) == [
+        ("2026-03-01T00:00:00Z", tags, {"value": 540.0, "humid": 3.0}),
+        ("2026-03-01T00:30:00Z", tags, {"value": -27.5, "humid": 4.0}),
+    ]
+
+
+def test_a_number_that_counts_the_records_is_no_tag():
+    rows = [{"id": n, "t": f"2026-03-01T00:0{n}:00Z", "v": n / 2} for n in range(6)]
+    assert [tags for _, tags, _ in seen(rows)] == [{}] * 6
+
+
+def test_numbers_in_texts_in_long_format_are_read():
+    rows = [
+        {"t": "2026-03-01T00:00:00Z", "channel": "flow", "value": "1.5"},
+        {"t": "2026-03-01T00:00:00Z", "channel": "level", "value": "2"},
+    ]
+    assert [values for _, _, values in seen(rows)] == [{"flow": 1.5}, {"level": 2.0}]
+
+
+@pytest.mark.parametrize("text", ["1e999", "9007199254740993"])
+def test_a_text_that_no_double_holds_is_no_value(text):
+    found, _ = drafted([{"t": MIDNIGHT, "v": 1, "code": text}])
+    assert {member.name: member.role for member in found.members}["code"] == "tag"
+
+
+def test_a_list_of_lists_in_a_record_and_a_boolean_lead_to_what_reads_them():
+    found, _ = drafted([{"t": MIDNIGHT, "v": 1, "on": True, "values": [[1, 2]]}])
+    explanations = {member.name: member.explanation for member in found.members}
+    assert 'type = "boolean"' in explanations["on"]
+    assert "end [input] records there" in explanations["values"]
