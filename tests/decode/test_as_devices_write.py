@@ -127,3 +127,13 @@ def test_levels_are_counted_in_good_grammar() -> None:
     definition = f'{RECEIVED}input.records = "$.a.b.*"\nfields.v.path = "$.v"\ntags.x.path = "$^^^^.x"'
     with pytest.raises(FeedDefinitionError, match=r"there are only 2 levels"):
         load_feed(definition)
+
+
+def test_a_number_in_a_text_leads_to_the_type_that_reads_it() -> None:
+    plain, long = (
+        f'{RECEIVED}fields.v.path = "$.v"',
+        f'{RECEIVED}registers = {{ name_path = "$.n", value_path = "$.v" }}',
+    )
+    assert detail_of(plain, {"v": "-12.5"}).endswith("is a text; for numbers in texts write type = 'text_number'")
+    assert detail_of(plain, {"v": "12 V"}).endswith("must be a number, is a text")
+    assert detail_of(long, {"n": "a", "v": "12"}).endswith("for numbers in texts write [registers] number_texts = true")
