@@ -10,6 +10,7 @@ from tests.checks.judging import COLUMNS, broken, faults
 from tests.support.payloads import logged
 from tidemill.checks.trial import evaluate_check, try_check
 from tidemill.decode.decoder import Decoder
+from tidemill.errors import FeedDefinitionError
 from tidemill.feeds.load import load_feed
 from tidemill.rules.apply import apply_rules
 
@@ -86,3 +87,19 @@ def test_it_can_be_evaluated_without_a_field() -> None:
     assert check is not None
     assert not evaluate_check(check, COLUMNS)
     assert check.explain() == "a value is one that means: no value (85)"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ("{ field = 'v' }", "the option 'values' is missing"),
+        ("{ field = 'v', values = ['85'] }", r"the option 'values\[0\]' must be a number, is a text"),
+        ("{ field = 1, values = [85] }", "the option 'field' must be a text or nothing, is an integer"),
+    ],
+)
+def test_options_at_fault_are_named_in_plain_words(options: str, words: str) -> None:
+    definition = (
+        f"name = 'a'\ntime.path = '$.t'\nfields.v.path = '$.v'\n[[rules]]\ncheck = 'not_a_value'\noptions = {options}\n"
+    )
+    with pytest.raises(FeedDefinitionError, match=words):
+        load_feed(definition)

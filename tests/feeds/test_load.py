@@ -198,3 +198,12 @@ def test_variables_are_filled_in_inside_source_only() -> None:
 def test_text_that_looks_like_keys_inside_a_text_does_not_mislead_places() -> None:
     text = 'description = """\n[time]\nzone = 1\n"""\n' + GOOD + "requird = true\n"
     assert faults(text) == [("plant.toml:12: fields.power.requird", "unknown_key")]
+
+
+@pytest.mark.parametrize(
+    ("value", "code"), [('"a\\nb"', "control_character"), (f'"{"x" * 257}"', "too_long"), ('""', "empty")]
+)
+def test_a_fixed_tag_keeps_to_what_tags_of_records_keep_to(value: str, code: str) -> None:
+    definition = f'name = "a"\ntime.path = "$.t"\nfields.v.path = "$.v"\ntags.site.value = {value}\n'
+    assert faults(definition) == [("plant.toml:4: tags.site.value", code)]
+    load_feed(definition.replace(value, f'"{"x" * 256}"'))

@@ -120,6 +120,8 @@ def test_a_series_that_never_was_can_have_rejected_records(store: Store, writer:
     assert "has no series of field 'lat', user_id 'a1' yet" in never["verdict"]["sentence"]
     with pytest.raises(InputError, match="no field 'nope'; it has lat, long"):
         tell(store, **given, field="nope")
+    with pytest.raises(InputError, match="no tag 'usr'; it has user_id"):
+        tell(store, feed="location", tag__usr="a1", field="lat")
     assert "series" not in never["links"]
 
 

@@ -304,3 +304,41 @@ def test_every_draft_is_loaded_and_reads_its_answer(document, rows):
     assert rows is None or sample == rows
     verdict = judge_answer(json.dumps(document).encode(), "application/json", expected_answer(feed), 16)
     assert (verdict.records or 0) >= len(sample) > 0, found[1]
+
+
+def test_numbers_in_texts_are_values_and_numbers_of_things_are_tags():
+    rows = [
+        {"date": "2026-03-01T00:00:00Z", "value": "540", "meterId": 7, "site_id": "0012", "humid": 3},
+        {"date": "2026-03-01T00:30:00Z", "value": "-27.5", "meterId": 7, "site_id": "0012", "humid": 4},
+    ]
+    tags = {"meterId": "7", "site_id": "0012"}
+    assert seen(rows) == [
+        ("2026-03-01T00:00:00Z", tags, {"value": 540.0, "humid": 3.0}),
+        ("2026-03-01T00:30:00Z", tags, {"value": -27.5, "humid": 4.0}),
+    ]
+
+
+def test_a_number_that_counts_the_records_is_no_tag():
+    rows = [{"id": n, "t": f"2026-03-01T00:0{n}:00Z", "v": n / 2} for n in range(6)]
+    assert [tags for _, tags, _ in seen(rows)] == [{}] * 6
+
+
+def test_numbers_in_texts_in_long_format_are_read():
+    rows = [
+        {"t": "2026-03-01T00:00:00Z", "channel": "flow", "value": "1.5"},
+        {"t": "2026-03-01T00:00:00Z", "channel": "level", "value": "2"},
+    ]
+    assert [values for _, _, values in seen(rows)] == [{"flow": 1.5}, {"level": 2.0}]
+
+
+@pytest.mark.parametrize("text", ["1e999", "9007199254740993"])
+def test_a_text_that_no_double_holds_is_no_value(text):
+    found, _ = drafted([{"t": MIDNIGHT, "v": 1, "code": text}])
+    assert {member.name: member.role for member in found.members}["code"] == "tag"
+
+
+def test_a_list_of_lists_in_a_record_and_a_boolean_lead_to_what_reads_them():
+    found, _ = drafted([{"t": MIDNIGHT, "v": 1, "on": True, "values": [[1, 2]]}])
+    explanations = {member.name: member.explanation for member in found.members}
+    assert 'type = "boolean"' in explanations["on"]
+    assert "end [input] records there" in explanations["values"]

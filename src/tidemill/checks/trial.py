@@ -4,6 +4,7 @@ A check of another package can raise anything at each of these steps. An error t
 while the feed is validated: then it is a fault of the feed, and no payload is set aside because of it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -13,6 +14,12 @@ import polars as pl
 from tidemill.checks.check import Check, FeedColumns, HistoryCheck
 from tidemill.checks.library import BUILT_IN, compile_check
 
+_MISSING: Final = re.compile(r"Object missing required field `(\w+)`")
+_WRONG_TYPE: Final = re.compile(r"Expected `([\w |]+)`, got `(\w+)` - at `\$\.(.+)`")
+_TYPES: Final = {
+    "float": "a number", "int": "an integer", "str": "a text", "bool": "true or false", "array": "a list",
+    "object": "a table", "null": "nothing",
+}  # fmt: skip
 Faults = list[tuple[str | None, str]]
 _ALWAYS: Final[dict[str, Any]] = {"time": pl.Int64, "received_ns": pl.Int64, "seq": pl.UInt64, "idx": pl.UInt32}
 
@@ -26,7 +33,7 @@ def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tu
     try:
         check = compile_check(name, options)
     except msgspec.ValidationError as error:
-        return None, [(None, str(error))]
+        return None, [(None, _option_sentence(str(error)))]
     except Exception as error:  # of another package's code
         return None, [(None, _error_sentence("cannot be made", error))]
     try:
@@ -34,6 +41,17 @@ def try_check(name: str, options: Mapping[str, Any], columns: FeedColumns) -> tu
     except Exception as error:
         return check, [(None, _error_sentence("cannot look at its options", error))]
     return check, faults or ([] if type(check) in BUILT_IN else evaluate_check(check, columns))
+
+
+def _option_sentence(message: str) -> str:
+    """What msgspec says of options, in the words of a feed's author."""
+    if missing := _MISSING.fullmatch(message):
+        return f"the option '{missing[1]}' is missing"
+    if wrong := _WRONG_TYPE.fullmatch(message):
+        names = [" or ".join(_TYPES.get(kind, kind) for kind in kinds.split(" | ")) for kinds in wrong.groups()[:2]]
+        expected, got = names
+        return f"the option '{wrong[3]}' must be {expected}, is {got}"
+    return message
 
 
 def evaluate_check(check: Check, columns: FeedColumns) -> Faults:

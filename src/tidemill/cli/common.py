@@ -1,6 +1,7 @@
 """The parts that the commands share: options, consoles, and the catalog of a data folder."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Final
@@ -13,7 +14,9 @@ from rich.table import Table
 from tidemill.errors import StartupError
 from tidemill.settings import load_settings
 
-out = Console()
+# A pipe or a file has no width: tables are not cut to the 80 columns of a terminal that is not there.
+_NO_TERMINAL: Final = 160
+out = Console(width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else _NO_TERMINAL)
 err = Console(stderr=True)
 ShowProgress = Callable[[str, int, int], None]  # the current step, how much is done, of how much (0: unknown)
 

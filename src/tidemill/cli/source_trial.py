@@ -196,7 +196,10 @@ def _unlike(structure: Structure | None, wish: DraftOptions) -> str:
         return f"The answer is {structure.format}, not {wish.format}."
     if wish.records is not None:
         return f"There is no object, and no array of objects, at {wish.records}."
-    return "The answer is no JSON with objects in it. For other formats write a feed and give it with --decode."
+    return (
+        "The answer is no JSON with objects in it, or has them in lists in a list: [input] records = '$[*][*]' reads "
+        "those. For this and other formats write a feed and give it with --decode."
+    )
 
 
 def _load(text: str, source: str, reach: VariableScope, *, with_source: bool) -> Feed:

@@ -22,6 +22,9 @@ CERTAIN_TIME: Final = (
     r"[Tt ](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.[0-9]+)?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
 ).replace(r"\d", "[0-9]")
 
+# Integers that stand for texts; others are left to the strict reader.
+_INTEGER: Final = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+
 Getter = Callable[[Any], Any]
 
 
@@ -85,7 +88,8 @@ def column_type(column: Column, plan: DecodePlan, certain_time: bool) -> Any:
     if column.kind in ("time_any", "offset"):
         return int | float | str
     if column.kind in ("tag", "attribute", "zone", "register_name"):
-        return Annotated[str, Meta(min_length=1, max_length=column.max_length)]
+        text = Annotated[str, Meta(min_length=1, max_length=column.max_length)]
+        return _INTEGER | text if column.integer else text
     if column.kind == "labels":
         return list[str]
     if column.packed is not None or column.kind == "octets":

@@ -183,10 +183,10 @@ class FastReader:
     def _colons_in_texts(self, taken: list[list[Any]]) -> int:
         count = 0
         for column, values in zip(self._plan.columns, taken, strict=True):
-            if column.kind in ("time_text", "tag", "attribute", "zone", "register_name"):
-                count += "".join(filter(None, values)).count(":")
-            elif column.kind in ("time_any", "offset", "text_number", "boolean"):
+            if column.integer or column.kind in ("time_any", "offset", "text_number", "boolean"):
                 count += sum(value.count(":") for value in values if isinstance(value, str))
+            elif column.kind in ("time_text", "tag", "attribute", "zone", "register_name"):
+                count += "".join(filter(None, values)).count(":")
             elif column.kind == "labels":
                 count += sum("".join(labels).count(":") for labels in values if labels)
         return count
@@ -206,6 +206,9 @@ def times_good(times: LocalTimes, plan: DecodePlan) -> bool:
 
 def _member_column(values: list[Any], column: Column) -> list[Any] | None:
     """The values of a column as the batch has them; None if any is not certain to be without fault."""
+    if column.integer:
+        texts = [str(value) if isinstance(value, int) else value for value in values]
+        return None if any(text is not None and len(text) > column.max_length for text in texts) else texts
     if column.text is not None:
         return _within(text_column(values, column.text, certain=column.not_exact != "round"), column)
     if column.kind == "octets":

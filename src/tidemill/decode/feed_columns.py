@@ -11,7 +11,7 @@ import msgspec
 from tidemill.decode.text_numbers import TextForm, field_form, register_form
 from tidemill.decode.time_formats import TimeKind
 from tidemill.decode.unit_converter import UnitConverter, unit_converter
-from tidemill.feeds.definition import Feed, Field, NotExact, Registers
+from tidemill.feeds.definition import Attribute, Feed, Field, NotExact, Registers, Tag
 from tidemill.feeds.packed import Packed
 from tidemill.feeds.paths import Path, parse_path
 
@@ -55,7 +55,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     """A member of a record, or of what is around it: its path, its type, and the name of its column in the batch. `min`
     and `max` hold for the value: the number times `scale` plus `offset`. `aside`: it is read for other columns only and
     is none of the batch; `beside`: it says only how another is read. `text`: how its texts are written. `not_exact`:
-    see [input]."""
+    see [input]. `integer`: it may be an integer, whose decimal digits are its text."""
 
     name: str
     keys: Path
@@ -72,6 +72,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     text: TextForm | None = None
     not_exact: NotExact = "reject"
     aside: bool = False
+    integer: bool = False
     beside: bool = False
 
     @property
@@ -118,10 +119,10 @@ def feed_columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
         if tag.value is not None:
             continue
         keys = parse_path(tag.path or "$")
-        yield Column(name=f"t.{name}", keys=keys, kind="tag", required=tag.required, max_length=tag.max_length)
+        yield _text_column(f"t.{name}", keys, "tag", tag)
     for name, text in feed.attributes.items():
         keys = parse_path(text.path or "$")
-        yield Column(name=f"a.{name}", keys=keys, kind="attribute", required=text.required, max_length=text.max_length)
+        yield _text_column(f"a.{name}", keys, "attribute", text)
     for name, field in feed.fields.items():
         if not is_derived(field):
             yield field_column(name, field, feed.input.not_exact)
@@ -130,6 +131,11 @@ def feed_columns(feed: Feed, time_kind: TimeKind) -> Iterator[Column]:
     if feed.labels is not None:
         yield Column(name="labels", keys=parse_path(feed.labels.path), kind="labels", required=feed.labels.required)
     yield from _zone_position(feed)
+
+
+def _text_column(name: str, keys: Path, kind: Kind, text: Tag | Attribute) -> Column:
+    integer = text.type == "integer"
+    return Column(name=name, keys=keys, kind=kind, required=text.required, max_length=text.max_length, integer=integer)
 
 
 def _long_format(registers: Registers, not_exact: NotExact) -> Iterator[Column]:

@@ -20,11 +20,11 @@ from tidemill.decode.sample_times import even_offsets
 from tidemill.decode.strict import Record, outer_path, read_record
 from tidemill.decode.strict_json import as_written, json_type
 from tidemill.decode.strict_values import read_number
-from tidemill.decode.times import LOCAL_MAX_NS
+from tidemill.decode.times import INSTANT, LOCAL_MAX_NS
 from tidemill.feeds.paths import path_text
-from tidemill.feeds.steps import check_step
+from tidemill.feeds.steps import check_step, parse_sent_step
 from tidemill.model.spans import Span
-from tidemill.model.time import MAX_NS, NS_PER_S, parse_duration_ns
+from tidemill.model.time import MAX_NS, NS_PER_S
 
 STEP_NS: Final = "step_ns"  # column of a batch: what a record is later than the first one
 STEP_COUNT: Final = "step_count"  # column of a batch: steps of the calendar since the first record
@@ -152,7 +152,7 @@ def _read_step(
     where = path + path_text(column.keys)[1:] if outer is None else outer_path(outer, column)
     try:
         if isinstance(value, str) and column.kind == "step" and plan.unit_ns is None:
-            return check_step(Fraction(*parse_duration_ns(value)))
+            return parse_sent_step(value, local=record.local != INSTANT)
         if isinstance(value, str):
             faults.add(where, "wrong_type", "must be a number, is a text")
             return None

@@ -13,12 +13,12 @@ from tidemill.decode.plan import DecodePlan, Node, OuterPart
 from tidemill.decode.strict_json import NOT_FINITE, Object, as_written, json_type, not_finite_paths
 from tidemill.decode.strict_values import (
     read_labels,
+    read_name,
     read_number,
     read_numbers,
     read_octets,
     read_packed,
     read_registers,
-    read_text,
     read_written,
 )
 from tidemill.decode.time_formats import TIME_KINDS, offset_s
@@ -70,7 +70,8 @@ def read_record(
     is only valid if no fault was added."""
     record = Record(len(plan.columns))
     if not _fits(value, plan.root):
-        faults.add(path, "wrong_type", f"must be {_container(plan.root)}, is {json_type(value)}")
+        hint = "; for lists in a list end [input] records with [*]" if isinstance(value, list) else ""
+        faults.add(path, "wrong_type", f"must be {_container(plan.root)}, is {json_type(value)}{hint}")
         return record
     record.timed = plan.times_elsewhere
     _RecordWalk(plan, record, faults).read_value(value, path, plan.root)
@@ -161,7 +162,7 @@ class _RecordWalk:
         elif column.kind == "offset":
             self._record.offset_s = _read_offset(value, path, self._plan, faults)
         elif column.kind in ("tag", "attribute", "zone", "register_name"):
-            values[number] = read_text(value, path, column.max_length, faults)
+            values[number] = read_name(value, path, column, faults)
         elif column.kind in ("number", "register_value"):
             values[number] = read_number(value, path, column, faults)
         elif column.kind == "numbers":
@@ -243,7 +244,8 @@ def _settle_time(record: Record, plan: DecodePlan, faults: FaultCollector) -> bo
     before = faults.count
     if record.local and plan.offset_required:
         shown = str(value)[:40].encode(errors="backslashreplace").decode()
-        faults.add(path, "time_no_offset", f"'{shown}' has no offset from UTC; add Z or, for example, +01:00")
+        message = f"'{shown}' has no offset from UTC; add Z or, for example, +01:00, or give [time] a zone"
+        faults.add(path, "time_no_offset", f"{message} (zone = 'Europe/Zurich', offset = 'optional')")
     low, high = (LOCAL_MIN_NS, LOCAL_MAX_NS) if record.local else (MIN_NS, MAX_NS)
     if not low <= record.wall_ns <= high:
         faults.add(path, "time_out_of_range", "the time is outside 1900-01-01 to 2262-04-11")

@@ -26,6 +26,8 @@ from tidemill.feeds.definition import NotExact
 from tidemill.feeds.paths import member_path
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,40}([.,][0-9]{1,40})?\s*")
+_TEXT_HINTS: Final = {"number": "type = 'text_number'", "register_value": "[registers] number_texts = true"}
 # The column of a plain number, by what becomes of integers that are not exact.
 NUMBER_COLUMNS: Final[dict[NotExact, Column]] = {
     policy: Column(name="number", keys=(), kind="number", required=False, not_exact=policy)
@@ -51,13 +53,24 @@ def read_text(value: Any, path: str, max_length: int, faults: FaultCollector) ->
     return None
 
 
+def read_name(value: Any, path: str, column: Column, faults: FaultCollector) -> str | None:
+    """A text as of `read_text`; of a column that may be an integer, its decimal digits."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return read_text(value, path, column.max_length, faults)
+    if column.integer:
+        return read_text(str(value), path, column.max_length, faults)
+    hint = "; for an integer give it type = 'integer'" if column.kind in ("tag", "attribute") else ""
+    faults.add(path, "wrong_type", f"must be a text, is {json_type(value)}{hint}")
+    return None
+
+
 def read_number(
     value: Any, path: str, column: Column | None, faults: FaultCollector, expected: str = "a number"
 ) -> float | None:
     """A finite number, times the column's scale plus its offset, within its range; else a fault is added. Without a
     column, integers of any size count as the nearest double."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}")
+        faults.add(path, "wrong_type", f"must be {expected}, is {json_type(value)}{_text_hint(value, column)}")
         return None
     number = float(value)
     if not math.isfinite(number):
@@ -74,6 +87,13 @@ def read_number(
     elif column is not None and isinstance(value, int):
         judge_exactness(value, path, column.not_exact, faults)
     return number
+
+
+def _text_hint(value: Any, column: Column | None) -> str:
+    """What the author of a feed can do about a number in a text."""
+    if column is None or column.kind not in _TEXT_HINTS or not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return ""
+    return f"; for numbers in texts write {_TEXT_HINTS[column.kind]}"
 
 
 def read_written(value: Any, path: str, column: Column, faults: FaultCollector) -> float | None:

@@ -18,6 +18,10 @@ from tidemill.feeds.definition import Field, Registers
 
 _LONGEST: Final = 400  # characters of a number; the digits of the largest double are 309
 _SHOWN: Final = 40
+# Texts by which APIs and devices say that there is no value, in lower case and without a sign.
+_NO_VALUES: Final = frozenset(
+    {"", "nan", "inf", "infinity", "null", "none", "n/a", "na", "nil", "unavailable", "unknown", "error"}
+)
 _PLAIN_DIGITS: Final = r"(?:[0-9]++(?:{decimal}[0-9]*+)?|{decimal}[0-9]++)"
 _EXPONENT: Final = r"(?:[eE][+-]?[0-9]++)?"
 _SPACES: Final = " \u00a0\u2007\u2009\u202f"  # blank, no-break, of a figure's width, thin, narrow no-break
@@ -99,7 +103,8 @@ def read_number_text(text: str, form: TextForm) -> NumberText | TextFault | None
     match = _pattern(form.decimal, form.thousands).match(bare) if len(bare) <= _LONGEST else None
     rest = "" if match is None else bare[match.end() :].strip()
     if match is None or (rest and form.linear_of is None):
-        return TextFault("not_a_number", f"must be {form.expected}, is the text '{_shown(text)}'")
+        hint = "; if it stands for no value, add it to null_texts" if bare.strip("+-").lower() in _NO_VALUES else ""
+        return TextFault("not_a_number", f"must be {form.expected}, is the text '{_shown(text)}'{hint}")
     linear = form.linear
     if rest and form.linear_of is not None:
         converted = form.linear_of(rest)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tidemill.decode.exactness import is_exact
 from tidemill.decode.feed_columns import Column
 
+_WHITE: Final = dict.fromkeys(map(ord, " \t\r\n"))
 _WORDS: Final = {1: "one byte", 2: "two bytes", 4: "four bytes", 8: "eight bytes"}
 
 
@@ -104,7 +105,8 @@ def plain_bytes(value: list[int] | str, column: Column) -> bytes:
     try:
         if not isinstance(value, str):
             return bytes(value)
-        return binascii.unhexlify(value) if column.encoding == "hex" else base64.b64decode(value, validate=True)
+        text = value.translate(_WHITE)
+        return binascii.unhexlify(text) if column.encoding == "hex" else base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"must be {packed_text(column)}") from None
 

@@ -33,8 +33,8 @@ def reach_fault(path: Path, records: Path) -> str | None:
     if any(step in WILDCARDS for step in path):
         return "[*] and .* are for [input] records; a member is named by its key or its item, such as $[1]"
     if ups > len(levels):
-        most = "nothing" if not levels else f"only {len(levels)} level{'s' if len(levels) > 1 else ''} ('^')"
-        return f"above the records at {path_text(records)} there is {most}"
+        most = {0: "is nothing", 1: "is only 1 level ('^')"}.get(len(levels), f"are only {len(levels)} levels ('^')")
+        return f"above the records at {path_text(records)} there {most}"
     if rest == (KEY,):
         if levels[ups - 1].keyed if ups else records[-1:] == (MEMBERS,):
             return None

@@ -31,6 +31,9 @@ class Tag(RecordMember, frozen=True):
     whose records do not say which item they are of. A payload that was not fetched with such a request has no such tag,
     and is refused if the tag is `required`.
 
+    In JSON its `type` is `text`, or `integer`: an integer counts as its decimal digits, and a text as it is, so that 7
+    and `"7"` are the same.
+
     In a binary record (`at`) its `type` is `text` (UTF-8 of `length` bytes, filled up with NUL; all NUL is no text),
     `hex` (`length` bytes as hexadecimal digits, lower case) or an integer type of fields (its decimal digits)."""
 
@@ -43,8 +46,8 @@ class Tag(RecordMember, frozen=True):
 
 class Attribute(RecordMember, frozen=True):
     """A text that is stored with every point of a record and is no part of a series' identity: the current point of an
-    instant has its own (a meter reading that is "estimated" is superseded by one that is "measured"). In a binary
-    record its types are those of a tag."""
+    instant has its own (a meter reading that is "estimated" is superseded by one that is "measured"). Its types are
+    those of a tag."""
 
     required: bool = False
     max_length: int = 256
@@ -70,8 +73,9 @@ class Field(RecordMember, frozen=True):
     `bits = [4, 2]` takes two bits of an unsigned integer, from bit 4 on, counted from the lowest, which is 0.
 
     In JSON the bytes are written as `encoding` says: `array` (integers 0..255), `base64`, `hex`, or `auto` (array or
-    base64). With `at` the number begins at that byte of the member, counted from 0, and other fields may take other
-    bytes of it: they name the same `path` and `encoding`. Fewer bytes than that are a fault, `wrong_size`.
+    base64); white space is passed over. With `at` the number begins at that byte of the member, counted from 0, and
+    other fields may take other bytes of it: they name the same `path` and `encoding`. Fewer bytes than that are a
+    fault, `wrong_size`.
 
     The value is the number as sent, with the power of ten at `exponent_path` and the factor at `scale_path`, if the
     record says them, times `scale` plus `offset`, in double precision; and then converted to `unit` from the unit that

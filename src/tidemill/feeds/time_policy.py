@@ -51,10 +51,11 @@ class TimePolicy(Table, frozen=True):
     With a step the time is that of the first record of its list, and record n is n steps later; no other record needs a
     time. `step` is a duration: `15m`, `1h` are added to the instant; `1d`, `1w`, `1mo`, `1y` move the calendar of the
     zone (without one of UTC). `step_path` is a number in the first record (or beside the arrays of [input.columns]) of
-    `step_unit` (`ns`, `us`, `ms`, `s`, `min`, `h`, `d`), or a text such as `15m`; `rate_path` is a number of records a
-    second. Record n is at the nearest nanosecond, so that no error adds up. Zone, `stamp` and `shift` apply to the time
-    of the first record, before steps are added. In a binary record the time is then `in` the header, and so are the
-    numbers `step_at` (of `step_type` and `step_unit`) or `rate_at` (of `rate_type`).
+    `step_unit` (`ns`, `us`, `ms`, `s`, `min`, `h`, `d`), or a text such as `15m` or `PT15M` (a day is 24 hours, and
+    refused for local times); `rate_path` is a number of records a second. Record n is at the nearest nanosecond, so
+    that no error adds up. Zone, `stamp` and `shift` apply to the time of the first record, before steps are added. In a
+    binary record the time is then `in` the header, and so are the numbers `step_at` (of `step_type` and `step_unit`) or
+    `rate_at` (of `rate_type`).
 
     Times are kept to the nanosecond, from the digits as they are written: further digits of a second are cut in a text,
     and rounded in a number. In a binary record the time begins `at` a byte and is a number of `type` (`uint32_be` ...),

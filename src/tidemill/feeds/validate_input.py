@@ -2,6 +2,7 @@
 either paths (JSON and plug-ins) or bytes in a layout (binary), never both."""
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,6 +15,7 @@ from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
 from tidemill.feeds.validate_layout import layout_faults, record_members
 from tidemill.feeds.validate_values import PLAIN_TYPES
 
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _SIZE: Final = "record_bytes, the size of a record in bytes"
 
 
@@ -59,6 +61,12 @@ def _fixed_tag_faults(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault(
                 ("tags", name, "value"), "empty", "a tag is a text; leave the tag out, or write its value"
             )
+        elif control := _CONTROL.search(tag.value):
+            message = f"holds the control character U+{ord(control[0]):04X}, which no tag of a record may hold"
+            yield DefinitionFault(("tags", name, "value"), "control_character", message)
+        elif len(tag.value) > tag.max_length and "{" not in tag.value:
+            message = f"has {len(tag.value)} characters, at most {tag.max_length} are allowed"
+            yield DefinitionFault(("tags", name, "value"), "too_long", message)
         for other, default in (("path", None), ("at", None), ("length", None), ("in_", "record"), ("type", "text")):
             if getattr(tag, other) != default:
                 message = "a tag with a value stands in no record; leave this out"
@@ -94,8 +102,9 @@ def _json_member_faults(feed: Feed) -> Iterator[DefinitionFault]:
             yield DefinitionFault((*key, "path"), "missing", "'path' is missing")
         if member.length is not None:
             yield DefinitionFault((*key, "length"), "conflict", "'length' is for binary records with an [input.layout]")
-        if not isinstance(member, Field) and member.type != "text":
-            yield DefinitionFault((*key, "type"), "conflict", "a type is for binary records; in JSON it is a text")
+        if not isinstance(member, Field) and member.type not in ("text", "integer"):
+            message = "in JSON the type is text or integer; other types are for binary records"
+            yield DefinitionFault((*key, "type"), "conflict", message)
     for name in ("at", "type"):
         if getattr(feed.time, name) is not None:
             yield DefinitionFault(("time", name), "conflict", f"'{name}' is for binary records with an [input.layout]")

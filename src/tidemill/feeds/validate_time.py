@@ -158,9 +158,10 @@ def _offset_faults(feed: Feed) -> Iterator[DefinitionFault]:
         why = "offset = 'required' leaves nothing to find out" if texts else "numbers are UTC (unless epoch = 'local')"
         yield DefinitionFault(("time", zones[0]), "conflict", f"a zone is of no use: {why}")
     if texts and time.offset == "optional" and not zones:
-        yield DefinitionFault(
-            ("time", "offset"), "missing", "without an offset a zone, zone_path or zone_position is needed"
-        )
+        message = "without an offset a zone, zone_path or zone_position is needed"
+        if time.offset_path is not None:
+            message += "; if offset_path always has one, leave offset = 'optional' out"
+        yield DefinitionFault(("time", "offset"), "missing", message)
     if time.offset_path is not None and feed.input.layout is not None:
         yield DefinitionFault(("time", "offset_path"), "conflict", "a path is for JSON; a binary record takes a zone")
     elif time.offset_path is not None and not texts and time.epoch == "utc":

@@ -72,6 +72,7 @@ def draft_feed(
     for member, name in _text_members(structure, options, used, names):
         table = "attributes" if member.role == "attribute" else "tags"
         lines += ["", f"[{table}.{_key(name)}]", f"path = {_quoted(member.path)}{_example_comment(member)}"]
+        lines += ['type = "integer"'] if member.type == "integer" else []
         lines += ["required = false"] if table == "tags" and not member.required else []
     for labels in [member for member in structure.with_roles("labels") if not used.overlaps(member.path)][:1]:
         lines += ["", "[labels] # for rules to look at", f"path = {_quoted(labels.path)}"]
@@ -87,6 +88,8 @@ def draft_feed(
         others = dict.fromkeys(str(keys[0]) for keys in map(_keys, read) if keys)
         lines += ["", "[registers] # every other member is a field of its own name"]
         lines += [f"except_keys = [{', '.join(map(_quoted, others))}]"]
+    if registers and any(member.type == "text_number" for member in structure.with_roles("value")):
+        lines += ["number_texts = true"]
     if fields and all(member.role == "values" for member, _ in fields):
         lines += ["", "[shape] # mean, stddev and count of the numbers of a record", 'kind = "summary"']
     for member in structure.with_roles("unused"):

@@ -2,6 +2,7 @@
 values and their tags. Each guess has an explanation in words; `draft.py` makes a feed of the guesses.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Literal
@@ -24,8 +25,10 @@ _OTHER_TIME: Final = re.compile(
     r"(creat|updat|modif|expir|publish|generat|receiv|insert|next|last|valid)", re.IGNORECASE
 )
 _ATTRIBUTE: Final = re.compile(r"(quality|status|state|note|comment|message|descr|unit|flag)", re.IGNORECASE)
+_ID: Final = re.compile(r"(.*[_.-])?([iI][dD]|uuid|serial)|.*[a-z0-9]I[dD]")
 _REGISTER: Final = re.compile(r"[0-9A-F]{8,}")
 _NUMBER: Final = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_EXACT_DIGITS: Final = 15  # every integer of so many digits is a double
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?", re.ASCII)
 _PACKED: Final = {4: "float32_le", 8: "float64_le"}
@@ -212,9 +215,11 @@ def _guess_member(path: str, all_values: list[Any], count: int, *, timely: bool 
     if not values:
         return make("unused", "was null wherever it was")
     if all(isinstance(value, bool) for value in values):
-        return make("unused", "is true or false, which is no number")
+        return make("unused", 'is true or false; a field with type = "boolean" takes it as 1 or 0')
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         unit = _epoch_unit(values) if timely or _TIME_NAME.search(name) else None
+        if _ID.fullmatch(name) and all(isinstance(value, int) and abs(value) < 2**63 for value in values):
+            return _tag(values, count, make, type="integer")
         return make("time", f"like a time ({unit})", format=unit) if unit else make("value", "like a number")
     if all(isinstance(value, str) for value in values):
         return _guess_text(name, values, count, make)
@@ -236,17 +241,26 @@ def _guess_text(name: str, values: list[str], count: int, make: _Make) -> Answer
         return make("time", explanation, format="iso8601", zoned=zoned)
     if all(_CLOCK.fullmatch(value) for value in values):
         return make("unused", "is a time of day without a date")
-    if all(_NUMBER.fullmatch(value) for value in values):
-        return make("unused", "is a number written as a text; as a field it has type = 'text_number'")
+    if not _ID.fullmatch(name) and all(_NUMBER.fullmatch(value) and _is_exact(value) for value in values):
+        return make("value", "like a number written as a text", type="text_number")
     if any(not 1 <= len(value) <= 256 for value in values):
         return make("unused", "is an empty or a long text")
     if any(_CONTROL.search(value) for value in values):
         return make("unused", "holds control characters, which no tag may")
     if _ATTRIBUTE.search(name):
         return make("attribute", "like a remark on the value")
+    return _tag(values, count, make)
+
+
+def _is_exact(text: str) -> bool:
+    """Whether a text with a number is certainly a finite one, which loses no digit of an integer."""
+    return math.isfinite(float(text)) and sum(map(str.isdigit, text)) <= _EXACT_DIGITS
+
+
+def _tag(values: list[Any], count: int, make: _Make, **more: Any) -> AnswerMember:
     if len(values) >= 5 and len(set(values)) == len(values) == count:
         return make("unused", "differs in every record; as a tag each would be a series")
-    return make("tag", "like a name that tells series apart")
+    return make("tag", "like a name that tells series apart", **more)
 
 
 def _offsets(values: Sequence[str]) -> list[int | None] | None:
@@ -270,6 +284,8 @@ def _guess_list(name: str, values: list[list[Any]], make: _Make) -> AnswerMember
         return make("value", f"like the {size} bytes of a number", type=_PACKED[size])
     if numbers and all(values):
         return make("values", "like many numbers", type="numbers")
+    if all(isinstance(member, list | dict) for member in flat):
+        return make("unused", "is a list of lists or objects; if these are the records, end [input] records there")
     return make("unused", "is a list of other things than numbers or words")
 
 
