@@ -46,11 +46,10 @@ class _Connected(ClientOperations):
         }
 
     def _no_reply(self, error: httpx.HTTPError) -> NoReply:
-        why = str(error) or type(error).__name__
-        hint = (
-            ". Is a server running there? TIDEMILL_URL names another" if isinstance(error, httpx.ConnectError) else ""
-        )
-        return NoReply(f"from {self.url}: {why}{hint}")
+        why = f"from {self.url}: {str(error) or type(error).__name__}"
+        if isinstance(error, httpx.ConnectError):
+            why += ". Is a server running there? `tidemill serve` starts one; name another with --url or TIDEMILL_URL."
+        return NoReply(why)
 
 
 class Tidemill(_Connected):

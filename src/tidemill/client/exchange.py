@@ -65,5 +65,5 @@ def _retry_after_s(reply: HttpReply) -> float | None:
 def _exhausted(reply: HttpReply | NoReply | None, asked_s: float | None) -> TidemillError:
     if isinstance(reply, HttpReply):
         return problem_error(reply.status, reply.body, asked_s)
-    why = reply.why if isinstance(reply, NoReply) else "no request was made"
-    return UnavailableError(f"No answer: {why}")
+    why = reply.why if isinstance(reply, NoReply) else "was waited for"
+    return UnavailableError(f"No answer {why}")

@@ -67,8 +67,9 @@ class ClientOperations:
         however often it is sent: its Idempotency-Key is the same in every retry. With a key of the caller's own it
         counts once across calls and restarts, too, for 7 days.
 
-        Raises InputProblemError when the feed refuses it (`receipt` then names the bytes that were kept), NotFoundProblemError
-        for an unknown feed, ConflictProblemError for another body under the same key, UnavailableError.
+        Raises InputProblemError when the feed refuses it (`receipt` then names the bytes that were kept),
+        NotFoundProblemError for an unknown feed, ConflictProblemError for another body under the same key,
+        UnavailableError.
         """
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if wait is not None:
@@ -98,6 +99,12 @@ class ClientOperations:
     ) -> Call[list[SeriesInfo]]:
         """Every series that matches all of the filters, by feed, name, field and id."""
         return (yield from self._series({"feed": feed, "field": field, "name": name}, tags))
+
+    @Operation
+    def resolve(self, feed: str, field: str | None = None, tags: Mapping[str, str] | None = None) -> Call[SeriesInfo]:
+        """The one series of a feed with this field and these tags. Raises NotFoundError for none, InputError for
+        several, naming some."""
+        return (yield from self._resolve(feed, field, tags))
 
     @Operation
     def points(
@@ -218,11 +225,13 @@ class ClientOperations:
         return read_json(reply, dict[str, Any])
 
     @Operation
-    def changes(self, *, feed: str | None = None, cursor: str | None = None) -> Call[tuple[list[dict[str, Any]], str]]:
-        """Published values that changed after `cursor` (null: all that are kept), oldest first, and the cursor of what
-        follows. An empty list: nothing more yet."""
-        query = {"feed": feed, "cursor": cursor, "limit": _LIST_PAGE}
-        reply = yield from self._get("/v1/changes", params_of(query))
+    def changes(
+        self, *, feed: str | None = None, since: Instant | None = None, cursor: str | None = None
+    ) -> Call[tuple[list[dict[str, Any]], str]]:
+        """Published values that changed at `since` or later, or after `cursor` (neither: all that are kept), oldest
+        first, and the cursor of what follows. An empty list: nothing more yet."""
+        begin = {"since": instant_text(since, "since")} if cursor is None else {"cursor": cursor}
+        reply = yield from self._get("/v1/changes", params_of({"feed": feed, "limit": _LIST_PAGE, **begin}))
         page = read_json(reply, dict[str, Any])
         return page["items"], page["next"]
 
@@ -241,6 +250,10 @@ class ClientOperations:
             if cursor is None:
                 return items
 
+    def _resolve(self, feed: str, field: str | None, tags: Mapping[str, str] | None) -> Call[SeriesInfo]:
+        matching = yield from self._series({"feed": feed, "field": field}, tags)
+        return only_series(matching, wanted_text(feed, field, tags))
+
     def _replies(self, series: str | None, selection: PointSelection, format: str) -> Pages[PointsReply]:
         """The pages of the points of one series, in a format."""
         query = {**query_of(selection), "format": format, "limit": PAGE_POINTS}
@@ -250,8 +263,7 @@ class ClientOperations:
             if not feed:
                 message = "name a series by its id, or by feed, field and tags"
                 raise InputError(message, (Fault("series", "missing", message),))
-            matching = yield from self._series({"feed": feed, "field": field}, tags)
-            info = only_series(matching, wanted_text(feed, field, tags))
+            info = yield from self._resolve(feed, field, tags)
             series, total = info.id, info.count if is_whole(selection) else None
         path = f"/v1/series/{quote(series, safe='')}/points"
         cursor, first = None, True
