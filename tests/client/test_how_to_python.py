@@ -44,7 +44,7 @@ def test_every_block_prints_what_the_page_shows(whole: Api, tmp_path: Path) -> N
         else:
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(source.replace(SHOWN_URL, whole.url), str(PAGE), "exec"), names)
+                exec(compile(source.replace(SHOWN_URL, whole.url), "<page>", "exec"), names)
             printed = output.getvalue()
         expected = ".*?".join(map(re.escape, squeezed(shown.replace(SHOWN_URL, whole.url)).split("…")))
         assert re.fullmatch(expected, squeezed(printed), re.DOTALL), f"{source}\nprints\n{printed}"

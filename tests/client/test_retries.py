@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from tests.support.api import Api
 from tests.support.server import CLOSED_PORT
 from tidemill.client import AsyncTidemill, InputProblemError, Tidemill, UnavailableProblemError
 from tidemill.client.exchange import exchange
+from tidemill.client.operations import ClientOperations
 from tidemill.client.steps import HttpReply, HttpRequest, NoReply, Pause
 from tidemill.errors import UnavailableError
 
@@ -140,3 +142,43 @@ def test_pauses_grow_and_end_and_faults_are_not_repeated() -> None:
     with pytest.raises(InputProblemError) as fault:
         steps.send(HttpReply(418, {}, b"<html>a proxy"))
     assert fault.value.status == 418 and "a proxy" in str(fault.value)
+
+
+class Scripted:
+    """Runs a call on replies given beforehand, without a network and without pauses."""
+
+    patience_s = 0.5
+
+    def __init__(self, *replies: HttpReply) -> None:
+        self.replies = list(replies)
+        self.requests: list[HttpRequest] = []
+
+    def run_call(self, call: Any) -> Any:
+        reply = None
+        while True:
+            try:
+                step = call.send(reply)
+            except StopIteration as end:
+                return end.value
+            if isinstance(step, HttpRequest):
+                self.requests.append(step)
+            reply = self.replies.pop(0) if isinstance(step, HttpRequest) else None
+
+
+class ScriptedTidemill(Scripted, ClientOperations):
+    pass
+
+
+def receipt(state: str) -> HttpReply:
+    document = {"id": "r1", "feed": "pumps", "received_at": "2026-01-01T00:00:00Z", "bytes": 2, "sha256": ""}
+    return HttpReply(202, {}, msgspec.json.encode({**document, "state": state}))
+
+
+def test_send_waits_on_where_the_server_answers_before_the_payload_is_applied() -> None:
+    client = ScriptedTidemill(receipt("stored"), receipt("stored"), receipt("applied"))
+    assert client.send("pumps", "[]", wait=60).state == "applied"
+    assert [request.path for request in client.requests] == ["/v1/feeds/pumps", *["/v1/receipts/r1"] * 2]
+    client = ScriptedTidemill(receipt("stored"), HttpReply(503, {"retry-after": "9"}, b"{}"))
+    assert client.send("pumps", "[]", wait=60).state == "stored", "a durable payload is no error"
+    client = ScriptedTidemill(receipt("stored"))
+    assert client.send("pumps", "[]").state == "stored"

@@ -1,8 +1,10 @@
 """The calls of a client, each as the requests that it makes and what it reads from the answers. No I/O."""
 
+import time
 import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 from urllib.parse import quote
 
@@ -33,15 +35,17 @@ from tidemill.client.steps import (
     Operation,
     PagedOperation,
     Pages,
+    Pause,
     collected,
     mapped,
 )
-from tidemill.errors import Fault, InputError
+from tidemill.errors import Fault, InputError, UnavailableError
 
 if TYPE_CHECKING:
     import polars as pl
 
 _ANSWER_S = 15.0  # beyond a wait that was asked for
+_LOOK_S = 0.25  # between two looks at a receipt
 _LIST_PAGE = 1000
 
 
@@ -78,15 +82,15 @@ class ClientOperations:
         if content_type or not isinstance(records, bytes | str):
             headers["Content-Type"] = content_type or "application/json"
         timeout_s = None if wait is None else wait + _ANSWER_S
+        deadline = time.monotonic() + (wait or 0)
         path = f"/v1/feeds/{quote(feed, safe='')}"
         reply = yield from exchange(HttpRequest("POST", path, (), headers, body, timeout_s), self.patience_s)
-        return read_json(reply, PayloadReceipt)
+        return (yield from self._applied(read_json(reply, PayloadReceipt), deadline))
 
     @Operation
     def receipt(self, id: str) -> Call[PayloadReceipt]:
         """What became of a payload. Raises NotFoundProblemError."""
-        reply = yield from self._get(f"/v1/receipts/{quote(id, safe='')}")
-        return read_json(reply, PayloadReceipt)
+        return (yield from self._receipt(id))
 
     @Operation
     def series(
@@ -237,6 +241,19 @@ class ClientOperations:
 
     def _get(self, path: str, params: tuple[tuple[str, str], ...] = ()) -> Call[HttpReply]:
         return (yield from exchange(HttpRequest("GET", path, params), self.patience_s))
+
+    def _receipt(self, id: str) -> Call[PayloadReceipt]:
+        reply = yield from self._get(f"/v1/receipts/{quote(id, safe='')}")
+        return read_json(reply, PayloadReceipt)
+
+    def _applied(self, receipt: PayloadReceipt, deadline: float) -> Call[PayloadReceipt]:
+        """The receipt once it is applied, or as it is at the deadline: a server waits less long where it is busy. The
+        payload is durable, so that it is no error when the store cannot be read."""
+        with suppress(UnavailableError):
+            while receipt.state == "stored" and time.monotonic() < deadline:
+                yield Pause(_LOOK_S)
+                receipt = yield from self._receipt(receipt.id)
+        return receipt
 
     def _series(self, filters: Mapping[str, str | None], tags: Mapping[str, str] | None) -> Call[list[SeriesInfo]]:
         items: list[SeriesInfo] = []
