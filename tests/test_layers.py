@@ -24,14 +24,14 @@ LAYERS = (
         "durable",
     },
     {"model"},
-    {"checks", "sqlite"},
+    {"checks", "sqlite", "client"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
     {"data_folder", "jobs"},
     {"api", "simulate", "backup"},
     {"service"},
     {"supervise", "banner"},
-    {"cli", "client"},
+    {"cli"},
     {"docs"},
 )
 # Siblings that may be joined, each for a reason.
@@ -94,6 +94,14 @@ def test_intake_of_bytes_knows_no_store_and_store_no_http() -> None:
         assert "store" not in imports(path)
     for path in (ROOT / "analysis").glob("*.py"):
         assert imports(path) <= {"analysis", "errors", "model"}
+
+
+def test_the_client_knows_no_server_and_only_commands_use_it() -> None:
+    for path in MODULES:
+        if unit(path) == "client":
+            assert imports(path) <= {"client", "errors", "model"}, path
+        elif unit(path) != "cli":
+            assert "client" not in imports(path), path
 
 
 IMPLEMENTATIONS = {"tidemill.log.sqlite": "log/opening.py", "tidemill.catalog.sqlite": "catalog/opening.py"}

@@ -30,8 +30,6 @@ Every error has a stable `code` (class attribute unless given) and a message tha
 what to do next.
 """
 
-from typing import ClassVar
-
 import msgspec
 
 
@@ -51,7 +49,7 @@ def count_of_faults(count: int, *, more: bool = False) -> str:
 class TidemillError(Exception):
     """The root of every error that Tidemill raises on purpose."""
 
-    code: ClassVar[str] = "internal"
+    code: str = "internal"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -12,7 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from tidemill import __version__
-from tidemill.cli import backup, feed, jobs, keys, receipts, replay, simulate, source, verify, why
+from tidemill.cli import (
+    backup,
+    export,
+    feed,
+    jobs,
+    keys,
+    query,
+    receipts,
+    replay,
+    send,
+    simulate,
+    source,
+    tail,
+    verify,
+    why,
+)
 from tidemill.cli.common import DataOption, err, out
 from tidemill.errors import InputError, StartupError, TidemillError
 from tidemill.settings import Settings, load_settings
@@ -138,6 +153,11 @@ def version() -> None:
 app.command("verify")(verify.verify)
 app.command("why")(why.why)
 app.command("restore")(backup.restore)
+app.command("send")(send.send)
+app.command("query")(query.query)
+app.command("metrics")(query.metrics)
+app.command("export")(export.export)
+app.command("tail")(tail.tail)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ DataOption = Annotated[
 TenantOption = Annotated[str, typer.Option("--tenant", help="The tenant.")]
 UrlOption = Annotated[str, typer.Option("--url", help="The server to speak to.", envvar="TIDEMILL_URL")]
 KeyOption = Annotated[str, typer.Option(help="An API key for it, with scope admin.", envvar="TIDEMILL_KEY")]
+AnyKeyOption = Annotated[str, typer.Option("--key", help="An API key for it.", envvar="TIDEMILL_KEY")]
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 
 

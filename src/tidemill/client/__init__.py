@@ -1,0 +1,31 @@
+"""The Python client of a Tidemill server: `Tidemill` for plain code, `AsyncTidemill` for asyncio, one set of calls.
+
+Needs a server to speak to, and no part of one: neither the engine nor the web framework is imported.
+"""
+
+from tidemill.client.clients import AsyncTidemill, Tidemill
+from tidemill.client.documents import PayloadReceipt, SeriesInfo
+from tidemill.client.problems import (
+    AccessProblemError,
+    ConflictProblemError,
+    InputProblemError,
+    NotFoundProblemError,
+    ProblemError,
+    UnavailableProblemError,
+)
+from tidemill.errors import Fault, UnavailableError
+
+__all__ = [
+    "AccessProblemError",
+    "AsyncTidemill",
+    "ConflictProblemError",
+    "Fault",
+    "InputProblemError",
+    "NotFoundProblemError",
+    "PayloadReceipt",
+    "ProblemError",
+    "SeriesInfo",
+    "Tidemill",
+    "UnavailableError",
+    "UnavailableProblemError",
+]
