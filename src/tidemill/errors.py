@@ -4,7 +4,10 @@
     ├── InputError            the input is faulty; carries every Fault
     │   ├── FeedDefinitionError   a feed definition is faulty
     │   │   └── FeedDamagedError  the catalog's copy of a definition is not what was written
-    │   └── LimitError            a stated limit was exceeded; names it
+    │   ├── LimitError            a stated limit was exceeded; names it
+    │   └── SeriesError           a series is not fit for the question
+    │       ├── NotEnoughPointsError  it has too few points; says how many are needed
+    │       └── UnevenSamplingError   its points have no common interval
     ├── NotFoundError         no such thing for this tenant
     │   └── GoneError             it existed, and was deleted on request
     ├── ConflictError         same key, other content; or a lost compare-and-set
@@ -86,6 +89,32 @@ class LimitError(InputError):
         super().__init__(message, (Fault("$", limit, message),))
         self.limit = limit
         self.allowed = allowed
+
+
+class SeriesError(InputError):
+    """The points of a series are not fit for the question that was put to them; the message says what is."""
+
+    code = "series_unfit"
+
+
+class NotEnoughPointsError(SeriesError):
+    """The series has `present` points, and the question needs at least `needed`."""
+
+    code = "not_enough_points"
+
+    def __init__(self, present: int, needed: int, message: str) -> None:
+        super().__init__(message, (Fault("$", self.code, message),))
+        self.present = present
+        self.needed = needed
+
+
+class UnevenSamplingError(SeriesError):
+    """The points of the series have no common interval: fixed windows of it have."""
+
+    code = "uneven_sampling"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, (Fault("$", self.code, message),))
 
 
 class NotFoundError(TidemillError):
