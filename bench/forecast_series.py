@@ -1,7 +1,7 @@
-"""Real series for `python -m bench forecast`: those of set A, on which the forecaster was tuned, and others, held out.
+"""Real series for `python -m bench forecast`: set A, on which the forecaster was tuned, and others, held out.
 
-All come from installed packages (bench/requirements-accuracy.txt); nothing is fetched while it runs. Files are read from
-the packages without importing them, where an import would need more than the file.
+All come from installed packages (bench/requirements-accuracy.txt); nothing is fetched while it runs. Files are read
+from the packages without importing them, where an import would need more than the file.
 """
 
 import csv
@@ -45,7 +45,9 @@ def table(package: str, ending: str) -> pl.DataFrame:
     opened = {".xz": lzma.open, ".gz": gzip.open}.get(path.suffix, open)
     with opened(path, "rb") as stream:
         text = stream.read()
-    return pl.read_csv(io.BytesIO(text), null_values=["?", "NA", ""], infer_schema_length=None, truncate_ragged_lines=True)
+    return pl.read_csv(
+        io.BytesIO(text), null_values=["?", "NA", ""], infer_schema_length=None, truncate_ragged_lines=True
+    )
 
 
 def dataset(package: str, item: str) -> Any:
@@ -72,7 +74,9 @@ def minutes(name: str, values: Any, every: int, begin: str = "2020-01-06") -> Re
     return _trimmed(name, times, values, day, (day, week))
 
 
-def daily(name: str, values: Any, begin: str = "2018-01-01", periods: tuple[int, ...] = (1, 7), horizon: int = 14) -> RealSeries:
+def daily(
+    name: str, values: Any, begin: str = "2018-01-01", periods: tuple[int, ...] = (1, 7), horizon: int = 14
+) -> RealSeries:
     values = floats(values)
     return _trimmed(name, _begin(begin) + np.arange(len(values)) * DAY_NS, values, horizon, periods)
 
@@ -82,14 +86,16 @@ def weekly(name: str, values: Any, begin: str = "2000-01-03") -> RealSeries:
     return _trimmed(name, _begin(begin) + np.arange(len(values)) * 7 * DAY_NS, values, 13, (1, 52))
 
 
-def monthly(name: str, values: Any, begin: str = "1980-01", periods: tuple[int, ...] = (12,), every: int = 1, horizon: int = 12) -> RealSeries:
+def monthly(
+    name: str, values: Any, begin: str, periods: tuple[int, ...] = (12,), *, every: int = 1, horizon: int = 12
+) -> RealSeries:
     values = floats(values)
     months = np.datetime64(begin, "M") + np.arange(len(values)) * every
     return _trimmed(name, months.astype("datetime64[ns]").astype(np.int64), values, horizon, periods)
 
 
 def quarterly(name: str, values: Any, begin: str = "1980-01") -> RealSeries:
-    return monthly(name, values, begin, (4,), 3, 8)
+    return monthly(name, values, begin, (4,), every=3, horizon=8)
 
 
 def stamped(name: str, times: Any, values: Any, every: int) -> RealSeries:
@@ -111,7 +117,9 @@ def _begin(text: str) -> int:
     return int(np.datetime64(text, "ns").astype(np.int64))
 
 
-def _trimmed(name: str, times: NDArray[np.int64], values: NDArray[np.float64], horizon: int, periods: tuple[int, ...]) -> RealSeries:
+def _trimmed(
+    name: str, times: NDArray[np.int64], values: NDArray[np.float64], horizon: int, periods: tuple[int, ...]
+) -> RealSeries:
     present = np.flatnonzero(~np.isnan(values))
     span = slice(int(present[0]), int(present[-1]) + 1)
     return RealSeries(name, times[span], values[span], horizon, periods)
@@ -159,8 +167,8 @@ def traffic_volume() -> RealSeries:
 def plaid(number: int = 0) -> RealSeries:
     path = package_file("sktime", "PLAID_TRAIN.ts")
     lines = [line for line in path.read_text("utf-8").splitlines() if line[:1] not in ("#", "@") and line.strip()]
-    long = [line for line in lines if line.count(",") >= 1_300]
-    values = np.array([float(v) for v in long[number].rsplit(":", 1)[0].split(",")])
+    longest = sorted(lines, key=lambda line: line.count(","), reverse=True)[number]
+    values = np.array([float(v) for v in longest.rsplit(":", 1)[0].split(",")])
     return RealSeries(f"appliance current, 30 kHz ({number})", np.arange(len(values)) * 33_333, values, 100, (1, 500))
 
 
@@ -249,7 +257,7 @@ SET_A: Final[tuple[Callable[[], RealSeries], ...]] = (
     plaid,
 )  # fmt: skip
 
-# --- held out: looked at after the tuning -------------------------------------------------------------------------------
+# --- held out: looked at after the tuning ---------------------------------------------------------------------------
 
 HELD_OUT: Final[tuple[Callable[[], RealSeries], ...]] = (
     lambda: household("Voltage", 15, "household voltage, 15 min"),

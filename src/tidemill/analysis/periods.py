@@ -20,6 +20,7 @@ MAX_POINTS: Final = 20_000
 _WINSOR: Final = 6.0  # median absolute deviations
 _MIN_SHARE: Final = 0.03
 _MIN_PEAK: Final = 0.1
+_ENOUGH: Final = 0.5  # a season's own autocorrelation makes the standard error of a short series large
 _FLAT_TOP: Final = 0.02  # lower than its neighbours within 2 % may the autocorrelation at a season be
 _FLAT_YEAR: Final = 0.1  # the same for a year, whose top is flat and of which there are few
 _CLEAR_PEAK: Final = 0.3  # so high, a season counts even where its profile changes too much to explain a share
@@ -74,7 +75,7 @@ def autocorrelation(x: Floats, lags: int) -> Floats:
     spectrum = np.fft.rfft(d, size)
     sums = np.fft.irfft(spectrum.real**2 + spectrum.imag**2, size)[: lags + 1]
     if not sums[0] > 0:
-        return np.eye(1, lags + 1)[0]
+        return np.asarray(np.eye(1, lags + 1)[0])
     return np.asarray(sums / sums[0])
 
 
@@ -122,7 +123,11 @@ def _calendar_share(x: Floats, steps: int, cycles: int) -> float | None:
     width = max(steps // 50, 1)
     around = correlation[max(steps - width, 1) : steps + width + 1]
     flat = _FLAT_TOP if cycles > 2 else _FLAT_YEAR
-    if peak < max(_MIN_PEAK, 2.6 * error) or peak < between.min() + _MIN_CONTRAST or peak < around.max() - flat:
+    if (
+        peak < max(_MIN_PEAK, min(2.6 * error, _ENOUGH))
+        or peak < between.min() + _MIN_CONTRAST
+        or peak < around.max() - flat
+    ):
         return None
     share = explained(x, steps)
     if explained(_without_slower(x, steps), steps) >= _MIN_SHARE and share >= _MIN_SHARE / 2:
@@ -131,7 +136,7 @@ def _calendar_share(x: Floats, steps: int, cycles: int) -> float | None:
 
 
 def explained(x: Floats, steps: int) -> float:
-    """The share of variance that the profile of a season explains, adjusted for its number of phases (as adjusted R^2)."""
+    """The share of variance that the profile of a season explains, adjusted for its phases (adjusted R^2)."""
     n, total = len(x), float(x @ x)
     if n <= steps or not total > 0:
         return 0.0
@@ -160,7 +165,7 @@ def _generic(x: Floats) -> tuple[int, float] | None:
 
 
 def _spectral_peaks(x: Floats) -> list[float]:
-    """Periods, in steps, of lines of the periodogram (Hann) that stand 2 ln n above their neighbourhood, times 1 to 7."""
+    """Periods in steps of lines of the periodogram (Hann) that are 2 ln n times their neighbourhood, times 1 to 7."""
     n = len(x)
     power = np.abs(np.fft.rfft(x * np.hanning(n))) ** 2
     floor = _running_median(power)

@@ -1,6 +1,6 @@
 """Forecasts with a back-test in the answer: see `forecast`."""
 
-from tidemill.analysis.forecast.answer import BackTest, Bounds, Forecast, ModelScore, ModelWeight, Used
+from tidemill.analysis.forecast.answer import BackTest, Forecast, Interval, ModelScore, ModelWeight, Used
 from tidemill.analysis.forecast.forecast import FEWEST_POINTS, HORIZONS, MAX_HORIZON, MODELS, forecast
 
 __all__ = [
@@ -9,8 +9,8 @@ __all__ = [
     "MAX_HORIZON",
     "MODELS",
     "BackTest",
-    "Bounds",
     "Forecast",
+    "Interval",
     "ModelScore",
     "ModelWeight",
     "Used",

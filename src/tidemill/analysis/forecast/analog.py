@@ -10,6 +10,7 @@ import numpy as np
 
 from tidemill.analysis.forecast.candidate import Candidate, candidate
 from tidemill.analysis.forecast.history import History
+from tidemill.analysis.forecast.steps import Floats, Integers
 
 _NEAREST: Final = 8
 _MOST: Final = 150  # cycles that are looked at
@@ -34,16 +35,11 @@ def analog(history: History) -> Candidate | None:
         return None
     back = season * (first + np.arange(cycles))
     begins = origins[:, None] - back  # where each analog ends and its future begins
-    stretches = np.lib.stride_tricks.sliding_window_view(y, window)
-    usable = begins >= window
-    past = stretches[np.maximum(begins - window, 0)]
-    own = stretches[origins - window]
-    level = past[:, :, -season:].mean(axis=2)
-    own_level = own[:, -season:].mean(axis=1)
+    own, own_level, past, level = _stretches(y, origins, begins, window, season)
     distance = np.abs((past - level[:, :, None]) - (own - own_level[:, None])[:, None, :]).mean(axis=2)
     if len(history.seasons) > 1:
         distance = np.where(back % history.seasons[1] == 0, _SAME_WEEKDAY * distance, distance)
-    distance = np.where(usable, distance, np.inf)
+    distance = np.where(begins >= window, distance, np.inf)
     nearest = np.argsort(distance, axis=1)[:, :_NEAREST]
     near = np.take_along_axis(distance, nearest, axis=1)
     weights = np.where(np.isfinite(near), 1 / np.maximum(near, 1e-12), 0)
@@ -51,3 +47,12 @@ def analog(history: History) -> Candidate | None:
     futures = np.take_along_axis(begins, nearest, axis=1)[:, :, None] + np.arange(horizon)
     moved = y[np.clip(futures, 0, len(y) - 1)] - np.take_along_axis(level, nearest, axis=1)[:, :, None]
     return candidate("analog", own_level[:, None] + (weights[:, :, None] * moved).sum(axis=1))
+
+
+def _stretches(
+    y: Floats, origins: Integers, begins: Integers, window: int, season: int
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """The values before each origin and their level, and those before each analog's future and theirs."""
+    stretches = np.lib.stride_tricks.sliding_window_view(y, window)
+    own, past = stretches[origins - window], stretches[np.maximum(begins - window, 0)]
+    return own, own[:, -season:].mean(axis=1), past, past[:, :, -season:].mean(axis=2)

@@ -9,7 +9,7 @@ from tidemill.analysis.periods import Period
 Floats = NDArray[np.float64]
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class Interval(msgspec.Struct, frozen=True):
     """The lower and upper bound of each step."""
 
     lower: Floats
@@ -41,9 +41,10 @@ class ModelScore(msgspec.Struct, frozen=True):
 class BackTest(msgspec.Struct, frozen=True):
     """The back-test: `origins` forecasts of the full horizon, first value at `from_ns`, last at `to_ns` (inclusive).
 
-    `models` has the answer first (`auto`, or the model that was named), then every candidate by its error. `coverage` is
-    the share of values inside the bounds of each level. `ratio_to_seasonal_naive` is the answer's error over that of the
-    better of naive and seasonal naive; None where that is 0.
+    `models` has the answer first (`auto`, if it is a mean of several), then every candidate by its error. `coverage` is
+    the share of values inside bounds that were made from the other half of the origins; None where there are too few.
+    `ratio_to_seasonal_naive` is the answer's error over that of the better of naive and seasonal naive; None where that
+    is 0.
     """
 
     origins: int
@@ -55,7 +56,7 @@ class BackTest(msgspec.Struct, frozen=True):
 
 
 class Used(msgspec.Struct, frozen=True):
-    """The history that the forecast used: slots from `from_ns` to `to_ns` (inclusive), `filled` of them not measured."""
+    """The history that the forecast used: slots from `from_ns` to `to_ns` (inclusive), `filled` of them filled."""
 
     points: int
     from_ns: int
@@ -72,7 +73,7 @@ class Forecast(msgspec.Struct, frozen=True):
 
     times_ns: NDArray[np.int64]
     values: Floats
-    levels: dict[str, Bounds]
+    levels: dict[str, Interval]
     interval: str
     model: str
     chosen: tuple[ModelWeight, ...]

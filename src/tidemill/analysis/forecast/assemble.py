@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from tidemill.analysis.forecast.answer import BackTest, Bounds, Forecast, ModelWeight, Used
+from tidemill.analysis.forecast.answer import BackTest, Forecast, Interval, ModelWeight, Used
 from tidemill.analysis.forecast.candidate import Candidate, mean_error
 from tidemill.analysis.forecast.combine import Combination
 from tidemill.analysis.forecast.grid import Grid
@@ -35,7 +35,7 @@ def answer(made: Made, ahead: tuple[Integers, Integers], levels: Sequence[float]
     scaling, result = made.scaling, made.mixed.result
     limits = bounds(made.history, result, levels)
     restored = {
-        level_key(level): Bounds(*(scaling.restored(np.maximum(side, made.low))[slots] for side in both))
+        level_key(level): Interval(*(scaling.restored(np.maximum(side, made.low))[slots] for side in both))
         for level, both in limits.items()
     }
     chosen = zip(made.mixed.chosen, made.mixed.weights, strict=True)
@@ -60,7 +60,7 @@ def constant_answer(grid: Grid, times: Integers, levels: Sequence[float], minimu
     return Forecast(
         times_ns=times,
         values=values,
-        levels={level_key(level): Bounds(values, values) for level in levels},
+        levels={level_key(level): Interval(values, values) for level in levels},
         interval=grid.step.name,
         model="naive",
         chosen=(ModelWeight("naive", 1.0),),

@@ -1,4 +1,4 @@
-"""What every model returns: its forecasts from all origins of the back-test, and the one from the end of the history."""
+"""What every model returns: its forecasts from all origins of the back-test, and that from the end of the history."""
 
 from typing import Final
 
@@ -11,6 +11,7 @@ from tidemill.analysis.forecast.steps import Floats
 _LOG_CAP: Final = (
     np.e**2
 )  # times the largest value seen: a forecast of logarithms may explode, its exponential must not
+MIXED: Final = "auto"  # the name of a weighted mean of candidates
 _FADING: Final = 0.97  # of the weight of an origin, with each newer one
 
 

@@ -11,10 +11,10 @@ from tidemill.analysis.forecast.analog import analog
 from tidemill.analysis.forecast.answer import Forecast
 from tidemill.analysis.forecast.assemble import Made, answer, constant_answer
 from tidemill.analysis.forecast.candidate import Candidate
-from tidemill.analysis.forecast.combine import combine
+from tidemill.analysis.forecast.combine import NAIVE, combine
 from tidemill.analysis.forecast.grid import Grid, make_grid
 from tidemill.analysis.forecast.history import History, make_history
-from tidemill.analysis.forecast.linear import VARIANTS, linear
+from tidemill.analysis.forecast.linear import linear_models
 from tidemill.analysis.forecast.pooled import pooled
 from tidemill.analysis.forecast.repeats import drift, naive, seasonal_mean, seasonal_naives
 from tidemill.analysis.forecast.scaling import make_scaling
@@ -22,7 +22,7 @@ from tidemill.analysis.forecast.smoothing import smoothing
 from tidemill.analysis.forecast.steps import Floats
 from tidemill.analysis.forecast.warp import LOGARITHM, ROOT
 from tidemill.analysis.periods import Period, detect_periods
-from tidemill.errors import Fault, InputError, NotEnoughPointsError
+from tidemill.errors import Fault, InputError, NotEnoughPointsError, SeriesError
 from tidemill.model.zones import zone
 
 MODELS: Final = (
@@ -52,6 +52,7 @@ def forecast(
     values: Floats,
     horizon: int,
     levels: Sequence[float] = (80, 95),
+    *,
     model: str = "auto",
     minimum: float | None = None,
     tz: str | None = None,
@@ -62,7 +63,8 @@ def forecast(
     name) numbers the points by local wall time. At most the last 5,000 slots are used. Raises InputError for a bad
     parameter, NotEnoughPointsError below max(12, 3 x horizon) values, UnevenSamplingError.
     """
-    _check(times_ns, values, horizon, levels, model, tz)
+    _check_times(times_ns, values)
+    _check_parameters(horizon, levels, model, tz)
     _check_enough(int((~np.isnan(values)).sum()), horizon)
     grid = make_grid(times_ns, values, tz)
     _check_enough(len(grid.values), horizon)
@@ -76,13 +78,15 @@ def forecast(
     floor = _floor(grid.values, minimum)
     low = -math.inf if floor is None else float(scaling.scaled(np.array(floor)))
     candidates = tuple(_clipped(c, low) for c in _candidates(history, model))
-    named = [c for c in candidates if model == "auto" or c.name.startswith(model)]
-    mixed = combine(named, history.truth(history.origins), float(np.ptp(scaled)), guarded=model == "auto")
+    named = _named(candidates, model)
+    mixed = combine(
+        named, history.truth(history.origins), float(np.ptp(scaled)), history.windows if model == "auto" else None
+    )
     return answer(Made(grid, history, candidates, mixed, scaling, low, periods), ahead, levels, model)
 
 
 def _seasons(grid: Grid, periods: Sequence[Period], horizon: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The seasons that models learn, and the periods that a naive forecast may repeat: those of day and week, always."""
+    """The seasons that models learn, and the periods that a naive forecast may repeat: day and week, always."""
     n = len(grid.values)
     seasons = sorted(
         p.steps for p in periods if p.name != "cycle" or p.steps <= _NEAR * horizon or p.steps * _CYCLES <= n
@@ -108,11 +112,25 @@ def _candidates(history: History, model: str) -> list[Candidate]:
     if smoothed:
         made.extend(smoothing(history, smoothed))
     if "linear" in wanted:
-        made.extend(linear(history, variant) for variant in VARIANTS)
+        made.extend(linear_models(history))
         made.append(pooled(history, "linear_pooled"))
         made.append(pooled(history, "linear_pooled_log", LOGARITHM))
         made.append(pooled(history, "linear_pooled_root", ROOT))
     return [c for c in made if c is not None and np.isfinite(c.forecast).all()]
+
+
+def _named(candidates: Sequence[Candidate], model: str) -> list[Candidate]:
+    """The candidates of a model: with `auto` all, else those of its name (of raw values, of logarithms, ...)."""
+    if model == "auto":
+        return list(candidates)
+    if model in NAIVE:
+        named = [c for c in candidates if c.name == model]
+    else:
+        named = [c for c in candidates if c.name.startswith(model)]
+    if not named:
+        message = f"the model '{model}' needs a season that the history shows often enough; ask for model=auto"
+        raise SeriesError(message, (Fault("model", SeriesError.code, message),))
+    return named
 
 
 def _floor(values: Floats, minimum: float | None) -> float | None:
@@ -127,9 +145,15 @@ def _clipped(candidate: Candidate, low: float) -> Candidate:
     return Candidate(candidate.name, np.maximum(candidate.back_test, low), np.maximum(candidate.forecast, low))
 
 
-def _check(
-    times_ns: NDArray[np.int64], values: Floats, horizon: int, levels: Sequence[float], model: str, tz: str | None
-) -> None:
+def _check_times(times_ns: NDArray[np.int64], values: Floats) -> None:
+    """Raises InputError for arrays that are no series."""
+    if len(times_ns) != len(values) or (len(times_ns) > 1 and not (np.diff(times_ns) > 0).all()):
+        raise _input_error([Fault("times_ns", "order", "times must ascend, and there must be one for each value")])
+    if np.isinf(values).any():
+        raise _input_error([Fault("values", "not_finite", "values must be finite; a missing value is NaN")])
+
+
+def _check_parameters(horizon: int, levels: Sequence[float], model: str, tz: str | None) -> None:
     """Raises InputError with every faulty parameter."""
     faults = []
     if not 1 <= horizon <= MAX_HORIZON:
@@ -140,12 +164,12 @@ def _check(
         faults.append(Fault("model", "unknown", f"model must be one of {', '.join(MODELS)}, not '{model[:40]}'"))
     if tz is not None and zone(tz) is None:
         faults.append(Fault("tz", "unknown", f"tz must be an IANA name such as Europe/Zurich, not '{tz[:40]}'"))
-    if len(times_ns) != len(values) or (len(times_ns) > 1 and not (np.diff(times_ns) > 0).all()):
-        faults.append(Fault("times_ns", "order", "times must ascend, and there must be one for each value"))
-    if np.isinf(values).any():
-        faults.append(Fault("values", "not_finite", "values must be finite; a missing value is NaN"))
     if faults:
-        raise InputError("; ".join(fault.message for fault in faults), tuple(faults))
+        raise _input_error(faults)
+
+
+def _input_error(faults: list[Fault]) -> InputError:
+    return InputError("; ".join(fault.message for fault in faults), tuple(faults))
 
 
 def _check_enough(present: int, horizon: int) -> None:

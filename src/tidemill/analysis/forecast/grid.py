@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import Floats, Integers, Step, recognise_step
+from tidemill.analysis.forecast.steps import Floats, Integers, SamplingStep, recognise_step
 
 Flags = NDArray[np.bool_]
 
@@ -24,14 +24,15 @@ _OPEN_SHARE: Final = 0.8  # and the other phases must have this share
 class Grid(msgspec.Struct, frozen=True):
     """The last slots of a series: `values` (float64, none missing), `filled` marks those that were not measured.
 
-    `times_ns` is the time of each slot (that of the value before it, where it was not measured). `seasons` names the calendar's seasons in slots; `open_slots` marks the phases of the longest one that are open, or
-    is None where all are; `phase` is that of the first slot after the last.
+    `times_ns` is the time of each slot (where it was filled, that of the value before). `seasons` names the calendar's
+    seasons in slots; `open_slots` marks the phases of the longest one that are open, or is None where all are; `phase`
+    is that of the first slot after the last.
     """
 
     times_ns: Integers
     values: Floats
     filled: Flags
-    step: Step
+    step: SamplingStep
     seasons: tuple[tuple[str, int], ...]
     open_slots: Flags | None
     phase: int
@@ -100,7 +101,7 @@ def _averaged(numbers: Integers, values: Floats) -> Floats:
 def _closed(
     slots: Floats, seasons: tuple[tuple[str, int], ...], notes: list[str]
 ) -> tuple[tuple[tuple[str, int], ...], Flags] | None:
-    """The phases of the week (else of the day) that are open, and the seasons in open slots; None: there are no others."""
+    """The phases of the week (else of the day) that are open, and the seasons in open slots; None: all are."""
     missing = np.isnan(slots)
     if missing.mean() < _CLOSED_MISSING:
         return None

@@ -46,6 +46,11 @@ class History(msgspec.Struct, frozen=True):
         return self.seasons[0] if self.seasons else 1
 
     @property
+    def windows(self) -> float:
+        """How many windows of the back-test do not overlap."""
+        return max((len(self.values) - self.cut) / self.horizon, 1.0)
+
+    @property
     def is_positive(self) -> bool:
         """Whether a logarithm can be taken of every value."""
         return bool(self.values.min() > 0)
@@ -65,7 +70,7 @@ def make_history(
     tested = min(n // 3, max(8 * horizon, 2 * longest, n // 5, 24), max(_MAX_TESTED, 2 * horizon))
     tested = max(tested, horizon + 1)
     cut = n - tested
-    begin = max(min(cut // 2, cut - 2 * horizon), max(cut - tested - horizon, 1), min(2 * longest, cut // 2))
+    begin = max(min(cut // 2, cut - 2 * horizon), cut - tested - horizon, 1, min(2 * longest, cut // 2))
     tuning = _spaced(begin, cut - horizon, TUNING_ORIGINS, longest) if cut - horizon >= begin else _none()
     origins = _spaced(cut, n - horizon, ORIGINS, longest)
     return History(values, measured, seasons, repeats, horizon, cut, tuning, origins)

@@ -10,12 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from tidemill.analysis.forecast.candidate import Candidate
+from tidemill.analysis.forecast.candidate import MIXED, Candidate
 from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.steps import Floats
 
-_WIDEN: Final = 1.06  # weights and bounds come from the same errors, which are therefore too small
-_WIDEN_WINDOWS: Final = 1.2  # over the number of independent windows of the back-test
+_WIDEN: Final = 1.1  # where weights and bounds come from the same errors, which are therefore too small
+_SHIFT: Final = 0.9  # of one error that is larger than all of the back-test
 _PHASE_COUNT: Final = 8.0  # errors that count for "as any other phase"
 _LEVEL_PENALTY: Final = 12.0  # origins that count for the prior exponents
 _LEVEL_LIMIT: Final = 3.0  # the factor of the local level stays between its inverse and this
@@ -24,8 +24,10 @@ _LEVEL_LIMIT: Final = 3.0  # the factor of the local level stays between its inv
 def bounds(history: History, result: Candidate, levels: Sequence[float]) -> dict[float, tuple[Floats, Floats]]:
     """Lower and upper bounds (horizon each) for levels in percent; never on the wrong side of the forecast."""
     errors, scale, ahead = _scaled(history, result)
-    wide = widening(history)
-    return {level: _bounds(errors / scale, ahead * wide, result.forecast, level) for level in levels}
+    ratios = errors / scale
+    independent = _independent(ratios, history.windows)
+    ahead = ahead * _widening(result)
+    return {level: _bounds(ratios, ahead, result.forecast, level, independent) for level in levels}
 
 
 def coverage(history: History, result: Candidate, levels: Sequence[float]) -> dict[float, float | None]:
@@ -34,31 +36,42 @@ def coverage(history: History, result: Candidate, levels: Sequence[float]) -> di
     half = len(errors) // 2
     if half < 2:
         return dict.fromkeys(levels)
-    parts = ((errors[:half] / scale[:half], errors[half:] / scale[half:]),)
-    parts += ((parts[0][1], parts[0][0]),)
+    ratios = errors / scale
+    independent, wide = _independent(ratios, history.windows), _widening(result)
     inside: dict[float, float | None] = {}
     for level in levels:
-        shares = []
-        for learned, judged in parts:
-            low, high = _quantiles(learned, level)
-            wide = widening(history)
+        counts, total = 0, 0
+        for learned, judged in ((ratios[:half], ratios[half:]), (ratios[half:], ratios[:half])):
+            low, high = _quantiles(learned, level, independent)
             known = judged[~np.isnan(judged)]
-            shares.append(
-                ((known >= min(low, 0) * wide) & (known <= max(high, 0) * wide)).mean() if len(known) else np.nan
-            )
-        mean = float(np.mean(shares))
-        inside[level] = mean if np.isfinite(mean) else None
+            counts += int(((known >= min(low, 0) * wide) & (known <= max(high, 0) * wide)).sum())
+            total += len(known)
+        inside[level] = counts / total if total else None
     return inside
 
 
-def widening(history: History) -> float:
+def _independent(ratios: Floats, windows: float) -> float:
+    """How many errors count as independent: `windows` times the horizon, over the design effect within an origin.
+
+    The design effect is 1 for errors that know nothing of each other, and the horizon where all of an origin are alike:
+    Kish (1965), "Survey Sampling", section 5.4.
+    """
+    horizon = ratios.shape[1]
+    size, known = np.abs(ratios), ~np.isnan(ratios)
+    counts = known.sum(axis=1)
+    means = np.where(known, size, 0).sum(axis=1)[counts > 0] / counts[counts > 0]
+    spread = float(size[known].var()) if known.any() else 0.0
+    effect = horizon * float(means.var()) / spread if spread > 0 else float(horizon)
+    return float(windows * horizon / min(max(effect, 1.0), float(horizon)))
+
+
+def _widening(result: Candidate) -> float:
     """How much wider bounds are than the quantiles of the errors."""
-    windows = max((len(history.values) - history.cut) / history.horizon, 1.0)
-    return _WIDEN * (1 + _WIDEN_WINDOWS / windows)
+    return _WIDEN if result.name == MIXED else 1.0
 
 
 def _scaled(history: History, result: Candidate) -> tuple[Floats, Floats, Floats]:
-    """Errors (truth minus forecast; origins x horizon, NaN: not measured), their scale, and the scale of the forecast."""
+    """Errors (truth minus forecast; origins x horizon, NaN: not measured), their scale, and that of the forecast."""
     errors = history.truth(history.origins) - result.back_test
     size = np.abs(errors)
     steps = _by_step(size)
@@ -114,7 +127,8 @@ def _by_level(history: History, size: Floats, base: Floats) -> Floats:
     features = np.log(np.stack((means + floor, rough + float(rough.mean()) * 0.05 + 1e-300), axis=1))
     centre = features[:-1].mean(axis=0)
     features = features - centre
-    ratio = np.nanmean(np.where(np.isnan(size), np.nan, size / base), axis=1) if size.size else np.ones(len(size))
+    known = ~np.isnan(size)
+    ratio = np.where(known, size / base, 0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
     usable = np.isfinite(ratio) & (ratio > 0)
     if usable.sum() < 6:
         return np.ones(len(origins))
@@ -130,7 +144,7 @@ def _by_level(history: History, size: Floats, base: Floats) -> Floats:
 
 
 def _guerrero(y: Floats, span: int) -> float:
-    """The slope of log standard deviation on log mean over stretches of a season, between 0 and 1; 0 where undefined."""
+    """The slope of log standard deviation on log mean over stretches of a season, 0 to 1; 0 where undefined."""
     count = len(y) // span
     if count < 5 or y.min() <= 0:
         return 0.0
@@ -145,16 +159,19 @@ def _guerrero(y: Floats, span: int) -> float:
     return float(np.clip(x @ np.log(deviation[usable]) / float(x @ x), 0, 1))
 
 
-def _quantiles(ratios: Floats, level: float) -> tuple[float, float]:
-    """The quantiles of scaled errors that leave (100 - level) / 2 percent on either side."""
+def _quantiles(ratios: Floats, level: float, independent: float) -> tuple[float, float]:
+    """The quantiles of scaled errors that leave (100 - level) / 2 percent on either side.
+
+    Nearly as in split conformal prediction, (1 - tail) (1 + 1 / n), where n is the number of independent errors.
+    """
     known = ratios[~np.isnan(ratios)]
     if not len(known):
         return 0.0, 0.0
-    tail = (1 - level / 100) / 2
-    low, high = np.quantile(known, (tail, 1 - tail))
+    upper = min((1 - (1 - level / 100) / 2) * (1 + _SHIFT / independent), 1.0)
+    low, high = np.quantile(known, (1 - upper, upper))
     return float(low), float(high)
 
 
-def _bounds(ratios: Floats, ahead: Floats, forecast: Floats, level: float) -> tuple[Floats, Floats]:
-    low, high = _quantiles(ratios, level)
+def _bounds(ratios: Floats, ahead: Floats, forecast: Floats, level: float, independent: float) -> tuple[Floats, Floats]:
+    low, high = _quantiles(ratios, level, independent)
     return forecast + min(low, 0.0) * ahead, forecast + max(high, 0.0) * ahead

@@ -20,7 +20,7 @@ def naive(history: History) -> Candidate:
 
 
 def drift(history: History) -> Candidate:
-    """The seasonal naive (without a season: naive) plus the mean change a season, over all that is known at the origin."""
+    """The seasonal naive (without a season: naive) plus the mean change a season, over all that is known."""
     y, season, origins = history.values, history.season, history.all_origins
     sums = np.concatenate(([0.0], np.cumsum(y[season:] - y[:-season])))
     counts = np.maximum(origins - season, 1)
@@ -43,7 +43,7 @@ def seasonal_naives(history: History) -> list[Candidate]:
 
 
 def seasonal_mean(history: History) -> Candidate | None:
-    """The weighted mean, or the median of a few cycles, of the same phase: at each origin that which did best before it.
+    """The weighted mean, or the median of a few cycles, of the same phase: at each origin what did best before it.
 
     Over each period that may be repeated, for each rate, with or without half of the last season's difference from its
     mean added.
@@ -73,7 +73,7 @@ def _same_phase(history: History, season: int, origins: Integers | None = None) 
     """The newest index before each origin that has the phase of each step (origins x horizon)."""
     steps = np.arange(history.horizon)
     origins = history.all_origins if origins is None else origins
-    return np.maximum(origins[:, None] + steps - season * (steps // season + 1), 0)
+    return np.asarray(np.maximum(origins[:, None] + steps - season * (steps // season + 1), 0))
 
 
 def _running_means(y: Floats, season: int) -> Floats:

@@ -19,7 +19,7 @@ class Scaling(msgspec.Struct, frozen=True):
 
     def scaled(self, values: Floats) -> Floats:
         """Values as models see them."""
-        return np.asarray(np.ldexp(np.ldexp(values, -self.exponent) - math.ldexp(self.offset, -self.exponent), 0))
+        return np.asarray(np.ldexp(values, -self.exponent) - math.ldexp(self.offset, -self.exponent))
 
     def restored(self, values: Floats) -> Floats:
         """Values of models in the unit of the series, held within what a double can be."""

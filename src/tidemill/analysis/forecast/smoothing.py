@@ -6,8 +6,8 @@ One recursion in error-correction form holds all: level a, damped trend b, two s
     b_t = phi b_{t-1} + alpha beta e_t;  a_t = a_{t-1} + phi b_{t-1} + alpha e_t
     s_t = s_{t-m} + gamma e_t;  w_t = w_{t-q} + delta e_t
 
-Damped additive Holt-Winters: Gardner (1985), "Exponential smoothing: the state of the art", Journal of Forecasting 4(1),
-with delta = rho = 0. Double seasonal: Taylor (2003), "Short-term electricity demand forecasting using double seasonal
+Damped additive Holt-Winters: Gardner (1985), "Exponential smoothing: the state of the art", J. of Forecasting 4(1);
+here delta = rho = 0. Double seasonal: Taylor (2003), "Short-term electricity demand forecasting using double seasonal
 exponential smoothing", Journal of the Operational Research Society 54(8), with beta = 0. Theta: simple smoothing with
 half the slope of the history, Hyndman and Billah (2003), "Unmasking the Theta method", IJF 19(2).
 """
@@ -29,6 +29,10 @@ _FIRST_CYCLES: Final = 4  # that level, trend and profiles begin with
 _KEPT: Final = 3  # parameter sets whose forecasts are averaged
 
 
+_JUDGED: Final = 24  # steps of the horizon by which parameter sets are chosen
+_ALL: Final = slice(None)
+
+
 class Family(msgspec.Struct, frozen=True):
     """Parameter sets of one model: columns alpha, beta, phi, gamma, delta, rho."""
 
@@ -43,18 +47,16 @@ def families(history: History) -> list[Family]:
     """Holt-Winters (`ets`), theta and double seasonal; Holt-Winters and double seasonal of logarithms, too."""
     seasonal = bool(history.seasons)
     gammas = (0.03, 0.12, 0.3) if seasonal else (0.0,)
-    winters = tuple(
-        (a, b, p, g, 0.0, 0.0)
-        for a, b, p, g in product((0.02, 0.08, 0.2, 0.4, 0.7, 0.95), (0.0, 0.03, 0.12), (0.85, 0.97), gammas)
-    )
-    theta = tuple((a, 0.0, 1.0, g, 0.0, 0.0) for a, g in product((0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95), gammas[:2]))
+    alphas, betas, phis = (0.02, 0.1, 0.25, 0.5, 0.9), (0.0, 0.06), (0.85, 0.97)
+    winters = tuple((a, b, p, g, 0.0, 0.0) for a, (b, p), g in product(alphas, _trends(betas, phis), gammas))
+    theta = tuple((a, 0.0, 1.0, g, 0.0, 0.0) for a, g in product((0.05, 0.2, 0.5, 0.9), gammas[:2]))
     known = history.values[: history.cut]
     at = np.arange(len(known)) - (len(known) - 1) / 2
     slope = float(at @ known / max(float(at @ at), 1e-300))
     result = [Family("ets", winters), Family("theta", theta, trended=False, slope=slope / 2)]
-    deltas = (0.03, 0.1, 0.25) if len(history.seasons) > 1 else (0.0,)
+    deltas = (0.04, 0.2) if len(history.seasons) > 1 else (0.0,)
     taylor = tuple(
-        (a, 0.0, 1.0, g, d, r) for a, g, d, r in product((0.005, 0.03, 0.1, 0.3), gammas, deltas, (0.0, 0.4, 0.7, 0.9))
+        (a, 0.0, 1.0, g, d, r) for a, g, d, r in product((0.005, 0.05, 0.2), gammas, deltas, (0.0, 0.5, 0.85))
     )
     result.append(Family("double_seasonal", taylor, trended=False))
     if history.is_positive:
@@ -63,10 +65,16 @@ def families(history: History) -> list[Family]:
     return result
 
 
-class _State:
+def _trends(betas: tuple[float, ...], phis: tuple[float, ...]) -> list[tuple[float, float]]:
+    """Pairs of beta and phi; without a change of the trend one damping will do."""
+    return [(b, p) for b in betas for p in (phis if b else phis[-1:])]
+
+
+class SmoothingState:
     """The states of many parameter sets, and how they advance by a value."""
 
     def __init__(self, history: History, chosen: list[Family], begin: int) -> None:
+        self.families = chosen
         self.parameters = np.array([s for family in chosen for s in family.sets]).T
         logs = np.repeat([family.logs for family in chosen], [len(family.sets) for family in chosen])
         y = history.values[begin:]
@@ -74,7 +82,7 @@ class _State:
         self.values = np.ascontiguousarray(both[logs.astype(int)].T)
         self.begin = begin
         usable = [s for s in history.seasons if 2 * s <= history.cut - begin][:2]
-        self.seasons = (usable + [1, 1])[:2]
+        self.seasons = [*usable, 1, 1][:2]
         self.states = [_beginning(row, self.seasons, len(usable)) for row in both]
         self.level, self.trend, self.short, self.long = (
             np.ascontiguousarray(np.stack([state[k] for state in self.states])[logs.astype(int)].T) for k in range(4)
@@ -86,6 +94,8 @@ class _State:
         self.level = np.where(trended, self.level, self.level + (self.trend - slopes) * half)
         self.trend = np.where(trended, self.trend, slopes)
         self.rest = np.zeros_like(self.level)
+        self.judged = np.unique(np.linspace(0, history.horizon - 1, min(history.horizon, _JUDGED)).astype(np.int64))
+        self.damped, self.faded = _powers(self.parameters[2], self.parameters[5], self.judged)
 
     def advance(self, first: int, end: int) -> None:
         """Take the values from index `first` up to `end`."""
@@ -115,18 +125,28 @@ class _State:
             if double:
                 add(w, multiply(error, delta, part), w)
 
-    def forecast(self, origin: int, horizon: int) -> Floats:
-        """The next values of every parameter set (horizon x sets)."""
-        phi, rho = self.parameters[2], self.parameters[5]
-        steps = np.arange(horizon)
-        damped = np.cumsum(phi ** (steps[:, None] + 1), axis=0)
+    def forecast(self, origin: int, steps: Integers, sets: Integers | slice = _ALL) -> Floats:
+        """The values of some parameter sets at steps after an origin (0: the value at the origin; steps x sets)."""
+        phi, rho = self.parameters[2][sets], self.parameters[5][sets]
+        if isinstance(sets, slice):
+            damped, faded = self.damped, self.faded
+        else:
+            damped, faded = _powers(phi, rho, steps)
         at = origin - self.begin + steps
-        made = self.level + damped * self.trend + rho ** (steps[:, None] + 1) * self.rest
+        made = self.level[sets] + damped * self.trend[sets] + faded * self.rest[sets]
         if self.seasons[0] > 1:
-            made += self.short[at % self.seasons[0]]
+            made += self.short[at % self.seasons[0]][:, sets]
         if self.seasons[1] > 1:
-            made += self.long[at % self.seasons[1]]
+            made += self.long[at % self.seasons[1]][:, sets]
         return np.asarray(made)
+
+
+def _powers(phi: Floats, rho: Floats, steps: Integers) -> tuple[Floats, Floats]:
+    """phi + phi^2 + ... + phi^(step + 1), and rho^(step + 1), for each step and set."""
+    ahead = steps[:, None] + 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        damped = np.where(phi < 1, phi * (1 - phi**ahead) / (1 - phi), ahead)
+    return damped, rho**ahead
 
 
 def _beginning(y: Floats, seasons: list[int], usable: int) -> tuple[Floats, Floats, Floats, Floats]:
@@ -152,7 +172,7 @@ def smoothing(history: History, names: set[str] | None = None) -> list[Candidate
     chosen = [f for f in families(history) if names is None or f.name.removesuffix("_log") in names]
     longest = max(history.seasons[:2], default=1)
     begin = max(0, history.cut - max(_STEPS, round(2.5 * longest)))
-    state = _State(history, chosen, begin)
+    state = SmoothingState(history, chosen, begin)
     ends = np.cumsum([len(family.sets) for family in chosen])
     selection = Selection(history, int(ends[-1]))
     warm = history.tuning[history.tuning >= begin + longest]
@@ -161,21 +181,24 @@ def smoothing(history: History, names: set[str] | None = None) -> list[Candidate
     for k, origin in enumerate((*warm.tolist(), *history.all_origins.tolist()), start=-len(warm)):
         state.advance(position, origin)
         position = origin
-        forecasts = state.forecast(origin, history.horizon)
-        if origin < len(history.values):
-            truth = state.values[origin - begin : origin - begin + history.horizon]
-            selection.add(origin, np.abs(forecasts - truth).mean(axis=0))
         if k >= 0:
-            made[k] = _best(forecasts, selection.sums(origin), chosen, ends, history)
+            made[k] = _best(state, origin, selection.sums(origin), ends, history)
+        if origin < len(history.values):
+            errors = state.forecast(origin, state.judged) - state.values[origin - begin + state.judged]
+            selection.add(origin, np.abs(errors).mean(axis=0))
     return [candidate(family.name, made[:, k]) for k, family in enumerate(chosen)]
 
 
-def _best(forecasts: Floats, errors: Floats, chosen: list[Family], ends: Integers, history: History) -> Floats:
+def _best(state: SmoothingState, origin: int, errors: Floats, ends: Integers, history: History) -> Floats:
     """For each family, the mean forecast of its sets with the smallest errors (families x horizon)."""
-    result = np.empty((len(chosen), len(forecasts)))
-    for k, family in enumerate(chosen):
-        begin = int(ends[k]) - len(family.sets)
-        best = begin + np.argpartition(errors[begin : int(ends[k])], _KEPT)[:_KEPT]
-        part = forecasts[:, best]
-        result[k] = (exponential(part, history.values) if family.logs else part).mean(axis=1)
-    return result
+    sizes = np.diff(ends, prepend=0)
+    best = [
+        end - size + np.argpartition(errors[end - size : end], _KEPT)[:_KEPT]
+        for end, size in zip(ends.tolist(), sizes.tolist(), strict=True)
+    ]
+    forecasts = state.forecast(origin, np.arange(history.horizon), np.concatenate(best))
+    result = forecasts.reshape(history.horizon, len(ends), _KEPT)
+    logs = [family.logs for family in state.families]
+    if any(logs):
+        result[:, logs] = exponential(result[:, logs], history.values)
+    return np.asarray(result.mean(axis=2).T)

@@ -26,7 +26,7 @@ _REGULAR: Final = 0.8  # of the intervals must be multiples of the median interv
 _MAX_CALENDAR_STEPS: Final = 100_000
 
 
-class Step(Protocol):
+class SamplingStep(Protocol):
     """The interval of a series: numbers its times, and gives the times of numbers."""
 
     @property
@@ -93,13 +93,13 @@ class FixedStep(msgspec.Struct, frozen=True):
         if self.length_ns >= DAY_NS:
             return self._counted(times_ns + offsets_ns(times_ns, self.tz))
         shifts = offsets_ns(times_ns, self.tz)
-        return self._counted(times_ns) + (shifts - shifts[0]) // self.length_ns
+        return np.asarray(self._counted(times_ns) + (shifts - shifts[0]) // self.length_ns)
 
     def _counted(self, times_ns: Integers) -> Integers:
         exact = (times_ns - times_ns[0]) / self.length_ns
         direct = np.rint(exact)
         if np.mean(np.abs(exact - direct) <= 0.25) >= 0.95:
-            return direct.astype(np.int64)
+            return np.asarray(direct, dtype=np.int64)
         steps = np.rint(np.diff(times_ns) / self.length_ns).astype(np.int64)
         return np.concatenate((np.zeros(1, np.int64), np.cumsum(steps)))
 
@@ -126,7 +126,7 @@ class FixedStep(msgspec.Struct, frozen=True):
         return tuple(seasons)
 
 
-def recognise_step(times_ns: Integers, tz: str | None) -> Step:
+def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     """The interval of at least two ascending times.
 
     Raises UnevenSamplingError where fewer than 80 % of the intervals are multiples of their median within 1 %.
@@ -179,7 +179,7 @@ def _month_and_rest(wall_ns: Integers) -> tuple[Integers, Integers, NDArray[np.b
 
 
 def offsets_ns(times_ns: Integers, tz: str | None) -> Integers:
-    """The offset of the zone from UTC at each time; asked of the zone once a day, and for each time on days of change."""
+    """The offset of the zone from UTC at each time: looked up twice a day, and for each time on days of change."""
     where = zone(tz) if tz else None
     if where is None:
         return np.zeros(len(times_ns), np.int64)

@@ -1,4 +1,4 @@
-"""Transformations under which large values err as little as small ones: the logarithm and, with zeros, the square root."""
+"""Maps of values under which large values err as little as small ones: the logarithm and, with zeros, the root."""
 
 from collections.abc import Callable
 from typing import Final
@@ -23,7 +23,7 @@ class Warp(msgspec.Struct, frozen=True):
 
 def exponential(logs: Floats, values: Floats) -> Floats:
     """Forecasts of logarithms as values, at most e^2 times the largest of the history."""
-    return np.exp(np.minimum(logs, np.log(values.max() * _LOG_CAP)))
+    return np.asarray(np.exp(np.minimum(logs, np.log(values.max() * _LOG_CAP))))
 
 
 def _squared(roots: Floats, values: Floats) -> Floats:
