@@ -37,6 +37,7 @@ _WEEKEND_CHANGE: Final = 0.05
 _OFTEN_ZERO: Final = 0.3
 _PERIODIC: Final = 0.1
 _CLEARLY_PERIODIC: Final = 0.3
+_CYCLES: Final = 6
 _LIKE_A_WALK: Final = 0.97
 
 
@@ -112,8 +113,10 @@ def _is_activity(figures: Figures) -> bool:
 
 
 def _is_periodic(figures: Figures) -> bool:
+    """Periods explain a part of the variance; those of no calendar, with fewer than six cycles, a large part."""
     least = _PERIODIC if (figures.zero_share or 0) <= _OFTEN_ZERO else _CLEARLY_PERIODIC
-    return sum(period.share for period in figures.periods) > least
+    often = [p.share for p in figures.periods if p.name != "cycle" or p.steps * _CYCLES <= figures.count]
+    return sum(often) > least or sum(period.share for period in figures.periods) > _CLEARLY_PERIODIC
 
 
 def _is_random_walk(figures: Figures) -> bool:
