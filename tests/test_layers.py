@@ -24,7 +24,7 @@ LAYERS = (
         "durable",
     },
     {"model"},
-    {"checks", "sqlite"},
+    {"checks", "sqlite", "processes"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
     {"data_folder", "jobs"},
