@@ -76,6 +76,17 @@ def test_a_shop_is_no_solar_roof(unit: str | None, closed_on: tuple[int, ...]) -
     assert f"Weekends are {'50' if closed_on == (6,) else '100'} % lower." in text(found).replace("51 %", "50 %")
 
 
+def test_a_shop_that_never_closes_counts_customers() -> None:
+    assert describe(*shop(closed_on=()), tz="UTC").kind == "activity"
+
+
+def test_an_inverter_on_standby_is_a_solar_roof_all_the_same() -> None:
+    times, values = meter(SOLAR_MUID, EXPORT)
+    found = describe(times, np.where(values > 0, values, -0.001), tz=ZONE, unit="kWh")
+    assert found.kind == "generation"
+    assert found.sentences[0].startswith("Nearly zero every night (19 to 06 h: 5")
+
+
 def test_weekends_are_tested_over_days_and_not_over_values() -> None:
     """Days that differ at random are alike at weekends, however many values each has."""
     claims = 0

@@ -13,6 +13,7 @@ from tidemill.analysis.slots import (
     make_slots,
     present_points,
     running_median,
+    season_lengths,
     slot_periods,
     without_seasons,
 )
@@ -135,7 +136,7 @@ class _Model(msgspec.Struct, frozen=True):
 
 
 def _model(slots: Slots, periods: tuple[Period, ...]) -> _Model:
-    seasonal, rest = without_seasons(slots, periods)
+    seasonal, rest = without_seasons(slots.values, season_lengths(periods))
     steps = min((p.steps for p in periods), default=1)
     window = _window(rest, max(steps, 1))
     level = running_median(rest, window)

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.forecast.steps import DAY_NS
+from tidemill.analysis.moments import mean_of, scale_of
 from tidemill.analysis.periods import Period
-from tidemill.analysis.slots import make_slots, present_points, slot_periods, without_seasons
+from tidemill.analysis.slots import make_slots, present_points, season_lengths, slot_periods, without_seasons
 from tidemill.analysis.words import number_text
 from tidemill.errors import UnevenSamplingError
 
@@ -79,14 +80,14 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
     exactly: the optimal partitioning of Jackson et al. (2005), pruned as in Killick, Fearnhead and Eckley (2012),
     "Optimal detection of changepoints with a linear computational cost", JASA 107(500). `noise` is the long-run
     standard deviation: the largest, over block lengths b = 1, 2, 4, ..., of 1.4826 MAD(differences of neighbouring
-    block means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of
-    trends in time series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note says
-    so. Each change is then put between the two values that split its neighbouring segments best.
+    block means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of trends in
+    time series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note
+    says so. Each change is then put between the two values that split its neighbouring segments best.
     Raises NotEnoughPointsError below 10 values.
     """
     points_ns, points = present_points(times_ns, values, FEWEST_POINTS, "the search for changes")
     interval, periods, levels = _without_seasons(points_ns, points, tz)
-    exponent = math.frexp(float(np.abs(levels).max()))[1]
+    exponent = scale_of(levels)
     x = np.ldexp(levels - np.median(levels), -exponent)
     block = -(-len(x) // MAX_BLOCKS)
     noise = long_run_noise(x)
@@ -110,7 +111,7 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
         penalty=penalty,
         changes=_changes(points_ns, points, bounds, math.ldexp(noise, exponent)),
         segments=[
-            Segment(int(points_ns[a]), int(points_ns[b - 1]), b - a, _mean(points[a:b])) for a, b in pairwise(bounds)
+            Segment(int(points_ns[a]), int(points_ns[b - 1]), b - a, mean_of(points[a:b])) for a, b in pairwise(bounds)
         ],
         notes=notes,
     )
@@ -125,7 +126,7 @@ def _without_seasons(
     except UnevenSamplingError:
         return None, (), points
     periods = slot_periods(slots)
-    seasonal, _ = without_seasons(slots, periods)
+    seasonal, _ = without_seasons(slots.values, season_lengths(periods))
     return slots.step.name, periods, points - seasonal[slots.numbers]
 
 
@@ -192,18 +193,14 @@ def _refined(x: Floats, bounds: list[int], block: int) -> list[int]:
 def _changes(points_ns: Integers, points: Floats, bounds: list[int], noise: float) -> list[ChangePoint]:
     changes = []
     for begin, at, end in zip(bounds, bounds[1:], bounds[2:], strict=False):
-        before, after = _mean(points[begin:at]), _mean(points[at:end])
+        before, after = mean_of(points[begin:at]), mean_of(points[at:end])
         error = noise * math.sqrt(1 / (at - begin) + 1 / (end - at))
         changes.append(ChangePoint(int(points_ns[at]), at, before, after, after - before, abs(after - before) / error))
     return changes
 
 
-def _mean(points: Floats) -> float:
-    return float((points / len(points)).sum())
-
-
 def _trend_note(points_ns: Integers, points: Floats) -> str:
     days = (points_ns - points_ns[0]) / DAY_NS
     away = days - days.mean()
-    slope = float(away @ (points - _mean(points))) / float(away @ away)
+    slope = float(away @ (points - mean_of(points))) / float(away @ away)
     return f"the level changes steadily, by {number_text(slope)} a day: a straight line explains it better than steps"

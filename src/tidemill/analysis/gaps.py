@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep, MonthStep, offsets_ns, recognise_step
-from tidemill.analysis.forecast.steps import SamplingStep as Step
+from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep, MonthStep, Step, offsets_ns, recognise_step
+from tidemill.analysis.local_days import check_zone
 from tidemill.errors import Fault, InputError, UnevenSamplingError
 
 Floats = NDArray[np.float64]
@@ -69,10 +69,11 @@ def coverage(
     the expected one, `interval_ns`, or else recognised: months, or the median where 80 % of the intervals are multiples
     of it. Without `from_ns` and `to_ns` the range begins at the first value and ends an interval after the last. Days
     and months are those of `tz`. A series without a common interval has gaps where more than five median intervals have
-    no value. Raises InputError for an interval below 1 ns, and for times outside the range.
+    no value. Raises InputError for an interval below 1 ns and for an unknown zone.
     """
     if interval_ns is not None and interval_ns < 1:
         raise InputError("the interval must be at least 1 ns", (Fault("interval", "out_of_range", "at least 1 ns"),))
+    check_zone(tz)
     present = ~np.isnan(values)
     points = times_ns[present]
     step = _expected_step(points, interval_ns, tz)

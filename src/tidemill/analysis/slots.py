@@ -5,6 +5,7 @@ the values of an hour that clocks show twice are averaged.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tidemill.analysis.forecast.steps import FixedStep, recognise_step
-from tidemill.analysis.forecast.steps import SamplingStep as Step
+from tidemill.analysis.forecast.steps import FixedStep, Step, recognise_step
+from tidemill.analysis.local_days import check_zone
 from tidemill.analysis.periods import Period, detect_periods
 from tidemill.errors import LimitError, NotEnoughPointsError
 
@@ -49,9 +50,10 @@ def present_points(times_ns: Integers, values: Floats, needed: int, question: st
 def make_slots(times_ns: Integers, values: Floats, tz: str | None) -> Slots:
     """The slots of at least two points (none NaN) at ascending times.
 
-    Raises UnevenSamplingError without a common interval, and LimitError where the interval is so short beside the span
-    that there are more than MAX_SLOTS slots.
+    Raises InputError for an unknown zone, UnevenSamplingError without a common interval, and LimitError where the
+    interval is so short beside the span that there are more than MAX_SLOTS slots.
     """
+    check_zone(tz)
     step = recognise_step(times_ns, tz)
     numbers = step.numbers(times_ns)
     numbers = numbers - numbers.min()
@@ -123,7 +125,7 @@ def phase_medians(values: Floats, steps: int) -> Floats:
     counts = (~np.isnan(padded)).sum(axis=0)
     phases = np.arange(steps)
     low, high = ordered[np.maximum(counts - 1, 0) // 2, phases], ordered[counts // 2 % cycles, phases]
-    return np.where(counts % 2 == 1, low, low / 2 + high / 2)
+    return np.asarray(np.where(counts % 2 == 1, low, low / 2 + high / 2))
 
 
 def running_median(values: Floats, window: int) -> Floats:
@@ -131,16 +133,23 @@ def running_median(values: Floats, window: int) -> Floats:
     return np.asarray(ndimage.median_filter(interpolated(values), size=window, mode="nearest"))
 
 
-def without_seasons(slots: Slots, periods: tuple[Period, ...]) -> tuple[Floats, Floats]:
-    """The seasons' values at each slot, and the values without them: medians of each phase, shortest season first.
+def without_seasons(values: Floats, seasons: Sequence[int]) -> tuple[Floats, Floats]:
+    """The seasons' values at each slot, and `values` (NaN: missing) without them: medians of each phase.
+
+    `seasons` are lengths in slots, shortest first.
 
     What is slower than a season is subtracted before its medians are taken, and each season has median 0.
     """
-    rest, seasonal = slots.values, np.zeros(len(slots.values))
-    for period in sorted(periods, key=lambda p: p.steps):
-        level = running_median(rest, min(period.steps, (len(rest) - 1) // 2) // 2 * 2 + 1)
-        profile = phase_medians(rest - level, period.steps)
+    rest, seasonal = values, np.zeros(len(values))
+    for steps in seasons:
+        level = running_median(rest, min(steps, (len(rest) - 1) // 2) // 2 * 2 + 1)
+        profile = phase_medians(rest - level, steps)
         profile = np.where(np.isnan(profile), 0.0, profile - np.nanmedian(profile))
-        season = profile[np.arange(len(rest)) % period.steps]
+        season = profile[np.arange(len(rest)) % steps]
         rest, seasonal = rest - season, seasonal + season
     return seasonal, rest
+
+
+def season_lengths(periods: Sequence[Period]) -> list[int]:
+    """The lengths of periods in slots, shortest first."""
+    return sorted(period.steps for period in periods)

@@ -57,7 +57,7 @@ class UsualRanges(msgspec.Struct, frozen=True):
         yield self._others(near, slot), "usual around then"
 
     def _others(self, at: NDArray[np.int64], slot: int) -> Floats:
-        return self.slots.values[at[at != slot]]
+        return np.asarray(self.slots.values[at[at != slot]])
 
     def _phase_text(self, period: Period, time_ns: int) -> str:
         local = local_time(time_ns, self.tz)

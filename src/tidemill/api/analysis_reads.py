@@ -14,8 +14,7 @@ from tidemill.api.analyses import Analyses
 from tidemill.api.body import ClientGoneError
 from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
 from tidemill.model.time import format_instant
-from tidemill.query import analysis_tasks as tasks
-from tidemill.query.analysis import MAX_POINTS, Samples, Subject, samples_of
+from tidemill.query.analysis import MAX_POINTS, Samples, SeriesState, samples_of
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
     AutocorrelationAnswer,
@@ -38,6 +37,7 @@ from tidemill.query.analysis_parameters import (
     ProfileQuery,
     SpectrumQuery,
 )
+from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.description_answer import DescriptionAnswer
 from tidemill.query.point_windows import units_of
 from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
@@ -235,7 +235,7 @@ async def _analysis(
     prefer: int = _OTHERS,
     latest: bool = False,
     most: int = MAX_POINTS,
-    second: Subject | None = None,
+    second: SeriesState | None = None,
 ) -> Response[bytes]:
     """The answer of a task about the samples that the query of the call chooses (`latest`: the last of them)."""
     query, read = call.query, call.queries.analysis
@@ -262,7 +262,7 @@ async def _analysis(
     return await _answer(call, (task, *(each.key for each in subjects), query), work)
 
 
-def _task_subject(subject: Subject, query: AnalysisQuery) -> tasks.Subject:
+def _task_subject(subject: SeriesState, query: AnalysisQuery) -> TaskSubject:
     described = subject.described
     aggregate = None if query.every is None else query.agg
     unit = described.unit or None if aggregate is None else units_of(described.unit, [aggregate]).get(aggregate)
@@ -274,7 +274,7 @@ def _task_subject(subject: Subject, query: AnalysisQuery) -> tasks.Subject:
         "agg": aggregate,
         "as_of": {"seq": subject.seq, "last": last},
     }
-    return tasks.Subject(head, described.field, query.tz)
+    return TaskSubject(head, described.field, query.tz)
 
 
 async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[bytes]:

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from tidemill.query.analysis_tasks import Subject
+from tidemill.query.analysis_tasks import TaskSubject
 
 _HOURS: Final = 400
-_SUBJECT: Final = Subject({"unit": None}, "value", None)
+_SUBJECT: Final = TaskSubject({"unit": None}, "value", None)
 
 
 def _call(task: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -63,9 +63,9 @@ class WorkerProcess:
         if outcome == "failed":
             raise RuntimeError(f"in the worker process: {value}")
         kind, args, state = value
-        error = kind.__new__(kind, *args)
-        error.__dict__.update(state)
-        raise error
+        raised = kind.__new__(kind, *args)
+        raised.__dict__.update(state)
+        raise raised
 
     def end(self) -> None:
         """End the process, and with it a call that is under way or about to begin (ProcessEndedError)."""

@@ -24,7 +24,7 @@ LATEST_POINTS: Final = 10_000  # instants that a forecast reads: twice the slots
 _ROWS_FOR_LATEST: Final = 6 * LATEST_POINTS  # rows among which these are looked for: some are of replaced points
 
 
-class Subject(msgspec.Struct, frozen=True):
+class SeriesState(msgspec.Struct, frozen=True):
     """A series and the state of its points in a range: rows, hash, highest offset `seq`, last instant (None: empty)."""
 
     tenant: str
@@ -60,21 +60,21 @@ class AnalysisQueries:
     def __init__(self, store: Store, series: SeriesQueries) -> None:
         self._store, self._series = store, series
 
-    def subject(self, tenant: str, series: str, start: int | None, end: int | None) -> Subject:
+    def subject(self, tenant: str, series: str, start: int | None, end: int | None) -> SeriesState:
         """The series of this id with the state of its points in [start, end)."""
         span = time_range(start, end)
         described, [state] = run_parallel(
             lambda: self._series.describe(tenant, series), lambda: self._state(tenant, series, span)
         )
         last = state["last"] if state["rows"] else None
-        return Subject(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
+        return SeriesState(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
 
-    def is_unchanged(self, subject: Subject) -> bool:
+    def is_unchanged(self, subject: SeriesState) -> bool:
         """Whether the state of the subject's points is what it was."""
         [state] = self._state(subject.tenant, subject.id, subject.span)
         return (state["rows"], state["hash"]) == (subject.rows, subject.hash)
 
-    def samples(self, subject: Subject, query: AnalysisQuery, most: int = MAX_POINTS) -> Samples:
+    def samples(self, subject: SeriesState, query: AnalysisQuery, most: int = MAX_POINTS) -> Samples:
         """The samples in the range, or one for each window with points where `every` is given.
 
         Raises LimitError above `most` of them.
@@ -88,7 +88,7 @@ class AnalysisQueries:
             raise _too_many(query, most)
         return _ordered(frame, query.agg if query.every is not None else "value")
 
-    def latest(self, subject: Subject, query: AnalysisQuery, most: int = LATEST_POINTS) -> Samples:
+    def latest(self, subject: SeriesState, query: AnalysisQuery, most: int = LATEST_POINTS) -> Samples:
         """As `samples`, of the last `most` instants with a value; with `every` of all windows, as there are at most
         MAX_POINTS."""
         if query.every is not None:
@@ -106,7 +106,7 @@ class AnalysisQueries:
             return [{"rows": 0, "hash": "", "seq": 0, "last": 0}]  # `describe` raises
         return self._store.rows("analysis_state", tenant=tenant, series=number, first=span.first_ns, last=span.last_ns)
 
-    def _bound(self, subject: Subject) -> dict[str, Any]:
+    def _bound(self, subject: SeriesState) -> dict[str, Any]:
         return {
             "tenant": subject.tenant,
             "series": subject.described.series,

@@ -19,7 +19,7 @@ _LAGS: Final = (100, 2_000)  # the fewest and the most that are chosen where a r
 _LONG_PERIODS: Final = 2  # that the chosen lags show
 
 
-class Subject(msgspec.Struct, frozen=True):
+class TaskSubject(msgspec.Struct, frozen=True):
     """What is analysed: the members of `Analysed` but start and end, the name of its field and the zone."""
 
     head: dict[str, Any]
@@ -27,7 +27,7 @@ class Subject(msgspec.Struct, frozen=True):
     tz: str | None
 
 
-def forecast(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def forecast(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The forecast of a series: ForecastAnswer."""
     from tidemill.analysis.forecast import forecast as make
 
@@ -47,7 +47,7 @@ def forecast(subject: Subject, times_ns: Integers, values: Floats, options: dict
     return encode_answer(_head(subject, times_ns), {"horizon": options["horizon"], **answer})
 
 
-def autocorrelation(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def autocorrelation(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The correlogram of a series with its periods: AutocorrelationAnswer."""
     from tidemill.analysis.autocorrelation import correlogram
     from tidemill.analysis.slots import make_slots, present_points, slot_periods
@@ -63,7 +63,7 @@ def autocorrelation(subject: Subject, times_ns: Integers, values: Floats, option
 
 
 def correlation(
-    subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any], second: tuple[Integers, Floats]
+    subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any], second: tuple[Integers, Floats]
 ) -> bytes:
     """The cross-correlation of two series at their common times: CorrelationAnswer."""
     from tidemill.analysis.autocorrelation import cross_correlation
@@ -85,7 +85,7 @@ def correlation(
     return encode_answer(_head(subject, common[both]), answer)
 
 
-def spectrum(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def spectrum(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The spectrum of an evenly sampled series: SpectrumAnswer."""
     return encode_answer(_head(subject, times_ns), _spectrum(times_ns, values, options))
 
@@ -99,14 +99,14 @@ def frequency_metrics(times_ns: Integers, values: Floats, options: dict[str, Any
     return {name: member for name, member in result.items() if name not in ("frequencies", "density")}, ""
 
 
-def distribution(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def distribution(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The distribution of the values: DistributionAnswer."""
     from tidemill.analysis.distribution import distribution as make
 
     return encode_answer(_head(subject, times_ns), plain(make(values, **options)))
 
 
-def duration(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def duration(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The load-duration curve: DurationAnswer. A value holds until the next slot."""
     from tidemill.analysis.distribution import duration_curve
     from tidemill.analysis.slots import make_slots, present_points
@@ -117,28 +117,28 @@ def duration(subject: Subject, times_ns: Integers, values: Floats, options: dict
     return encode_answer(_head(subject, times_ns), {"interval": slots.step.name, **plain(result)})
 
 
-def profile(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def profile(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The profile on the calendar: ProfileAnswer."""
     from tidemill.analysis.profile import profile as make
 
     return encode_answer(_head(subject, times_ns), plain(make(times_ns, values, options["by"], subject.tz or "UTC")))
 
 
-def calendar(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def calendar(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The days of the calendar: CalendarAnswer."""
     from tidemill.analysis.profile import calendar_days
 
     return encode_answer(_head(subject, times_ns), plain(calendar_days(times_ns, values, subject.tz or "UTC")))
 
 
-def change_points(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def change_points(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The changes of level: ChangePointsAnswer."""
     from tidemill.analysis.change_points import change_points as find
 
     return encode_answer(_head(subject, times_ns), plain(find(times_ns, values, tz=subject.tz), subject.tz))
 
 
-def anomalies(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def anomalies(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The unusual values: AnomaliesAnswer."""
     from tidemill.analysis.anomalies import anomalies as find
 
@@ -146,7 +146,7 @@ def anomalies(subject: Subject, times_ns: Integers, values: Floats, options: dic
     return encode_answer(_head(subject, times_ns), plain(result, subject.tz))
 
 
-def description(subject: Subject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+def description(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """What the series is: DescriptionAnswer."""
     from tidemill.analysis.description import describe
 
@@ -154,14 +154,14 @@ def description(subject: Subject, times_ns: Integers, values: Floats, options: d
     return encode_answer(_head(subject, times_ns), plain(result, subject.tz))
 
 
-def _head(subject: Subject, times_ns: Integers) -> dict[str, Any]:
+def _head(subject: TaskSubject, times_ns: Integers) -> dict[str, Any]:
     """The members of Analysed."""
     ends = instants(times_ns[[0, -1]], subject.tz) if len(times_ns) else [None, None]
     return {**subject.head, "start": ends[0], "end": ends[1]}
 
 
 def _spectrum(times_ns: Integers, values: Floats, options: dict[str, Any]) -> dict[str, Any]:
-    """The spectrum on the even grid of the series. Raises InputError for a band above half of the sampling rate."""
+    """The members of a spectrum on the even grid of the series."""
     from tidemill.analysis.forecast.steps import FixedStep
     from tidemill.analysis.slots import make_slots, present_points
     from tidemill.analysis.spectrum import spectrum as make
@@ -174,4 +174,5 @@ def _spectrum(times_ns: Integers, values: Floats, options: dict[str, Any]) -> di
         if not isinstance(slots.step, FixedStep):
             raise SeriesError(f"the interval of the series is {slots.step.name}, which has no length in seconds")
         grid, length_ns = slots.values, slots.step.length_ns
-    return plain(make(grid, 1e9 / length_ns, **options))
+    members: dict[str, Any] = plain(make(grid, 1e9 / length_ns, **options))
+    return members

@@ -3,6 +3,7 @@
 Members named `..._ns` become texts without that ending (`from_ns`: `from`); arrays become lists; NaN becomes null.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ def plain(value: Any, tz: str | None = None) -> Any:
         return _numbers(value)
     if isinstance(value, list | tuple):
         return [plain(member, tz) for member in value]
-    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _member(name: str, value: Any, tz: str | None) -> tuple[str, Any]:
@@ -65,6 +66,7 @@ def _offset_text(shift_ns: int) -> str:
 
 
 def _numbers(array: NDArray[Any]) -> list[Any]:
+    numbers: list[Any] = array.tolist()
     if array.dtype.kind == "f" and np.isnan(array).any():
-        return [None if number != number else number for number in array.tolist()]  # noqa: PLR0124 - NaN
-    return array.tolist()
+        return [None if math.isnan(number) else number for number in numbers]
+    return numbers

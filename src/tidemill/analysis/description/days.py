@@ -3,64 +3,24 @@
 import math
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.description.figures import BaseLoad, DayFigures, NightFigures, WeekFigures
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, offsets_ns
+from tidemill.analysis.local_days import DayTable, LocalHours, weekdays_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-HOUR_NS: Final = 3_600 * NS_PER_S
 _HIGH: Final = 0.8  # of the way from the lowest to the highest hour, an hour is high
 _NIGHT_DAYS: Final = 0.9  # of the days must be zero in an hour of the night
 _NIGHT_HOURS: Final = 5
-_ZERO: Final = 1e-3  # of the largest value is zero, where values may be negative or never exactly 0
-_WHOLE_DAY: Final = 0.9  # of the values that a day usually has
+_ZERO: Final = 5e-3  # of the largest value is zero: inverters have a standby, panels some light at dusk
 _DEAD: Final = 0.02  # of the median day
 _MAX_T: Final = 1e6
-_SUNDAY_1970: Final = 3  # 1970-01-01 was a Thursday
 
 
-class LocalTimes(msgspec.Struct, frozen=True):
-    """Times on the wall clock of a zone: `hours` (0 to 23) and `days` since 1970-01-01."""
-
-    hours: Integers
-    days: Integers
-
-
-def local_times(times_ns: Integers, tz: str | None) -> LocalTimes:
-    """Hours and days of instants (int64 ns, UTC) on the wall clock of `tz`; of UTC without."""
-    walls = times_ns + offsets_ns(times_ns, tz)
-    return LocalTimes(walls // HOUR_NS % 24, walls // DAY_NS)
-
-
-class DayTable(msgspec.Struct, frozen=True):
-    """The whole days of a series: their `numbers` since 1970, and the mean, the sum and the 10 % quantile of each."""
-
-    numbers: Integers
-    means: Floats
-    sums: Floats
-    low: Floats
-
-
-def day_table(local: LocalTimes, values: Floats) -> DayTable:
-    """The whole days: those with at least 90 % of the median number of values."""
-    order = np.lexsort((values, local.days))  # by day, and by value within each
-    ordered = values[order]
-    numbers, first, counts = np.unique(local.days[order], return_index=True, return_counts=True)
-    sums = np.add.reduceat(ordered, first)
-    rank = 0.1 * (counts - 1)
-    below = first + np.floor(rank).astype(np.int64)
-    above = np.minimum(below + 1, first + counts - 1)
-    low = ordered[below] + (rank % 1) * (ordered[above] - ordered[below])
-    whole = counts >= _WHOLE_DAY * np.median(counts)
-    return DayTable(numbers[whole], (sums / counts)[whole], sums[whole], low[whole])
-
-
-def day_figures(local: LocalTimes, values: Floats, days: DayTable, total: tuple[float, str | None]) -> DayFigures:
+def day_figures(local: LocalHours, values: Floats, days: DayTable, total: tuple[float, str | None]) -> DayFigures:
     """The figures of the local day. `total` is (factor, unit): a day's sum times the factor is its total."""
     counts = np.bincount(local.hours, minlength=24)
     sums = np.bincount(local.hours, values, 24)
@@ -100,7 +60,7 @@ def _high_hours(means: Floats) -> tuple[int, int]:
     return (top - before + 1) % 24, (top + after - 1) % 24 + 1
 
 
-def _night(local: LocalTimes, values: Floats, means: Floats) -> NightFigures | None:
+def _night(local: LocalHours, values: Floats, means: Floats) -> NightFigures | None:
     """The longest run of hours that are zero on more than nine of ten days; None below five of them or of others."""
     if np.isnan(means).any():
         return None
@@ -122,7 +82,12 @@ def _night(local: LocalTimes, values: Floats, means: Floats) -> NightFigures | N
     weight = float(np.maximum(daytime, 0).sum())
     middle = float(at @ np.maximum(daytime, 0)) / weight if weight > 0 else len(daytime) / 2
     return NightFigures(
-        begin, (begin + length) % 24, (begin + length + middle) % 24, _bell(daytime), _roughness(daytime)
+        from_hour=begin,
+        to_hour=(begin + length) % 24,
+        zero_share=float(is_zero.mean()),
+        middle_hour=(begin + length + middle) % 24,
+        bell=_bell(daytime),
+        roughness=_roughness(daytime),
     )
 
 
@@ -148,7 +113,7 @@ def week_figures(days: DayTable) -> WeekFigures | None:
     """The days of the week; None below two weeks of whole days."""
     if len(days.numbers) < 14:
         return None
-    weekday = (days.numbers + _SUNDAY_1970) % 7  # 0: Monday
+    weekday = weekdays_of(days.numbers)
     weekend = weekday >= 5
     if min(weekend.sum(), (~weekend).sum()) < 3:
         return None

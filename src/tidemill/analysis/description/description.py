@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tidemill.analysis.description.figures import Figures
 from tidemill.analysis.description.measure import measure_figures
 from tidemill.analysis.description.rules import Kind, kind_of
-from tidemill.analysis.description.sentences import Subject, sentences
+from tidemill.analysis.description.sentences import SpokenSeries, sentences
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -45,5 +45,5 @@ def describe(
     figures = measure_figures(times_ns, values, tz, unit, name)
     kind = kind_of(figures)
     return SeriesDescription(
-        kind=kind, sentences=sentences(kind, Subject(figures, tz, unit)), tz=tz, unit=unit, figures=figures
+        kind=kind, sentences=sentences(kind, SpokenSeries(figures, tz, unit)), tz=tz, unit=unit, figures=figures
     )

@@ -13,12 +13,15 @@ Measure = Literal["energy", "power", "temperature", "irradiance", "other"]
 class NightFigures(msgspec.Struct, frozen=True):
     """The night: hours [`from_hour`, `to_hour`) of the local day that are zero on more than nine of ten days.
 
+    Zero is what is within 0.5 % of the largest value: inverters have a standby. `zero_share` of all values are.
+
     `middle_hour` is where the values of the day between have their centre. `bell` is the correlation of their profile
     with a half cosine; `roughness` its way up and down over twice its range (1: one rise and one fall).
     """
 
     from_hour: int
     to_hour: int
+    zero_share: float
     middle_hour: float
     bell: float
     roughness: float

@@ -8,18 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.autocorrelation import autocorrelation
-from tidemill.analysis.description.days import (
-    HOUR_NS,
-    base_load,
-    day_figures,
-    day_table,
-    local_times,
-    week_figures,
-)
+from tidemill.analysis.description.days import base_load, day_figures, week_figures
 from tidemill.analysis.description.figures import Figures, Measure, Memory
 from tidemill.analysis.description.registers import read_register
 from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.analysis.gaps import coverage
+from tidemill.analysis.local_days import HOUR_NS, day_table, local_times
+from tidemill.analysis.moments import deviation_of, mean_of, scale_of
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import Slots, interpolated, make_slots, slot_periods
 from tidemill.errors import LimitError, UnevenSamplingError
@@ -102,9 +97,9 @@ def _plain_figures(points_ns: Integers, points: Floats) -> dict[str, object]:
     return {
         "min": float(points.min()),
         "max": float(points.max()),
-        "mean": _mean(points),
+        "mean": mean_of(points),
         "median": float(np.median(points)),
-        "stddev": _deviation(points),
+        "stddev": deviation_of(points),
         "distinct": len(np.unique(points)),
         "whole_numbers": bool(np.all(points == np.rint(points))),
         "zero_share": float(np.mean(points == 0)),
@@ -113,21 +108,6 @@ def _plain_figures(points_ns: Integers, points: Floats) -> dict[str, object]:
         "per_day": float(np.maximum(steps, 0).sum()) / days if days > 0 else None,
         "changes_per_day": int((steps != 0).sum()) / days if days > 0 else None,
     }
-
-
-def _mean(points: Floats) -> float:
-    return float((points / len(points)).sum())
-
-
-def _deviation(points: Floats) -> float | None:
-    """The standard deviation (n - 1); null for one value and where a double cannot hold it."""
-    if len(points) < 2:
-        return None
-    scale = math.frexp(float(np.abs(points).max()))[1]
-    try:
-        return math.ldexp(float(np.ldexp(points, -scale).std(ddof=1)), scale)
-    except OverflowError:
-        return None
 
 
 def _timed_figures(
@@ -158,7 +138,7 @@ def _strongest_line(values: Floats) -> tuple[tuple[Period, ...], list[float]]:
     """A cycle that is no whole number of steps long, with its length in steps: the strongest line of the periodogram
     (Hann), where eight cycles of it are there and it explains a quarter of the variance about the straight line."""
     x = interpolated(values)
-    x = np.ldexp(x, -math.frexp(float(np.abs(x).max()))[1])
+    x = np.ldexp(x, -scale_of(x))
     at = np.arange(len(x)) - (len(x) - 1) / 2
     x = x - x.mean() - at * (at @ x) / (at @ at)
     power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
@@ -253,7 +233,7 @@ def _trend(slots: Slots, periods: tuple[Period, ...]) -> float | None:
     if count < (_FEWEST_BLOCKS if not periods or block == -(-n // _BLOCKS) else 4):
         return None
     whole = interpolated(values)[n - count * block :]
-    scale = math.frexp(float(np.abs(whole).max()))[1]
+    scale = scale_of(whole)
     means = np.ldexp(whole, -scale).reshape(count, block).mean(axis=1)
     first, second = np.triu_indices(count, 1)
     slopes = (means[second] - means[first]) / (second - first)

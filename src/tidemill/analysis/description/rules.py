@@ -30,6 +30,8 @@ _DAY_SHARE: Final = 0.05  # of the variance that a rhythm must explain to be spo
 _BELL: Final = 0.9
 _FLAT_BELL: Final = 0.85  # panels that follow the sun have a flat top; for units of energy, power and radiation
 _SMOOTH: Final = 1.25
+_STANDBY: Final = 0.01  # of the largest value may values be negative
+_COUNTS: Final = 1_000  # whole numbers below, without a unit of energy or power, count customers or the like
 _DEAD_DAYS: Final = 0.05
 _SAME_DAYS: Final = 4.0  # |t| of a day of the week below which the days are alike
 _WEEKEND_T: Final = 3.0
@@ -79,7 +81,10 @@ def _is_generation(figures: Figures) -> bool:
     """Zero at night, a smooth bell by day, hardly a day without, and no day of the week that differs: a shop that is
     closed at night has days off, and its days begin and end at once."""
     day, week = figures.day, figures.week
-    if day is None or day.night is None or figures.measure == "temperature" or not _never_negative(figures):
+    low, high = figures.min or 0.0, figures.max or 0.0
+    if day is None or day.night is None or figures.measure == "temperature" or low < -_STANDBY * high:
+        return False
+    if figures.measure == "other" and figures.whole_numbers and high < _COUNTS:
         return False
     alike = week is None or week.strongest_t < _SAME_DAYS
     least = _BELL if figures.measure == "other" else _FLAT_BELL

@@ -1,0 +1,36 @@
+"""Mean, sum and standard deviation of values however large or small; null where a double cannot hold them."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def mean_of(values: Floats) -> float:
+    """The mean of at least one value (none NaN); sums of large values do not overflow."""
+    return float((values / len(values)).sum())
+
+
+def total_of(values: Floats) -> float | None:
+    """The sum; null where it overflows."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(values.sum())
+    return total if math.isfinite(total) else None
+
+
+def deviation_of(values: Floats) -> float | None:
+    """The standard deviation (n - 1); null for fewer than two values, and where it overflows."""
+    if len(values) < 2:
+        return None
+    scale = scale_of(values)
+    try:
+        return math.ldexp(float(np.ldexp(values, -scale).std(ddof=1)), scale)
+    except OverflowError:
+        return None
+
+
+def scale_of(values: Floats) -> int:
+    """The exponent of two of the largest magnitude: values times 2 ** -scale are at most 1, and their squares hold."""
+    return math.frexp(float(np.abs(values).max()))[1] if len(values) else 0
