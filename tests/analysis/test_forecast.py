@@ -267,3 +267,10 @@ def test_the_forecast_needs_no_scipy() -> None:
 
     code = "import sys, tidemill.analysis.forecast; assert not {'scipy', 'polars', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_a_short_series_may_fall_below_its_smallest_value() -> None:
+    answer = ahead(np.arange(30.0, 0, -1), horizon=5)
+    assert answer.values == pytest.approx([0, -1, -2, -3, -4], abs=1e-9)
+    for seed in range(20):
+        assert_sound(ahead(np.cumsum(noise(seed, 12)), horizon=1))

@@ -175,3 +175,11 @@ def test_a_short_gap_is_filled_from_the_same_phase() -> None:
 def test_at_most_5000_slots_are_read() -> None:
     answer = forecast(np.arange(9_000) * HOUR, noise(6, 9_000), 24)
     assert (answer.used.points, answer.used.from_ns) == (5_000, 4_000 * HOUR)
+
+
+def test_a_series_of_which_most_is_missing_is_even_all_the_same() -> None:
+    kept = np.flatnonzero(np.random.default_rng(8).random(900) < 0.45)
+    grid = make_grid(kept * HOUR, noise(8, len(kept)), None)
+    assert grid.step == FixedStep(HOUR, None)
+    assert len(grid.values) - int(grid.filled.sum()) == len(kept)
+    assert "were missing and were filled" in grid.notes[0]

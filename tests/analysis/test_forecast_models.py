@@ -95,7 +95,7 @@ def test_weights_find_the_mixture_and_never_leave_the_simplex() -> None:
     worst = truth + 5 * noise(8, 600).reshape(60, 10)
     end = np.zeros(10)
     candidates = [Candidate("one", one, end + 1), Candidate("two", two, end + 3), Candidate("worst", worst, end + 100)]
-    mixed = combine(candidates, truth, 10.0, None)
+    mixed = combine(candidates, truth, 10.0, 60.0, guarded=True)
     weights = {c.name: w for c, w in zip(mixed.chosen, mixed.weights, strict=True)}
     assert sum(weights.values()) == pytest.approx(1)
     assert weights["one"] == pytest.approx(0.5, abs=0.1)
@@ -108,14 +108,14 @@ def test_a_naive_candidate_answers_where_little_is_gained() -> None:
     near, far = truth + noise(10, 600).reshape(60, 10), truth + 1.01 * noise(10, 600).reshape(60, 10)
     end = np.zeros(10)
     pair = [Candidate("ets", near, end), Candidate("naive", far, end + 1)]
-    assert [c.name for c in combine(pair, truth, 10.0, 6.0).chosen] == ["naive"]
-    assert "ets" in [c.name for c in combine(pair, truth, 10.0, None).chosen]
+    assert [c.name for c in combine(pair, truth, 10.0, 6.0, guarded=True).chosen] == ["naive"]
+    assert "ets" in [c.name for c in combine(pair, truth, 10.0, 6.0, guarded=False).chosen]
 
 
 def test_an_exact_candidate_answers_alone() -> None:
     truth = noise(11, 100).reshape(10, 10)
     exact = Candidate("ets", truth.copy(), np.zeros(10))
-    mixed = combine([Candidate("naive", truth + 1, np.ones(10)), exact], truth, 5.0, 10.0)
+    mixed = combine([Candidate("naive", truth + 1, np.ones(10)), exact], truth, 5.0, 10.0, guarded=True)
     assert (mixed.chosen, mixed.weights) == ((exact,), (1.0,))
 
 
@@ -139,3 +139,14 @@ def test_bounds_follow_phase_and_level_and_cover_what_they_say() -> None:
     fresh = 10 + loud[:24][phases] * np.random.default_rng(14).normal(size=(500, 24))
     assert 0.76 < ((fresh >= lower) & (fresh <= upper)).mean() < 0.92
     assert 0.76 < coverage(made, flat, (80,))[80] < 0.92
+
+
+def test_a_naive_candidate_keeps_a_share_where_the_back_test_is_short() -> None:
+    truth = noise(15, 600).reshape(60, 10)
+    near, far = truth + 0.2 * noise(16, 600).reshape(60, 10), truth + noise(17, 600).reshape(60, 10)
+    pair = [Candidate("ets", near, np.zeros(10)), Candidate("naive", far, np.ones(10))]
+    for windows, share in ((1.0, 0.25), (60.0, 0.0)):
+        mixed = combine(pair, truth, 10.0, windows, guarded=True)
+        weights = {c.name: w for c, w in zip(mixed.chosen, mixed.weights, strict=True)}
+        assert weights.get("naive", 0.0) == pytest.approx(share, abs=0.05)
+        assert mixed.chosen[0].name == "ets"

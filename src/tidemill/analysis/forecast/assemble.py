@@ -13,7 +13,7 @@ from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.intervals import bounds, coverage
 from tidemill.analysis.forecast.scaling import Scaling
 from tidemill.analysis.forecast.scores import ratio_to_naive, scores
-from tidemill.analysis.forecast.steps import Integers
+from tidemill.analysis.forecast.steps import Floats, Integers
 from tidemill.analysis.periods import Period
 
 
@@ -25,23 +25,22 @@ class Made(msgspec.Struct, frozen=True):
     candidates: tuple[Candidate, ...]
     mixed: Combination
     scaling: Scaling
-    low: float  # scaled: nothing of the answer is below it
+    floor: float  # in the unit of the series: nothing of the answer is below it
     periods: tuple[Period, ...]
 
 
 def answer(made: Made, ahead: tuple[Integers, Integers], levels: Sequence[float], model: str) -> Forecast:
     """The answer for the times and slots `ahead`."""
     times, slots = ahead
-    scaling, result = made.scaling, made.mixed.result
+    result = made.mixed.result
     limits = bounds(made.history, result, levels)
     restored = {
-        level_key(level): Interval(*(scaling.restored(np.maximum(side, made.low))[slots] for side in both))
-        for level, both in limits.items()
+        level_key(level): Interval(*(_restored(made, side)[slots] for side in both)) for level, both in limits.items()
     }
     chosen = zip(made.mixed.chosen, made.mixed.weights, strict=True)
     return Forecast(
         times_ns=times,
-        values=scaling.restored(result.forecast)[slots],
+        values=_restored(made, result.forecast)[slots],
         levels=restored,
         interval=made.grid.step.name,
         model=model,
@@ -74,6 +73,10 @@ def constant_answer(grid: Grid, times: Integers, levels: Sequence[float], minimu
 def level_key(level: float) -> str:
     """The key of a level in an answer: `80`, `97.5`."""
     return f"{level:g}"
+
+
+def _restored(made: Made, values: Floats) -> Floats:
+    return np.maximum(made.scaling.restored(values), made.floor)
 
 
 def _back_test(made: Made, levels: Sequence[float]) -> BackTest:

@@ -19,6 +19,8 @@ BEST: Final = 7
 _POWER: Final = 4
 _ROUNDS: Final = 3
 _LEARNED: Final = 0.75
+_LEAST: Final = 0.01
+_INSURED: Final = 0.25  # of the weight, over the number of windows, is the naive model's: few windows may mislead
 _GUARD: Final = 0.04  # of the error of the best naive model must be gained on it
 _DOUBT: Final = 0.9  # of the gain's standard error must be gained, too: else 18 of 40 random walks are not called naive
 _EXACT: Final = 1e-9  # of the range: below it, one model is exact and weights would divide 0 by 0
@@ -32,11 +34,13 @@ class Combination(msgspec.Struct, frozen=True):
     result: Candidate
 
 
-def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windows: float | None) -> Combination:
+def combine(
+    candidates: Sequence[Candidate], truth: Floats, spread: float, windows: float, *, guarded: bool
+) -> Combination:
     """The combination for candidates (at least one), judged by `truth` (origins x horizon, NaN: not measured).
 
-    `spread` is the range of the history. Of exact candidates the first answers. With `windows` (how many of the
-    back-test do not overlap) a naive candidate answers alone unless the others clearly gain on it.
+    `spread` is the range of the history, `windows` how many of the back-test do not overlap. Of exact candidates the
+    first answers. `guarded`: a naive candidate answers alone unless the others clearly gain on it.
     """
     errors = [mean_error(c.back_test, truth) for c in candidates]
     order = sorted(range(len(candidates)), key=lambda k: errors[k])
@@ -46,14 +50,16 @@ def combine(candidates: Sequence[Candidate], truth: Floats, spread: float, windo
     usable = [k for k in order[:BEST] if np.isfinite(errors[k])]
     if not usable:
         return single(candidates[0])
-    weights = _weights([candidates[k] for k in usable], [errors[k] for k in usable], truth)
-    kept = [(candidates[k], float(w)) for k, w in zip(usable, weights, strict=True) if w > 1e-3]
-    total = sum(w for _, w in kept)
-    mixed = Combination(tuple(c for c, _ in kept), tuple(w / total for _, w in kept), _mean(kept, total))
-    naive = [k for k in order if candidates[k].name.startswith(NAIVE)]
-    if windows and naive and not _gains(mixed.result, candidates[naive[0]], truth, windows):
+    learned = _weights([candidates[k] for k in usable], [errors[k] for k in usable], truth)
+    weights = dict(zip(usable, learned.tolist(), strict=True))
+    naive = [k for k in order if candidates[k].name.startswith(NAIVE) and np.isfinite(errors[k])]
+    if not guarded or not naive:
+        return _mixed(candidates, weights)
+    if not _gains(_mixed(candidates, weights).result, candidates[naive[0]], truth, windows):
         return single(candidates[naive[0]])
-    return mixed
+    insured = min(_INSURED / windows, 1.0)
+    shared = {k: (1 - insured) * weight for k, weight in weights.items()}
+    return _mixed(candidates, {**shared, naive[0]: shared.get(naive[0], 0.0) + insured})
 
 
 def _gains(mixed: Candidate, naive: Candidate, truth: Floats, windows: float) -> bool:
@@ -77,10 +83,15 @@ def single(chosen: Candidate) -> Combination:
     return Combination((chosen,), (1.0,), chosen)
 
 
-def _mean(kept: Sequence[tuple[Candidate, float]], total: float) -> Candidate:
-    tests = sum((c.back_test * (w / total) for c, w in kept), np.zeros_like(kept[0][0].back_test))
-    ends = sum((c.forecast * (w / total) for c, w in kept), np.zeros_like(kept[0][0].forecast))
-    return Candidate(MIXED, tests, ends)
+def _mixed(candidates: Sequence[Candidate], weights: dict[int, float]) -> Combination:
+    """The weighted mean of candidates, the heaviest first; weights below a percent are dropped."""
+    kept = sorted(((w, k) for k, w in weights.items() if w >= _LEAST), reverse=True)
+    total = sum(w for w, _ in kept)
+    chosen = tuple(candidates[k] for _, k in kept)
+    shares = tuple(w / total for w, _ in kept)
+    tests = np.sum([share * c.back_test for share, c in zip(shares, chosen, strict=True)], axis=0)
+    ends = np.sum([share * c.forecast for share, c in zip(shares, chosen, strict=True)], axis=0)
+    return Combination(chosen, shares, Candidate(MIXED, tests, ends))
 
 
 def _weights(candidates: Sequence[Candidate], errors: Sequence[float], truth: Floats) -> Floats:

@@ -43,6 +43,7 @@ HORIZONS: Final = 3  # of history that a horizon needs
 _CYCLES: Final = 5  # of no calendar must be in the history, for models to learn them; unless they are short:
 _NEAR: Final = 4  # horizons
 _RESTING: Final = 0.02  # of the values equal the smallest: the series rests on it, as a meter on 0
+_RESTING_LEAST: Final = 4  # values
 # Tried even where it does not stand out: so short a history often hides its season. Steps by name.
 _LIKELY: Final = {("year", 12), ("year", 4), ("week", 7)}
 
@@ -76,13 +77,13 @@ def forecast(
     periods = detect_periods(scaled, grid.seasons)
     history = make_history(scaled, ~grid.filled, *_seasons(grid, periods, horizon), int(ahead[1].max()) + 1)
     floor = _floor(grid.values, minimum)
-    low = -math.inf if floor is None else float(scaling.scaled(np.array(floor)))
+    low = float(scaling.scaled(np.array(floor)))
     candidates = tuple(_clipped(c, low) for c in _candidates(history, model))
     named = _named(candidates, model)
     mixed = combine(
-        named, history.truth(history.origins), float(np.ptp(scaled)), history.windows if model == "auto" else None
+        named, history.truth(history.origins), float(np.ptp(scaled)), history.windows, guarded=model == "auto"
     )
-    return answer(Made(grid, history, candidates, mixed, scaling, low, periods), ahead, levels, model)
+    return answer(Made(grid, history, candidates, mixed, scaling, floor, periods), ahead, levels, model)
 
 
 def _seasons(grid: Grid, periods: Sequence[Period], horizon: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -133,12 +134,12 @@ def _named(candidates: Sequence[Candidate], model: str) -> list[Candidate]:
     return named
 
 
-def _floor(values: Floats, minimum: float | None) -> float | None:
-    """The declared minimum, or the smallest value where the series rests on it; None: the series has no floor."""
+def _floor(values: Floats, minimum: float | None) -> float:
+    """The declared minimum, or the smallest value where the series rests on it; else minus infinity."""
     if minimum is not None:
         return minimum
     lowest = float(values.min())
-    return lowest if np.mean(values == lowest) >= _RESTING else None
+    return lowest if (values == lowest).sum() >= max(_RESTING * len(values), _RESTING_LEAST) else -math.inf
 
 
 def _clipped(candidate: Candidate, low: float) -> Candidate:

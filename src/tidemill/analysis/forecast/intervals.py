@@ -15,6 +15,7 @@ from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.steps import Floats
 
 _WIDEN: Final = 1.1  # where weights and bounds come from the same errors, which are therefore too small
+_WIDEN_FEW: Final = 0.5  # over the number of windows that do not overlap: few cannot judge seven models
 _SHIFT: Final = 0.9  # of one error that is larger than all of the back-test
 _PHASE_COUNT: Final = 8.0  # errors that count for "as any other phase"
 _LEVEL_PENALTY: Final = 12.0  # origins that count for the prior exponents
@@ -26,7 +27,7 @@ def bounds(history: History, result: Candidate, levels: Sequence[float]) -> dict
     errors, scale, ahead = _scaled(history, result)
     ratios = errors / scale
     independent = _independent(ratios, history.windows)
-    ahead = ahead * _widening(result)
+    ahead = ahead * _widening(result, history.windows)
     return {level: _bounds(ratios, ahead, result.forecast, level, independent) for level in levels}
 
 
@@ -37,7 +38,7 @@ def coverage(history: History, result: Candidate, levels: Sequence[float]) -> di
     if half < 2:
         return dict.fromkeys(levels)
     ratios = errors / scale
-    independent, wide = _independent(ratios, history.windows), _widening(result)
+    independent, wide = _independent(ratios, history.windows), _widening(result, history.windows)
     inside: dict[float, float | None] = {}
     for level in levels:
         counts, total = 0, 0
@@ -65,9 +66,9 @@ def _independent(ratios: Floats, windows: float) -> float:
     return float(windows * horizon / min(max(effect, 1.0), float(horizon)))
 
 
-def _widening(result: Candidate) -> float:
+def _widening(result: Candidate, windows: float) -> float:
     """How much wider bounds are than the quantiles of the errors."""
-    return _WIDEN if result.name == MIXED else 1.0
+    return _WIDEN * (1 + _WIDEN_FEW / windows) if result.name == MIXED else 1.0
 
 
 def _scaled(history: History, result: Candidate) -> tuple[Floats, Floats, Floats]:

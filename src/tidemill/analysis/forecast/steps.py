@@ -19,9 +19,11 @@ Integers = NDArray[np.int64]
 
 NS_PER_S: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * NS_PER_S
+_WEEK_S: Final = 7 * 86_400
 _YEAR_DAYS: Final = 365.2425
 _MONTHLY_NS: Final = 27 * DAY_NS
 _TOLERANCE: Final = 0.01  # of the interval
+_OFTEN_MISSING: Final = 0.1
 _REGULAR: Final = 0.8  # of the intervals must be multiples of the median interval
 _MAX_CALENDAR_STEPS: Final = 100_000
 
@@ -129,7 +131,8 @@ class FixedStep(msgspec.Struct, frozen=True):
 def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     """The interval of at least two ascending times.
 
-    Raises UnevenSamplingError where fewer than 80 % of the intervals are multiples of their median within 1 %.
+    Raises UnevenSamplingError where fewer than 80 % of the intervals are multiples, within 1 %, of their median, and of
+    their tenth percentile.
     """
     gaps = np.diff(times_ns)
     median = int(np.median(gaps))
@@ -141,9 +144,11 @@ def recognise_step(times_ns: Integers, tz: str | None) -> SamplingStep:
     walls = walls[walls > 0]
     length = int(np.median(walls))
     if not _is_regular(walls, length):
+        length = int(np.quantile(walls, _OFTEN_MISSING))  # where every second value is missing, the median is two steps
+    if not _is_regular(walls, length):
         message = (
-            f"the series is not evenly sampled: the median interval is {length / NS_PER_S:g} s, and fewer than "
-            f"{_REGULAR:.0%} of the intervals are a multiple of it. Ask for fixed windows of it with every=."
+            f"the series is not evenly sampled: the median interval is {np.median(walls) / NS_PER_S:g} s, "
+            f"and fewer than {_REGULAR:.0%} of the intervals are a multiple of it. Ask for windows of it with every=."
         )
         raise UnevenSamplingError(message)
     return FixedStep(length, tz if _moves_by_whole_steps(times_ns, length, tz) else None)
@@ -179,13 +184,16 @@ def _month_and_rest(wall_ns: Integers) -> tuple[Integers, Integers, NDArray[np.b
 
 
 def offsets_ns(times_ns: Integers, tz: str | None) -> Integers:
-    """The offset of the zone from UTC at each time: looked up twice a day, and for each time on days of change."""
+    """The offset of the zone from UTC at each time: looked up twice a week, and for each time in weeks of change.
+
+    No zone changes its offset and takes the change back within a week (looked up for all, 1970 to 2037).
+    """
     where = zone(tz) if tz else None
     if where is None:
         return np.zeros(len(times_ns), np.int64)
-    days, inverse = np.unique(times_ns // DAY_NS, return_inverse=True)
-    begins = np.array([offset_s(where, int(day) * 86_400) for day in days])
-    ends = np.array([offset_s(where, (int(day) + 1) * 86_400 - 1) for day in days])
+    weeks, inverse = np.unique(times_ns // (7 * DAY_NS), return_inverse=True)
+    begins = np.array([offset_s(where, int(week) * _WEEK_S) for week in weeks])
+    ends = np.array([offset_s(where, (int(week) + 1) * _WEEK_S - 1) for week in weeks])
     offsets = begins[inverse].astype(np.int64)
     for at in np.flatnonzero((begins != ends)[inverse]):
         offsets[at] = offset_s(where, int(times_ns[at] // NS_PER_S))
