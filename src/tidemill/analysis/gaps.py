@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep, MonthStep, Step, offsets_ns, recognise_step
+from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep, MonthStep, offsets_ns, recognise_step
+from tidemill.analysis.forecast.steps import SamplingStep as Step
 from tidemill.analysis.local_days import check_zone
 from tidemill.errors import Fault, InputError, UnevenSamplingError
 

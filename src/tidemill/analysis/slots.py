@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from tidemill.analysis.forecast.steps import FixedStep, Step, recognise_step
+from tidemill.analysis.forecast.steps import FixedStep, recognise_step
+from tidemill.analysis.forecast.steps import SamplingStep as Step
 from tidemill.analysis.local_days import check_zone
 from tidemill.analysis.periods import Period, detect_periods
 from tidemill.errors import LimitError, NotEnoughPointsError

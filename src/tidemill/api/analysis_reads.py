@@ -14,13 +14,14 @@ from tidemill.api.analyses import Analyses
 from tidemill.api.body import ClientGoneError
 from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
 from tidemill.model.time import format_instant
-from tidemill.query.analysis import MAX_POINTS, Samples, SeriesState, samples_of
+from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
     AutocorrelationAnswer,
     CalendarAnswer,
     ChangePointsAnswer,
     CorrelationAnswer,
+    DecompositionAnswer,
     DistributionAnswer,
     DurationAnswer,
     ForecastAnswer,
@@ -189,6 +190,20 @@ async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[b
 
 
 @reading(
+    "/v1/series/{series:str}/decomposition",
+    AnalysisQuery,
+    tags=["analysis"],
+    summary="Trend, seasons and rest of a series",
+    responses=answer_specs(
+        DecompositionAnswer, f"The parts of the series. Of at most {MAX_DECOMPOSED:,} values; `every` makes windows."
+    ),
+)
+async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
+    """The series as the sum of a trend, the seasons that were found, and the rest, robust against outliers."""
+    return await _analysis(call, series, "decomposition", {}, most=MAX_DECOMPOSED)
+
+
+@reading(
     "/v1/series/{series:str}/changepoints",
     AnalysisQuery,
     tags=["analysis"],
@@ -235,14 +250,14 @@ async def _analysis(
     prefer: int = _OTHERS,
     latest: bool = False,
     most: int = MAX_POINTS,
-    second: SeriesState | None = None,
+    second: AnalysedSeries | None = None,
 ) -> Response[bytes]:
     """The answer of a task about the samples that the query of the call chooses (`latest`: the last of them)."""
     query, read = call.query, call.queries.analysis
     subject = await ask_store(lambda: read.subject(call.tenant, series, query.start, query.end))
     subjects = [subject] if second is None else [subject, second]
 
-    def samples() -> list[Samples]:
+    def samples() -> list[SampleArrays]:
         return [read.latest(each, query) if latest else read.samples(each, query, most) for each in subjects]
 
     def is_unchanged() -> bool:
@@ -262,7 +277,7 @@ async def _analysis(
     return await _answer(call, (task, *(each.key for each in subjects), query), work)
 
 
-def _task_subject(subject: SeriesState, query: AnalysisQuery) -> TaskSubject:
+def _task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
     described = subject.described
     aggregate = None if query.every is None else query.agg
     unit = described.unit or None if aggregate is None else units_of(described.unit, [aggregate]).get(aggregate)
@@ -296,5 +311,5 @@ def _name(task: str) -> str:
 
 ANALYSIS_ROUTES: Final = [
     get_metrics, get_forecast, get_autocorrelation, get_correlation, get_spectrum, get_distribution, get_duration,
-    get_profile, get_calendar, get_change_points, get_anomalies, get_description,
+    get_profile, get_calendar, get_decomposition, get_change_points, get_anomalies, get_description,
 ]  # fmt: skip

@@ -20,11 +20,12 @@ from tidemill.query.series import Description, SeriesQueries, in_time_order
 from tidemill.store.client import Store, run_parallel
 
 MAX_POINTS: Final = 1_000_000  # values that an analysis reads
+MAX_DECOMPOSED: Final = 100_000  # of which a decomposition's columns are answered
 LATEST_POINTS: Final = 10_000  # instants that a forecast reads: twice the slots that it uses, for those without a value
 _ROWS_FOR_LATEST: Final = 6 * LATEST_POINTS  # rows among which these are looked for: some are of replaced points
 
 
-class SeriesState(msgspec.Struct, frozen=True):
+class AnalysedSeries(msgspec.Struct, frozen=True):
     """A series and the state of its points in a range: rows, hash, highest offset `seq`, last instant (None: empty)."""
 
     tenant: str
@@ -47,7 +48,7 @@ class SeriesState(msgspec.Struct, frozen=True):
         return (self.tenant, described.series, described.deleted_seq, described.unit, self.span, self.rows, self.hash)
 
 
-class Samples(msgspec.Struct, frozen=True):
+class SampleArrays(msgspec.Struct, frozen=True):
     """Values (float64; NaN: missing) at ascending `times_ns` (int64 ns, UTC)."""
 
     times_ns: NDArray[np.int64]
@@ -60,21 +61,21 @@ class AnalysisQueries:
     def __init__(self, store: Store, series: SeriesQueries) -> None:
         self._store, self._series = store, series
 
-    def subject(self, tenant: str, series: str, start: int | None, end: int | None) -> SeriesState:
+    def subject(self, tenant: str, series: str, start: int | None, end: int | None) -> AnalysedSeries:
         """The series of this id with the state of its points in [start, end)."""
         span = time_range(start, end)
         described, [state] = run_parallel(
             lambda: self._series.describe(tenant, series), lambda: self._state(tenant, series, span)
         )
         last = state["last"] if state["rows"] else None
-        return SeriesState(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
+        return AnalysedSeries(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
 
-    def is_unchanged(self, subject: SeriesState) -> bool:
+    def is_unchanged(self, subject: AnalysedSeries) -> bool:
         """Whether the state of the subject's points is what it was."""
         [state] = self._state(subject.tenant, subject.id, subject.span)
         return (state["rows"], state["hash"]) == (subject.rows, subject.hash)
 
-    def samples(self, subject: SeriesState, query: AnalysisQuery, most: int = MAX_POINTS) -> Samples:
+    def samples(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = MAX_POINTS) -> SampleArrays:
         """The samples in the range, or one for each window with points where `every` is given.
 
         Raises LimitError above `most` of them.
@@ -88,7 +89,7 @@ class AnalysisQueries:
             raise _too_many(query, most)
         return _ordered(frame, query.agg if query.every is not None else "value")
 
-    def latest(self, subject: SeriesState, query: AnalysisQuery, most: int = LATEST_POINTS) -> Samples:
+    def latest(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = LATEST_POINTS) -> SampleArrays:
         """As `samples`, of the last `most` instants with a value; with `every` of all windows, as there are at most
         MAX_POINTS."""
         if query.every is not None:
@@ -106,7 +107,7 @@ class AnalysisQueries:
             return [{"rows": 0, "hash": "", "seq": 0, "last": 0}]  # `describe` raises
         return self._store.rows("analysis_state", tenant=tenant, series=number, first=span.first_ns, last=span.last_ns)
 
-    def _bound(self, subject: SeriesState) -> dict[str, Any]:
+    def _bound(self, subject: AnalysedSeries) -> dict[str, Any]:
         return {
             "tenant": subject.tenant,
             "series": subject.described.series,
@@ -116,16 +117,16 @@ class AnalysisQueries:
         }
 
 
-def samples_of(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> Samples:
-    """Samples at times in order; of several values at one instant the mean, which is missing where all are."""
+def samples_of(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> SampleArrays:
+    """SampleArrays at times in order; of several values at one instant the mean, which is missing where all are."""
     if (times_ns[1:] > times_ns[:-1]).all():
-        return Samples(times_ns, values)
+        return SampleArrays(times_ns, values)
     once = pl.DataFrame({"ns": times_ns, "value": values}).with_columns(pl.col("value").fill_nan(None))
     means = once.group_by("ns").agg(pl.col("value").mean()).sort("ns")
-    return Samples(means["ns"].to_numpy(), means["value"].to_numpy())
+    return SampleArrays(means["ns"].to_numpy(), means["value"].to_numpy())
 
 
-def _ordered(frame: pl.DataFrame, column: str) -> Samples:
+def _ordered(frame: pl.DataFrame, column: str) -> SampleArrays:
     """The rows of a frame as samples."""
     values = frame[column].cast(pl.Float64).to_numpy()  # null becomes NaN
     return samples_of(*in_time_order(frame["ns"].to_numpy(), np.asarray(values, dtype=np.float64)))

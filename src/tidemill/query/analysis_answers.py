@@ -31,7 +31,7 @@ class Analysed(msgspec.Struct, frozen=True, kw_only=True):
     as_of: AsOf
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class ForecastBounds(msgspec.Struct, frozen=True):
     """The lower and the upper bound of each value."""
 
     lower: list[float]
@@ -71,7 +71,7 @@ class ForecastAnswer(Analysed, frozen=True, kw_only=True):
     chosen: list[ModelWeight]
     times: list[str]
     values: list[float]
-    levels: dict[str, Bounds]
+    levels: dict[str, ForecastBounds]
     periods: list[Period]
     backtest: BackTestAnswer | None
     used: UsedHistory
@@ -278,3 +278,37 @@ class ChangePointsAnswer(Analysed, frozen=True, kw_only=True):
     changes: list[LevelChange]
     segments: list[LevelSegment]
     notes: list[str]
+
+
+class ExtremeValue(msgspec.Struct, frozen=True):
+    """A smallest or largest value, and when it was."""
+
+    at: str
+    value: float
+
+
+class DecompositionPart(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a series, with its share of the variance and its strength beside the rest."""
+
+    name: str
+    steps: int | None
+    values: list[float | None]
+    share: float | None
+    strength: float | None
+    stddev: float | None
+    lowest: ExtremeValue | None
+    highest: ExtremeValue | None
+
+
+class DecompositionAnswer(Analysed, frozen=True, kw_only=True):
+    """A series as the sum of its trend, its seasons (the shortest first) and the rest, at each of `times`."""
+
+    count: int
+    missing: int
+    interval: str
+    tz: str | None
+    times: list[str]
+    values: list[float | None]
+    trend: DecompositionPart
+    seasons: list[DecompositionPart]
+    rest: DecompositionPart

@@ -131,6 +131,13 @@ def calendar(subject: TaskSubject, times_ns: Integers, values: Floats, options: 
     return encode_answer(_head(subject, times_ns), plain(calendar_days(times_ns, values, subject.tz or "UTC")))
 
 
+def decomposition(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
+    """The parts of the series: DecompositionAnswer."""
+    from tidemill.analysis.decomposition import decompose
+
+    return encode_answer(_head(subject, times_ns), plain(decompose(times_ns, values, tz=subject.tz), subject.tz))
+
+
 def change_points(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The changes of level: ChangePointsAnswer."""
     from tidemill.analysis.change_points import change_points as find
