@@ -39,7 +39,14 @@ class AnalysisQuery(RangeParameters, frozen=True):
     """The samples in [start, end): raw, or with `every` the aggregate `agg` of windows."""
 
     every: Every = None
-    agg: Annotated[str, one_of("What a window of `every` is worth.", *AGGREGATES)] = "mean"
+    agg: Annotated[
+        str,
+        one_of(
+            "What a window of `every` is worth. A first or last window with less than nine tenths of the usual number "
+            "of values is left out, because it is not whole.",
+            *AGGREGATES,
+        ),
+    ] = "mean"
     tz: Zone = None
 
     @property

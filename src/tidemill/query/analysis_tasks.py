@@ -173,11 +173,12 @@ def _spectrum(times_ns: Integers, values: Floats, options: dict[str, Any]) -> di
     from tidemill.analysis.slots import make_slots, present_points
     from tidemill.analysis.spectrum import spectrum as make
 
+    points = present_points(times_ns, values, 2, "a spectrum")
     steps = np.diff(times_ns)
-    if len(steps) > 1 and steps.min() == steps.max() and not np.isnan(values).all():
+    if steps.min() == steps.max():
         grid, length_ns = values, int(steps[0])
     else:
-        slots = make_slots(*present_points(times_ns, values, 2, "a spectrum"), None)
+        slots = make_slots(*points, None)
         if not isinstance(slots.step, FixedStep):
             raise SeriesError(f"the interval of the series is {slots.step.name}, which has no length in seconds")
         grid, length_ns = slots.values, slots.step.length_ns

@@ -82,10 +82,11 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
 def window_values(
     store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength, *, limit: int
 ) -> pl.DataFrame:
-    """The starts (`ns`) of at most `limit` windows with points, with the first aggregate of the query, as a number."""
+    """The starts (`ns`) of at most `limit` windows with points, with the aggregates of the query; null for a value that
+    a double cannot hold."""
     windows = _Windows(every, _clock(store, tenant, described, query, every), int(query.closed == "right"))
     frame = _aggregated(store, tenant, described, query, windows, after=_BEFORE_ALL, limit=limit)
-    return frame.select("ns", _finite(query.aggregates[0]))
+    return frame.select("ns", *(_finite(name) for name in query.aggregates))
 
 
 def units_of(unit: str, aggregates: Sequence[str]) -> dict[str, str]:
