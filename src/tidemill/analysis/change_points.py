@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.analysis.autocorrelation import autocorrelation
 from tidemill.analysis.forecast.steps import DAY_NS
 from tidemill.analysis.moments import mean_of, scale_of
 from tidemill.analysis.periods import Period
@@ -26,6 +27,7 @@ MAX_BLOCKS: Final = 2_000
 FEWEST_POINTS: Final = 10
 _PENALTY: Final = 3.0  # times the logarithm of the number of blocks
 _SHORTEST: Final = (5, 0.01)  # blocks of a segment, and their share of all
+_MOST_ALIKE: Final = 0.99
 _NOISE_BLOCKS: Final = 30  # of which the long-run variance is estimated at least
 
 
@@ -82,7 +84,7 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
     standard deviation: the largest, over block lengths b = 1, 2, 4, ..., of 1.4826 MAD(differences of neighbouring
     block means) sqrt(b / 2), with at least 30 blocks; steps do not raise it (Wu and Zhao 2007, "Inference of trends in
     time series", JRSS B 69(3), section 4). A straight line that costs less than the segments is no change, and a note
-    says so. Each change is then put between the two values that split its neighbouring segments best.
+    says so. Each change is then put where an autoregression of order one about the two means has the smallest squares.
     Raises NotEnoughPointsError below 10 values.
     """
     points_ns, points = present_points(times_ns, values, FEWEST_POINTS, "the search for changes")
@@ -100,7 +102,7 @@ def change_points(times_ns: Integers, values: Floats, *, tz: str | None = None) 
         if len(edges) > 2 and _line_cost(means) + penalty <= _cost(means, edges) + penalty * (len(edges) - 2):
             notes.append(_trend_note(points_ns, points))
         else:
-            bounds = _refined(x, [min(edge * block, len(x)) for edge in edges], block)
+            bounds = _refined(x, [*(edge * block for edge in edges[:-1]), len(x)], block)
     return ChangePoints(
         count=len(points),
         missing=len(values) - len(points),
@@ -178,16 +180,27 @@ def _line_cost(x: Floats) -> float:
 
 
 def _refined(x: Floats, bounds: list[int], block: int) -> list[int]:
-    """The bounds with each inner one where it splits its two segments best, within two blocks."""
+    """The bounds with each inner one where it splits its two segments best, within two blocks and ten times what the
+    autoregression remembers.
+
+    The innovations of a split are x_t - m - phi (x_{t-1} - m) with the mean m of the own segment: an autocorrelated
+    series jumps at a change by many times its innovations, and by little beside its waves."""
+    segments = np.repeat([float(x[a:b].mean()) for a, b in pairwise(bounds)], np.diff(bounds))
+    phi = float(np.clip(np.nan_to_num(autocorrelation(x - segments, 1)[1]), 0, _MOST_ALIKE))
+    reach = math.ceil(2 * block + 10 / (1 - phi))
     bounds = list(bounds)
     for n in range(1, len(bounds) - 1):
-        begin, end = bounds[n - 1], bounds[n + 1]
-        sums = np.cumsum(x[begin:end])
-        splits = np.arange(max(bounds[n] - 2 * block, begin + 1), min(bounds[n] + 2 * block, end - 1) + 1) - begin
-        left, length = sums[splits - 1], end - begin
-        gain = left**2 / splits + (sums[-1] - left) ** 2 / (length - splits)
-        bounds[n] = begin + int(splits[np.argmax(gain)])
+        begin, end = max(bounds[n - 1], bounds[n] - reach), min(bounds[n + 1], bounds[n] + reach)
+        before, after = (x[begin:end] - float(x[a:b].mean()) for a, b in pairwise(bounds[n - 1 : n + 2]))
+        left, right, across = ((now[1:] - phi * last[:-1]) ** 2 for now, last in _transitions(before, after))
+        later = np.cumsum(right[::-1])[::-1] - right
+        bounds[n] = begin + 1 + int(np.argmin(np.cumsum(left) - left + across + later))
     return bounds
+
+
+def _transitions(before: Floats, after: Floats) -> tuple[tuple[Floats, Floats], ...]:
+    """A value about its mean and the one before it: both before a change, both after it, and one on either side."""
+    return (before, before), (after, after), (after, before)
 
 
 def _changes(points_ns: Integers, points: Floats, bounds: list[int], noise: float) -> list[ChangePoint]:

@@ -33,6 +33,7 @@ _FEWEST_BLOCKS: Final = 10
 _STEADY: Final = 0.6  # Kendall's tau of blocks that rise or fall steadily
 _LINE_CYCLES: Final = 8
 _LINE_SHARE: Final = 0.25
+_LINE_CONTRAST: Final = 4.0
 _HUGE: Final = 1e150  # squares of larger values overflow
 
 
@@ -136,7 +137,8 @@ def _timed_figures(
 
 def _strongest_line(values: Floats) -> tuple[tuple[Period, ...], list[float]]:
     """A cycle that is no whole number of steps long, with its length in steps: the strongest line of the periodogram
-    (Hann), where eight cycles of it are there and it explains a quarter of the variance about the straight line."""
+    (Hann), where eight cycles of it are there, it explains a quarter of the variance about the straight line, and it
+    has four times the power of the ten lines around it: those of a wandering series are as strong as it."""
     x = interpolated(values)
     x = np.ldexp(x, -scale_of(x))
     at = np.arange(len(x)) - (len(x) - 1) / 2
@@ -146,7 +148,8 @@ def _strongest_line(values: Floats) -> tuple[tuple[Period, ...], list[float]]:
         return (), []
     top = _LINE_CYCLES + int(np.argmax(power[_LINE_CYCLES:-2]))
     share = float(power[top - 2 : top + 3].sum() / max(float(power.sum()), np.finfo(float).tiny))
-    if share < _LINE_SHARE:
+    around = float(power[max(top - 7, 1) : top + 8].sum() - power[top - 2 : top + 3].sum())
+    if share < _LINE_SHARE or float(power[top - 2 : top + 3].sum()) < _LINE_CONTRAST * around:
         return (), []
     before, centre, after = np.log(power[top - 1 : top + 2] + np.finfo(float).tiny)
     bend = before - 2 * centre + after
