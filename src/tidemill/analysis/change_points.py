@@ -27,6 +27,7 @@ MAX_BLOCKS: Final = 2_000
 FEWEST_POINTS: Final = 10
 _PENALTY: Final = 3.0  # times the logarithm of the number of blocks
 _SHORTEST: Final = (5, 0.01)  # blocks of a segment, and their share of all
+_LEAST_NOISE: Final = 1e-9  # of the largest value: less is rounding
 _MOST_ALIKE: Final = 0.99
 _NOISE_BLOCKS: Final = 30  # of which the long-run variance is estimated at least
 
@@ -133,14 +134,19 @@ def _without_seasons(
 
 
 def long_run_noise(x: Floats) -> float:
-    """The long-run standard deviation of `x` (none missing), as `change_points` defines it; 0 for a constant."""
+    """The long-run standard deviation of `x` (none missing), as `change_points` defines it; 0 for a constant.
+
+    Where most neighbours are equal, it is the standard deviation of all differences, so large that rare single values
+    are no changes of level."""
     noise, block = 0.0, 1
     while block == 1 or len(x) // block >= _NOISE_BLOCKS:
         steps = np.diff(_block_means(x, block))
         spread = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
         noise = max(noise, spread * math.sqrt(block / 2))
         block *= 2
-    return noise
+    if noise == 0:  # most neighbours are equal: a valve, a set point
+        noise = float(np.diff(x).std())
+    return max(noise, _LEAST_NOISE * float(np.abs(x).max()))
 
 
 def _block_means(x: Floats, block: int) -> Floats:

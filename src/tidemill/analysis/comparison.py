@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.local_days import HOUR_NS, DayTable, LocalHours, day_table, local_times
-from tidemill.analysis.moments import deviation_of, mean_of, scale_of, total_of
+from tidemill.analysis.moments import deviation_of, finite, mean_of, scale_of, total_of
 from tidemill.analysis.significance import (
     Difference,
     RankDifference,
@@ -223,12 +223,12 @@ def _summary(side: _Side, sample: Sample) -> ComparedSide:
 
 def _minus(second: float | None, first: float | None) -> float | None:
     difference = None if first is None or second is None else second - first
-    return difference if difference is not None and math.isfinite(difference) else None
+    return None if difference is None else finite(difference)
 
 
 def _relative(first: float | None, second: float | None) -> float | None:
     difference = _minus(second, first)
-    return None if difference is None or not first else difference / abs(first)
+    return None if difference is None or not first else finite(difference / abs(first))
 
 
 def _profiles(sides: tuple[_Side, _Side]) -> Iterator[ProfileDifference]:

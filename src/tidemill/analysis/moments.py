@@ -17,7 +17,7 @@ def total_of(values: Floats) -> float | None:
     """The sum; null where it overflows."""
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(values.sum())
-    return total if math.isfinite(total) else None
+    return finite(total)
 
 
 def deviation_of(values: Floats) -> float | None:
@@ -29,6 +29,11 @@ def deviation_of(values: Floats) -> float | None:
         return math.ldexp(float(np.ldexp(values, -scale).std(ddof=1)), scale)
     except OverflowError:
         return None
+
+
+def finite(number: float) -> float | None:
+    """The number; null where it is infinite or NaN."""
+    return number if math.isfinite(number) else None
 
 
 def scale_of(values: Floats) -> int:

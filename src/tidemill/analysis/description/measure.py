@@ -14,7 +14,7 @@ from tidemill.analysis.description.registers import read_register
 from tidemill.analysis.forecast.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.analysis.gaps import coverage
 from tidemill.analysis.local_days import HOUR_NS, day_table, local_times
-from tidemill.analysis.moments import deviation_of, mean_of, scale_of
+from tidemill.analysis.moments import deviation_of, finite, mean_of, scale_of
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import Slots, interpolated, make_slots, slot_periods
 from tidemill.errors import LimitError, UnevenSamplingError
@@ -106,7 +106,7 @@ def _plain_figures(points_ns: Integers, points: Floats) -> dict[str, object]:
         "zero_share": float(np.mean(points == 0)),
         "negative_share": float(np.mean(points < 0)),
         "falling_share": float(np.mean(steps < 0)) if len(steps) else None,
-        "per_day": float(np.maximum(steps, 0).sum()) / days if days > 0 else None,
+        "per_day": finite(float(np.maximum(steps, 0).sum()) / days) if days > 0 else None,
         "changes_per_day": int((steps != 0).sum()) / days if days > 0 else None,
     }
 
