@@ -11,7 +11,7 @@ from tidemill.api.analyses import Analyses, AnswerCache
 from tidemill.api.body import ClientGoneError
 from tidemill.api.problems import OverloadedError
 from tidemill.api.worker_pool import MAX_WAITING, WorkerPool
-from tidemill.errors import NotEnoughPointsError
+from tidemill.errors import LimitError, NotEnoughPointsError
 
 T = TypeVar("T")
 
@@ -143,6 +143,17 @@ def test_each_call_runs_in_the_process_that_it_prefers_or_in_a_free_one() -> Non
         assert await busy == first
 
     run(work, processes=2)
+
+
+def test_a_call_that_takes_too_long_is_ended_and_says_so() -> None:
+    async def work() -> None:
+        pool = WorkerPool(1, MEMORY, longest_s=1.5)
+        with pytest.raises(LimitError, match="longer than 1.5 s"):
+            await pool.call(f"{TASKS}:wait", {"seconds": 2 * DEADLINE_S})
+        assert pool.pids == (None,)
+        await asyncio.to_thread(pool.close)
+
+    asyncio.run(work())
 
 
 def test_a_pool_that_closes_ends_what_runs() -> None:

@@ -66,7 +66,13 @@ READING = {"time": NOON, "pump": "p1", "pressure": 4.25}
 ROW = {"time_stamp": NOON, "data": [0.37, 1.58, 2.11]}
 FIX = {"timestamp": "2017-01-01 13:05:12", "lat": 40.701, "long": -73.916, "accuracy": 11.3, "speed": 1.4}
 SERIES = {"name": "pump-3 vibration", "unit": "g", "start": NOON, "interval": "39.0625us", "values": [0.1, 0.2, -0.4]}
-LOAD = {"name": "workshop load", "unit": "kW", "start": NOON, "interval": "1h", "values": [n % 24 // 3 + n % 7 for n in range(96)]}
+LOAD = {
+    "name": "workshop load",
+    "unit": "kW",
+    "start": NOON,
+    "interval": "1h",
+    "values": [n % 24 // 3 + n % 7 for n in range(96)],
+}
 METER = {"measurement": "energy", "timestamp": NOON, "tags": {"muid": "m1"}, "0100011D00FF": 0.5}
 DEADLINE_S = 60.0
 

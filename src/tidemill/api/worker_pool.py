@@ -13,13 +13,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from tidemill.api.problems import OverloadedError
-from tidemill.errors import TidemillError
+from tidemill.errors import LimitError, TidemillError
 from tidemill.processes.process import WorkerProcess
 
 log = logging.getLogger(__name__)
 
 MEMORY_BYTES: Final = 1 << 30  # of data that one process may use
 PROCESSES: Final = 2
+LONGEST_S: Final = 30.0  # that a call may take; the slowest analysis of a million points takes two
 MAX_WAITING: Final = 4  # calls; another one is refused at once, with the time after which to try again
 MAX_WAITING_BRIEF: Final = 64  # calls of a few milliseconds each
 WARM_UP_S: Final = 1.0  # after the start: what makes the server ready comes first
@@ -33,7 +34,10 @@ class WorkerPool:
     nothing else, everything else in the second; either takes the other's calls where it is free.
     """
 
-    def __init__(self, processes: int = PROCESSES, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self, processes: int = PROCESSES, memory_bytes: int = MEMORY_BYTES, longest_s: float = LONGEST_S
+    ) -> None:
+        self._longest_s = longest_s
         self._free = [WorkerProcess(memory_bytes) for _ in range(processes)]
         self._all = tuple(self._free)
         self._waiting: deque[asyncio.Future[WorkerProcess]] = deque()
@@ -46,16 +50,20 @@ class WorkerPool:
         return tuple(process.pid for process in self._all)
 
     async def call(self, name: str, arguments: dict[str, Any], *, prefer: int = 0, brief: bool = False) -> Any:
-        """What the function `module:name` returns. Raises what `WorkerProcess.call` raises, and OverloadedError where
-        MAX_WAITING calls (`brief`: MAX_WAITING_BRIEF) wait already."""
+        """What the function `module:name` returns. Raises what `WorkerProcess.call` raises, OverloadedError where
+        MAX_WAITING calls (`brief`: MAX_WAITING_BRIEF) wait already, and LimitError for a call that takes too long."""
         process = await self._take(prefer, MAX_WAITING_BRIEF if brief else MAX_WAITING)
         try:
             call = asyncio.get_running_loop().run_in_executor(self._threads, process.call, name, arguments)
             try:
-                return await asyncio.shield(call)
-            except asyncio.CancelledError:
+                async with asyncio.timeout(self._longest_s):
+                    return await asyncio.shield(call)
+            except (asyncio.CancelledError, TimeoutError):
                 await asyncio.shield(_end(process, call))
                 raise
+        except TimeoutError:
+            message = f"This takes longer than {self._longest_s:g} s; ask for a shorter range, or for longer windows"
+            raise LimitError("analysis_time", self._longest_s, message) from None
         finally:
             self._give_back(process)
 
