@@ -3,8 +3,8 @@
 -- name: analysis_state
 -- The state of the points of a series in a range: how many rows there are, the sum of their hashes, the highest offset
 -- and the last instant (ns). Anything that changes an answer changes a row: a point that comes, is replaced, withdrawn
--- or deleted. Without FINAL, which costs ten times as much: rows that others replaced count until the store merges
--- them, and then the state changes without need, which costs one computation.
+-- or deleted. Without FINAL: rows that others replaced count until the store merges them, and then the state changes
+-- without need, which costs one computation.
 SELECT
     count() AS rows,
     toString(sum(cityHash64(
