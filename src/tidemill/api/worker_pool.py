@@ -23,7 +23,7 @@ PROCESSES: Final = 2
 LONGEST_S: Final = 30.0  # that a call may take; the slowest analysis of a million points takes two
 MAX_WAITING: Final = 4  # calls; another one is refused at once, with the time after which to try again
 MAX_WAITING_BRIEF: Final = 64  # calls of a few milliseconds each
-WARM_UP_S: Final = 1.0  # after the start: what makes the server ready comes first
+WARM_UP_S: Final = 5.0  # after the start: what makes the server ready comes first
 _RETRY_S: Final = 1.0
 
 
