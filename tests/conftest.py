@@ -24,6 +24,7 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 # `make test` leaves these to `make test-faults`, as it leaves out tests/faults: they take the longest.
 SLOW = {
+    "api/test_analysis.py",
     "api/test_hung_store.py",
     "api/test_schemathesis.py",
     "backup/test_restore.py",

@@ -24,7 +24,7 @@ LAYERS = (
         "durable",
     },
     {"model"},
-    {"checks", "sqlite", "client"},
+    {"checks", "sqlite", "client", "processes"},
     {"store", "log", "catalog", "rules", "decode", "feeds", "analysis"},
     {"mill", "query", "sources"},
     {"data_folder", "jobs"},

@@ -250,6 +250,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         internal_secret=runtime.intake_secret,
         open_access=runtime.open_access,
         wake_worker=WakePipe(*runtime.wake_fds).wake,
+        warm_workers=True,
     )
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
     build_server(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop

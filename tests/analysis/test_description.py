@@ -223,3 +223,9 @@ def test_awkward_values_have_a_description_without_a_warning(factor: float) -> N
             assert found.sentences
             msgspec.json.encode(found)
         assert describe(times, np.full(len(times), math.nan)).kind == "empty"
+
+
+def test_days_that_are_all_alike_have_a_total() -> None:
+    values = np.array([4.0, 6, 7, 5, 2, 2] * 16)
+    times = 1_767_225_600 * 10**9 + np.arange(96) * 3600 * 10**9
+    assert describe(times, values, unit="kW").sentences

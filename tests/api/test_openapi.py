@@ -47,7 +47,7 @@ VERIFY = {"kind": "verify", "feed": "dropzone", "since": "2100-01-01T00:00:00Z"}
 CANCELS = {"/v1/replays/{replay}": (POST_REPLAY, "replay"), "/v1/jobs/{job}": (POST_JOB, "job")}
 WAIT = {"Prefer": "wait=10"}
 AT_ONCE = {"Prefer": "wait=0"}
-SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4]}
+SERIES = {"name": "documented", "start": "2026-01-01T00:00:00Z", "interval": "1s", "values": [1, 2, 4] * 32}
 DELETIONS = {
     "/v1/feeds/{feed}": {"data": "delete"},
     "/v1/feeds/{feed}/data": {},
@@ -133,6 +133,8 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
     if path in ("/v1/why", "/v1/series/{series}/lineage"):
         named = {"series": known["series"]} if path == "/v1/why" else {}
         options.setdefault("params", {"time": SERIES["start"], **named})
+    if path == "/v1/series/{series}/correlation":
+        options.setdefault("params", {"with": known["series"]})
     if path.endswith("/stream"):  # has no end
         with api.client.stream(method, url(path, known), **options) as answer:
             return (

@@ -11,8 +11,21 @@ from tests.query.support import SECOND, START, asked, queries, whole
 from tidemill.errors import LimitError, NotFoundError
 from tidemill.model.ids import parse_series
 from tidemill.query import series as series_module
-from tidemill.query.series import FullSeriesQuery, MetricsQuery, SeriesFilter, SeriesQuery
+from tidemill.query.series import (
+    FullSeriesQuery,
+    MetricsQuery,
+    SeriesFilter,
+    SeriesMetrics,
+    SeriesQuery,
+    series_metrics,
+)
 from tidemill.store.client import Store
+
+
+def metrics_of(store: Store, key: str, query: MetricsQuery) -> SeriesMetrics:
+    areas = queries(store).series
+    described = areas.describe("default", key)
+    return series_metrics(described, areas.arrays("default", described, query), query.q, None, "")
 
 
 def test_a_series_comes_back_with_every_sample(store: Store, writer: Writer) -> None:
@@ -41,7 +54,7 @@ def test_a_series_without_points_is_empty_not_unknown(store: Store, writer: Writ
     key = writer.series("signals", "value")
     found = json.loads(whole(queries(store).series.read_series("default", key, asked(FullSeriesQuery))))
     assert (found["count"], found["start"], found["end"], found["values"], found["times"]) == (0, None, None, [], [])
-    metrics = queries(store).series.metrics("default", key, asked(MetricsQuery))
+    metrics = metrics_of(store, key, asked(MetricsQuery))
     assert (metrics.count, metrics.mean, metrics.start) == (0, None, None)
 
 
@@ -122,8 +135,8 @@ def test_list_filters_and_pages(store: Store, writer: Writer) -> None:
 def test_metrics_of_a_range(store: Store, writer: Writer) -> None:
     key = writer.series("signals", "value", unit="g")
     writer.points(key, [START + n * SECOND for n in range(10)], [float(n) if n != 4 else None for n in range(10)])
-    found = queries(store).series.metrics(
-        "default", key, asked(MetricsQuery, start="2026-01-01T00:00:02Z", end="2026-01-01T00:00:06Z", q="0.5")
+    found = metrics_of(
+        store, key, asked(MetricsQuery, start="2026-01-01T00:00:02Z", end="2026-01-01T00:00:06Z", q="0.5")
     )
     assert (found.id, found.unit, found.count, found.missing, found.mean) == (key, "g", 3, 1, 10 / 3)
     assert (found.start, found.end, found.duration_s) == ("2026-01-01T00:00:02Z", "2026-01-01T00:00:05Z", 3.0)
@@ -134,10 +147,10 @@ def test_another_tenants_series_looks_like_none(store: Store, writer: Writer) ->
     theirs = Writer(store, "elsewhere")
     key = theirs.series("signals", "value")
     theirs.points(key, [START], [1.0])
-    for call in ("read_series", "metrics"):
-        known = FullSeriesQuery if call == "read_series" else MetricsQuery
-        with pytest.raises(NotFoundError):
-            getattr(queries(store).series, call)("default", key, asked(known))
+    with pytest.raises(NotFoundError):
+        queries(store).series.read_series("default", key, asked(FullSeriesQuery))
+    with pytest.raises(NotFoundError):
+        queries(store).analysis.subject("default", key, None, None)
     for text in ("", "xyz", "0" * 17, "A" * 16, "'; drop", "0000000000000000"):
         with pytest.raises(NotFoundError):
             queries(store).series.describe("default", text)

@@ -14,6 +14,9 @@ from litestar.handlers import BaseRouteHandler
 
 from tidemill.api import lifecycle, litestar_errors, openapi
 from tidemill.api.admission import Admission
+from tidemill.api.analyses import Analyses
+from tidemill.api.analysis_reads import ANALYSIS_ROUTES
+from tidemill.api.analysis_warm_up import WARM_UP
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.changes import CHANGE_ROUTES
@@ -40,12 +43,13 @@ from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
+from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
 
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES, *DELETION_ROUTES,
-    *JOB_ROUTES,
+    *JOB_ROUTES, *ANALYSIS_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -75,6 +79,8 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator}
+    pool = WorkerPool()
+    shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -90,7 +96,10 @@ def create_app(services: Services) -> Front:
         guards=[guard],
         dependencies=_dependencies(shared),
         exception_handlers=litestar_errors.exception_handlers(routes.methods),
-        lifespan=[lifecycle.lifespan(services, health)],
+        lifespan=[
+            lifecycle.lifespan(services, health),
+            pool_lifespan(pool, WARM_UP if services.warm_workers else ()),
+        ],
         state=State(shared),
         openapi_config=None,
         logging_config=None,

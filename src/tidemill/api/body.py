@@ -16,7 +16,7 @@ MAX_BYTES: Final = 384 << 20  # bytes of bodies in flight, packed and unpacked t
 
 
 class ClientGoneError(Exception):
-    """The client closed the connection before its body was complete; no answer is sent."""
+    """The client closed the connection before its body was complete, or before its answer was there; none is sent."""
 
 
 class Gate:

@@ -29,6 +29,7 @@ from tidemill.query.rows import SummaryRow
 TAGS: Final = {
     "intake": "Send payloads. Everything answered 2xx is durable.",
     "series": "Series, their points and their metrics.",
+    "analysis": "Forecasts, statistics and what a series is: computed in worker processes, kept while nothing changes.",
     "feeds": "Feeds and what they hold, each in its own shape.",
     "ledger": "Where every point is, or why it is not there: receipts and rejections.",
     "jobs": "Long work that no request waits for: replays, verifications.",

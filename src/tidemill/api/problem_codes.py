@@ -66,6 +66,19 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "query_limit": Meaning(
         422, "The question is too big", "Ask for a shorter range, fewer series or coarser steps, or page with `limit`."
     ),
+    "series_unfit": Meaning(
+        422, "The series is not fit for the question", "`detail` says why, and what can be asked of it instead."
+    ),
+    "not_enough_points": Meaning(
+        422,
+        "The series has too few values for the question",
+        "`detail` says how many are needed and how many there are. Ask for a longer range, or for less.",
+    ),
+    "uneven_sampling": Meaning(
+        422,
+        "The series has no common interval",
+        "Ask for windows of one length: `every=15m`, with `agg` for what a window is worth.",
+    ),
     "wrong_keys": Meaning(
         429,
         "Too many wrong keys came from this address",

@@ -6,6 +6,7 @@ threads of their own, so that slow queries wait for each other and intake never 
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Concatenate, Final, Generic, TypeVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -69,7 +70,8 @@ def reading(
     """Decorates a function as a read route, whose answer it returns: a struct, a page, or a whole response.
 
     The function gets the call and the parameters of the path. It runs in a thread for reads, or in any thread where it
-    does not query the store (`of_store` false). `documented` are arguments of Litestar's `get`.
+    does not query the store (`of_store` false); a coroutine function runs in the event loop. `documented` are
+    arguments of Litestar's `get`.
     """
 
     def declare(work: Work[Q]) -> HTTPRouteHandler:
@@ -77,6 +79,8 @@ def reading(
 
         async def handler(request: AnyRequest) -> Response[Any]:
             call = ReadCall(request, *_caller(request), parse_query(request, query))
+            if iscoroutinefunction(work):
+                return _response(request, await work(call, **request.path_params))
             return _response(request, await run_in_thread(lambda: work(call, **request.path_params)))
 
         return _documented(path, query, scope, work, documented)(handler)

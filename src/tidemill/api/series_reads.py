@@ -1,4 +1,4 @@
-"""Routes that read series: the list, the count, a series in full, its points, its metrics. `series.py` writes them."""
+"""Routes that read series: the list, the count, a series in full, its points. `series.py` writes them."""
 
 from typing import Final
 
@@ -10,10 +10,8 @@ from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import (
     FullSeries,
     FullSeriesQuery,
-    MetricsQuery,
     SeriesCount,
     SeriesFilter,
-    SeriesMetrics,
     SeriesPage,
     SeriesQuery,
 )
@@ -73,17 +71,4 @@ def list_points(call: ReadCall[PointsQuery], series: str) -> Page:
     return call.queries.points.read_points(call.tenant, series, call.query)
 
 
-@reading(
-    "/v1/series/{series:str}/metrics",
-    MetricsQuery,
-    tags=["series"],
-    summary="Time-domain metrics of a series",
-    responses=answer_specs(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
-)
-def get_metrics(call: ReadCall[MetricsQuery], series: str) -> SeriesMetrics:
-    """Location, spread, shape, amplitude and sampling of the samples in [start, end). `kurtosis` is 3 for a normal
-    distribution, `kurtosis_excess` 0; quantiles interpolate linearly (type 7)."""
-    return call.queries.series.metrics(call.tenant, series, call.query)
-
-
-SERIES_ROUTES: Final = [list_series, count_series, get_series, list_points, get_metrics]
+SERIES_ROUTES: Final = [list_series, count_series, get_series, list_points]

@@ -24,7 +24,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
     `internal_secret` opens `/internal/...`; `open_access`: no key is needed while none exists. `wake_worker()` tells a
-    worker that a job waits.
+    worker that a job waits. `warm_workers`: worker processes are started before a request needs them.
     """
 
     settings: Settings
@@ -42,6 +42,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     internal_secret: str
     open_access: bool
     wake_worker: Callable[[], None]
+    warm_workers: bool = False
 
 
 async def newest_version(book: FeedBook, tenant: str, name: str) -> Feed:

@@ -75,11 +75,21 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
     following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
     chosen = page.select("ns", *(_finite(name) for name in query.aggregates))
     head: dict[str, Any] = {"series": format_series(described.series), "every": every.text, "tz": query.tz}
-    head["units"] = _units(described.unit, query.aggregates)
+    head["units"] = units_of(described.unit, query.aggregates)
     return _encode_page(chosen, head, query, following)
 
 
-def _units(unit: str, aggregates: Sequence[str]) -> dict[str, str]:
+def window_values(
+    store: Store, tenant: str, described: Description, query: PointsQuery, every: WindowLength, *, limit: int
+) -> pl.DataFrame:
+    """The starts (`ns`) of at most `limit` windows with points, with the aggregates of the query; null for a value that
+    a double cannot hold."""
+    windows = _Windows(every, _clock(store, tenant, described, query, every), int(query.closed == "right"))
+    frame = _aggregated(store, tenant, described, query, windows, after=_BEFORE_ALL, limit=limit)
+    return frame.select("ns", *(_finite(name) for name in query.aggregates))
+
+
+def units_of(unit: str, aggregates: Sequence[str]) -> dict[str, str]:
     """The unit of each aggregate of a series of this unit that has one."""
     named = [name for name in aggregates if unit and name != "count"]
     return {name: f"{unit}/s" if name == "rate" else unit for name in named}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
+from tidemill.query.analysis import AnalysisQueries
 from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
@@ -45,6 +46,7 @@ class Queries:
         self.rejections = RejectionQueries(store, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
+        self.analysis = AnalysisQueries(store, self.series)
         self.points = PointQueries(store, self.series)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)

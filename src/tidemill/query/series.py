@@ -4,17 +4,20 @@ No answer contains a deleted series, from the moment of the acknowledgement: `hi
 deletion the mill has not applied yet.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from tidemill.analysis.statistics import TimeMetrics, time_metrics
 from tidemill.errors import LimitError, NotFoundError
 from tidemill.model.ids import format_series, parse_series
 from tidemill.model.time import format_instant
 from tidemill.query import answers, readers
+from tidemill.query.analysis_answers import FrequencyMetrics
+from tidemill.query.analysis_parameters import Bands, Peaks
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import (
@@ -34,6 +37,8 @@ from tidemill.query.parameters import (
 from tidemill.store.client import Store
 
 MAX_ARRAY_SAMPLES: Final = 5_000_000  # most samples of two JSON arrays in an answer, and of the input of metrics
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 Hidden = Callable[[str], Collection[int]]
 
 
@@ -65,6 +70,8 @@ class MetricsQuery(RangeParameters, frozen=True):
     q: Annotated[
         tuple[float, ...], Parameter("Quantiles from 0 to 1, separated by commas.", readers.quantiles, TEXT)
     ] = (0.05, 0.25, 0.5, 0.75, 0.95)
+    bands: Bands = ()
+    peaks: Peaks = 5
 
 
 class SeriesItem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -129,12 +136,17 @@ class FullSeries(msgspec.Struct, frozen=True):
 
 
 class SeriesMetrics(TimeMetrics, frozen=True, kw_only=True):
-    """Time-domain metrics of a series over a range, with the times of its first and last sample there."""
+    """Metrics of a series over a range, with the times of its first and last sample there.
+
+    `frequency` is null for a series that is not evenly sampled, and `frequency_missing` says why in a sentence.
+    """
 
     id: str
     unit: str | None
     start: str | None
     end: str | None
+    frequency: FrequencyMetrics | None
+    frequency_missing: str | None
 
 
 class SeriesQueries:
@@ -195,9 +207,8 @@ class SeriesQueries:
         columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
         return Page(answers.object_with_columns(_head(described, extent), columns))
 
-    def metrics(self, tenant: str, series: str, query: MetricsQuery) -> SeriesMetrics:
-        """Time-domain metrics of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES samples."""
-        described = self.describe(tenant, series)
+    def arrays(self, tenant: str, described: Description, query: MetricsQuery) -> tuple[Integers, Floats]:
+        """Times and values (NaN: missing) of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES."""
         span = time_range(query.start, query.end)
         frame = self._store.frame(
             "series_arrays",
@@ -208,16 +219,9 @@ class SeriesQueries:
             last=span.last_ns,
             limit=MAX_ARRAY_SAMPLES + 1,
         )
-        _check_samples(len(frame), series)
-        times, values = _in_time_order(frame["ns"].to_numpy(), frame["value"].to_numpy())  # null becomes NaN
-        metrics = time_metrics(times, values.astype(np.float64, copy=False), query.q)
-        return SeriesMetrics(
-            id=series,
-            unit=described.unit or None,
-            start=format_instant(int(times[0])) if len(times) else None,
-            end=format_instant(int(times[-1])) if len(times) else None,
-            **msgspec.structs.asdict(metrics),
-        )
+        _check_samples(len(frame), format_series(described.series))
+        times, values = in_time_order(frame["ns"].to_numpy(), frame["value"].to_numpy())  # null becomes NaN
+        return times, values.astype(np.float64, copy=False)
 
     def _filters(self, tenant: str, query: SeriesFilter) -> dict[str, Any]:
         return {
@@ -231,7 +235,23 @@ class SeriesQueries:
         }
 
 
-def _in_time_order(times: Any, values: Any) -> tuple[Any, Any]:
+def series_metrics(
+    described: Description, samples: tuple[Integers, Floats], quantiles: Sequence[float], frequency: Any, missing: str
+) -> SeriesMetrics:
+    """The metrics of samples; `frequency` has the members of FrequencyMetrics, or is None, and `missing` says why."""
+    times, values = samples
+    return SeriesMetrics(
+        id=format_series(described.series),
+        unit=described.unit or None,
+        start=format_instant(int(times[0])) if len(times) else None,
+        end=format_instant(int(times[-1])) if len(times) else None,
+        frequency=frequency,
+        frequency_missing=missing or None,
+        **msgspec.structs.asdict(time_metrics(times, values, quantiles)),
+    )
+
+
+def in_time_order(times: Any, values: Any) -> tuple[Any, Any]:
     """Both columns sorted by time; the same arrays where they are sorted already."""
     if bool((times[1:] >= times[:-1]).all()):
         return times, values

@@ -137,9 +137,9 @@ def _clock_text(hour: float) -> str:
 
 
 def _totals(day: DayFigures) -> str:
-    low, high = range_text(day.total_min or 0, day.total_max or 0).replace("–", " to ").split(" to ")
+    low, dash, high = range_text(day.total_min or 0, day.total_max or 0).partition("–")
     median = with_unit(number_text(day.total_median or 0), day.total_unit)
-    return f"A day brings {median} (median), from {low} to {high}"
+    return f"A day brings {median} (median), from {low} to {high}" if dash else f"Every day brings {median}"
 
 
 def _consumption(series: SpokenSeries) -> Iterator[str]:

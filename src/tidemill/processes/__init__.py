@@ -1,0 +1,1 @@
+"""Worker processes: one process calls functions in another, which it can end at any moment."""

@@ -1,0 +1,152 @@
+"""Reads what analyses work on: values of a series with their times, raw or over windows, and the state of its points.
+
+An answer depends on nothing but its parameters and on what `subject` returns.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidemill.errors import LimitError
+from tidemill.model.ids import format_series, parse_series
+from tidemill.query.analysis_parameters import AnalysisQuery
+from tidemill.query.parameters import TimeRange, time_range
+from tidemill.query.point_windows import window_values
+from tidemill.query.points_query import PointsQuery
+from tidemill.query.series import Description, SeriesQueries, in_time_order
+from tidemill.store.client import Store, run_parallel
+
+MAX_POINTS: Final = 1_000_000  # values that an analysis reads
+MAX_DECOMPOSED: Final = 100_000  # of which a decomposition's columns are answered
+LATEST_POINTS: Final = 10_000  # instants that a forecast reads: twice the slots that it uses, for those without a value
+WHOLE: Final = 0.9  # of the median count: the shortest month has 0.93 of the points of a usual one
+_ROWS_FOR_LATEST: Final = 6 * LATEST_POINTS  # rows among which these are looked for: some are of replaced points
+
+
+class AnalysedSeries(msgspec.Struct, frozen=True):
+    """A series and the state of its points in a range: rows, hash, highest offset `seq`, last instant (None: empty)."""
+
+    tenant: str
+    described: Description
+    span: TimeRange
+    rows: int
+    hash: str
+    seq: int
+    last_ns: int | None
+
+    @property
+    def id(self) -> str:
+        """The id of the series."""
+        return format_series(self.described.series)
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What an answer about the range depends on, beside parameters."""
+        described = self.described
+        return (self.tenant, described.series, described.deleted_seq, described.unit, self.span, self.rows, self.hash)
+
+
+class SampleArrays(msgspec.Struct, frozen=True):
+    """Values (float64; NaN: missing) at ascending `times_ns` (int64 ns, UTC)."""
+
+    times_ns: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+
+class AnalysisQueries:
+    """Reads the subjects of analyses. Raises NotFoundError as `SeriesQueries` does, and what the store raises."""
+
+    def __init__(self, store: Store, series: SeriesQueries) -> None:
+        self._store, self._series = store, series
+
+    def subject(self, tenant: str, series: str, start: int | None, end: int | None) -> AnalysedSeries:
+        """The series of this id with the state of its points in [start, end)."""
+        span = time_range(start, end)
+        described, [state] = run_parallel(
+            lambda: self._series.describe(tenant, series), lambda: self._state(tenant, series, span)
+        )
+        last = state["last"] if state["rows"] else None
+        return AnalysedSeries(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
+
+    def is_unchanged(self, subject: AnalysedSeries) -> bool:
+        """Whether the state of the subject's points is what it was."""
+        [state] = self._state(subject.tenant, subject.id, subject.span)
+        return (state["rows"], state["hash"]) == (subject.rows, subject.hash)
+
+    def samples(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = MAX_POINTS) -> SampleArrays:
+        """The samples in the range, or one for each whole window with points where `every` is given.
+
+        Raises LimitError above `most` of them.
+        """
+        if query.every is not None:
+            agg = (query.agg, "count") if query.agg != "count" else ("count",)
+            windows = PointsQuery(start=query.start, end=query.end, every=query.every, agg=agg, tz=query.zone)
+            frame = window_values(self._store, subject.tenant, subject.described, windows, query.every, limit=most + 1)
+        else:
+            frame = self._store.frame("series_arrays", limit=most + 1, **self._bound(subject))
+        if len(frame) > most:
+            raise _too_many(query, most)
+        return _ordered(frame, "value") if query.every is None else _ordered(whole_windows(frame), query.agg)
+
+    def latest(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = LATEST_POINTS) -> SampleArrays:
+        """As `samples`, of the last `most` instants with a value; with `every` of all windows, as there are at most
+        MAX_POINTS."""
+        if query.every is not None:
+            return self.samples(subject, query)
+        bound = self._bound(subject)
+        begin = self._store.rows("analysis_begin", points=most, rows=_ROWS_FOR_LATEST, **bound)
+        bound["first"] = begin[0]["ns"] if begin else bound["first"]
+        frame = self._store.frame("series_arrays", limit=MAX_POINTS, **bound)
+        return _ordered(frame, "value")
+
+    def _state(self, tenant: str, series: str, span: TimeRange) -> list[dict[str, Any]]:
+        try:
+            number = parse_series(series)
+        except ValueError:
+            return [{"rows": 0, "hash": "", "seq": 0, "last": 0}]  # `describe` raises
+        return self._store.rows("analysis_state", tenant=tenant, series=number, first=span.first_ns, last=span.last_ns)
+
+    def _bound(self, subject: AnalysedSeries) -> dict[str, Any]:
+        return {
+            "tenant": subject.tenant,
+            "series": subject.described.series,
+            "deleted_seq": subject.described.deleted_seq,
+            "first": subject.span.first_ns,
+            "last": subject.span.last_ns,
+        }
+
+
+def samples_of(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> SampleArrays:
+    """SampleArrays at times in order; of several values at one instant the mean, which is missing where all are."""
+    if (times_ns[1:] > times_ns[:-1]).all():
+        return SampleArrays(times_ns, values)
+    once = pl.DataFrame({"ns": times_ns, "value": values}).with_columns(pl.col("value").fill_nan(None))
+    means = once.group_by("ns").agg(pl.col("value").mean()).sort("ns")
+    return SampleArrays(means["ns"].to_numpy(), means["value"].to_numpy())
+
+
+def whole_windows(frame: pl.DataFrame) -> pl.DataFrame:
+    """The windows (ascending `ns`, with their `count` of points) without a first or last one that has less than WHOLE
+    of the median count: the range or the series begins or ends within it, so that its sum is no sum of a window."""
+    if len(frame) < 3:
+        return frame
+    counts = frame["count"].to_numpy()
+    enough = WHOLE * float(np.median(counts))
+    first, last = int(counts[0] < enough), int(counts[-1] < enough)
+    return frame.slice(first, len(frame) - first - last)
+
+
+def _ordered(frame: pl.DataFrame, column: str) -> SampleArrays:
+    """The rows of a frame as samples."""
+    values = frame[column].cast(pl.Float64).to_numpy()  # null becomes NaN
+    return samples_of(*in_time_order(frame["ns"].to_numpy(), np.asarray(values, dtype=np.float64)))
+
+
+def _too_many(query: AnalysisQuery, most: int) -> LimitError:
+    what = "values" if query.every is None else f"windows of {query.every.text}"
+    longer = "windows (every=1h)" if query.every is None else "longer windows"
+    message = f"There are more than {most:,} {what}, the most that are analysed: ask for {longer} or a shorter range"
+    return LimitError("max_analysis_points", most, message)
