@@ -201,11 +201,13 @@ def served(web, polling, intake, shown):
         (by_header, SourcePaging(by="cursor", cursor_header="X-Next", param="after"), ["", "1", "2", "3", "4", "5"]),
         (by_number, SourcePaging(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
         (by_number_that_ends, SourcePaging(by="page", param="p"), ["1", "2", "3", "4", "5", "6", "7"]),
-        (by_number, SourcePaging(by="page", param="p", start="3", size=2), ["3"]),
+        (by_number, SourcePaging(by="page", param="p", start="3", size=2), ["3", "4", "5", "6", "7"]),
+        (by_number, SourcePaging(by="page", param="p", start="3", size=1), ["3", "4", "5", "6", "7"]),
         (by_offset, SourcePaging(by="offset", param="skip"), ["0", "2", "4", "6"]),
-        (by_offset, SourcePaging(by="offset", param="skip", size=4, start="1"), ["1"]),
+        (by_offset, SourcePaging(by="offset", param="skip", size=4, start="1"), ["1", "3", "5", "6"]),
+        (by_offset, SourcePaging(by="offset", param="skip", size=2, start="1"), ["1", "3", "5"]),
     ],
-    ids=["url", "header", "page", "page-404", "page-size", "offset", "offset-size"],
+    ids=["url", "header", "page", "404", "capped page", "full page", "offset", "capped offset", "full offset"],
 )
 def test_every_way_to_page_reads_each_page_once_a_round(answer, way, asked, served):
     web, polling, intake, shown = served

@@ -83,7 +83,8 @@ class SourcePaging(Table, frozen=True):
     `cursor_header` it is in that header of the answer instead. `url`: at `cursor_path` is the next page's URL;
     `link`: it is the answer's `Link` header with `rel="next"`. Such a URL is followed on the same origin, and on those
     of `origins`, which get no credentials. `page` counts pages from `start` (1), `offset` records from `start` (0): the
-    number is sent as a cursor is, and an answer without records, or with fewer than `size`, is the last.
+    number is sent as a cursor is, and an answer without records is the last; so is one with fewer than `size`,
+    once an answer had so many (a server may have a cap below).
 
     The page that names no next one ends the round; the next round begins anew, or with `keep` at the last cursor (for
     APIs with a "since" token). After `max_pages` the rest waits for the next round.

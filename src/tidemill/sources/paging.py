@@ -27,8 +27,8 @@ class PagingError(Exception):
 
 class Paging(msgspec.Struct, frozen=True, kw_only=True):
     """How a source is paged. `path` is the path of the next cursor or URL in an answer, `header` the header with the
-    cursor instead. `size`: an answer with fewer records is the last page. `origins`: other origins that pages may be
-    on.
+    cursor instead. `size`: an answer with fewer records is the last page, once an answer had so many: a server may have
+    a cap of its own below. `origins`: other origins that pages may be on.
     """
 
     by: Literal["cursor", "link", "url", "page", "offset"]
@@ -64,14 +64,21 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
         """The text of `{cursor}`; {} if pages are given by URLs."""
         return {} if self.by_url else {"cursor": self._cursor(token)}
 
-    def next_token(self, request_url: str, token: str | None, fetched: Fetched, records: int | None) -> str | None:
-        """The token of the page after this answer to `request_url`; None: it was the last page. Raises PagingError."""
+    def is_full(self, records: int | None) -> bool:
+        """Whether an answer has as many records as the declared size."""
+        return self.size is not None and records is not None and records >= self.size
+
+    def next_token(
+        self, request_url: str, token: str | None, fetched: Fetched, records: int | None, *, full: bool
+    ) -> str | None:
+        """The token of the page after this answer to `request_url`; None: it was the last page. `full`: whether a page
+        of this round was full. Raises PagingError."""
         if self.by == "link":
             return self._linked_url(request_url, _next_link(fetched.link))
         if self.by == "url":
             return self._linked_url(request_url, next_cursor(fetched.body, self.path))
         if self.counted:
-            return self._counted_token(token, records)
+            return self._counted_token(token, records, full=full)
         if self.header:
             return fetched.headers.get(self.header.lower(), "").strip() or None
         return next_cursor(fetched.body, self.path)
@@ -79,10 +86,10 @@ class Paging(msgspec.Struct, frozen=True, kw_only=True):
     def _cursor(self, token: str | None) -> str:
         return self.start if token is None else token
 
-    def _counted_token(self, token: str | None, records: int | None) -> str | None:
+    def _counted_token(self, token: str | None, records: int | None, *, full: bool) -> str | None:
         if records is None:
             raise PagingError("unexpected", "the records of the answer cannot be counted, so neither can its pages")
-        if records == 0 or (self.size is not None and records < self.size):
+        if records == 0 or (full and not self.is_full(records)):
             return None
         return str(int(self._cursor(token)) + (1 if self.by == "page" else records))
 

@@ -31,6 +31,7 @@ class PageStep:
         self._pages = 0
         self._last_page: tuple[str | None, bytes] = None, b""  # the previous page: its token and its SHA-256
         self._has_data = False  # whether this round brought a payload
+        self._full = False  # whether a page of this round had as many records as declared
 
     async def poll_once(self) -> bool:
         """Read one page. Returns true if the page names a next one and the round has fewer than `max_pages`."""
@@ -96,11 +97,14 @@ class PageStep:
     def _next_token(self, url: str, token: str | None, answer: SourceAnswer) -> str | None:
         """The cursor or URL of the next page; None: this page is the last. Raises PollError, also for a loop."""
         try:
-            next_token = self._paging.next_token(url, token, answer.fetched, answer.records)
+            next_token = self._paging.next_token(url, token, answer.fetched, answer.records, full=self._full)
         except PagingError as error:
             raise PollError(error.reason, str(error)) from None
+        self._full |= self._paging.is_full(answer.records)
         body = hashlib.sha256(answer.fetched.body).digest()
         same = body == self._last_page[1] and token != self._last_page[0]
+        if same and self._paging.size is not None and not self._full:
+            return None  # beyond its last page, which is not full, the server repeats it
         if self._paging.counted and next_token is not None and token is not None and same:
             why = "this page is the same as the one before: does the server know the parameter?"
             raise PollError("loop", why)
@@ -122,7 +126,7 @@ class PageStep:
         await self._save_token(token if self._paging.keep else None, digest, result)
         self._run.tracker.note_success("ok" if self._has_data else result)
         self._seen.clear()
-        self._pages, self._has_data = 0, False
+        self._pages, self._has_data, self._full = 0, False, False
         return False
 
     async def _save_token(self, token: str | None, digest: str, result: State) -> None:
