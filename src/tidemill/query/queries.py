@@ -10,6 +10,7 @@ from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
 from tidemill.query.lineage import LineageQueries
+from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
 from tidemill.query.receipt_list import ReceiptList
@@ -46,6 +47,7 @@ class Queries:
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
+        self.many_points = ManyPoints(store, hidden)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)
         self.why = WhyQueries(store, log, book, hidden, applied)

@@ -94,3 +94,18 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 LIMIT {limit:UInt32}
+
+-- name: series_chosen
+-- The descriptions of series by ids (none: any) and the filters of series_page, by feed, name, field and id.
+SELECT series, feed, name, field, tags, unit, description, deleted_seq
+FROM series FINAL
+WHERE tenant = {tenant:String}
+  AND NOT deleted
+  AND series NOT IN ({hidden:Array(UInt64)})
+  AND (empty({series:Array(UInt64)}) OR series IN {series:Array(UInt64)})
+  AND ({feed:String} = '' OR feed = {feed:String})
+  AND ({field:String} = '' OR field = {field:String})
+  AND ({name:String} = '' OR name = {name:String})
+  AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+ORDER BY toString(feed), name, toString(field), series
+LIMIT {limit:UInt32}
