@@ -2,9 +2,18 @@
 
 from typing import Final
 
-from tidemill.api.reads_common import ReadCall, answer_specs, reading
+from litestar import post
+from litestar.di import NamedDependency
+
+from tidemill.api.openapi_bodies import PostQuestion
+from tidemill.api.query_body import decode_question
+from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, parse_query, reading
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
 from tidemill.query.answers import Page
 from tidemill.query.many_points import ManyPointsQuery, PointColumns, PointRows
+from tidemill.query.parameters import QueryParameters
+from tidemill.query.questions import Answer
 
 
 @reading(
@@ -22,4 +31,27 @@ def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
     return call.queries.many_points.read_many(call.tenant, call.query)
 
 
-POINTS_ROUTES: Final = [list_many_points]
+@post(
+    "/v1/query",
+    tags=["series"],
+    summary="Ask about several series: group by tags, and compute with them",
+    operation_id="querySeries",
+    operation_class=PostQuestion,
+    status_code=200,
+    responses=answer_specs(Answer, "The selections and the expressions of each group, in columns."),
+    opt={"scope": "read"},
+)
+async def query_series(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Answer:
+    """Windows of selected series, as `GET /v1/points` has them, grouped by tags. Series belong together whose tags of
+    `group_by` agree (by default all tags; `[]`: all series); `across` says what the values of several series of a
+    selection become in a window. `expressions` are numbers made of the names of selections by `+ - * / %`, parentheses
+    and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
+    zero."""
+    parse_query(request, QueryParameters)
+    question = decode_question(await request.body())
+    return await ask_store(lambda: services.queries.questions.answer(principal.tenant, question))
+
+
+POINTS_ROUTES: Final = [list_many_points, query_series]

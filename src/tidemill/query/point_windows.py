@@ -44,8 +44,8 @@ class PointWindow(TypedDict, total=False):
 
 
 class WindowPage(msgspec.Struct, frozen=True):
-    """A page of windows of a length `every` (null: the whole range is one) that follow the calendar of `tz`. `units`: of
-    each aggregate in `agg`, if the series has a unit; `count` and `missing` have none."""
+    """A page of windows of a length `every` (null: the range is one) that follow the calendar of `tz`. `units`: of each
+    aggregate in `agg`, if the series has a unit; `count` and `missing` have none."""
 
     series: str
     every: str | None
@@ -56,7 +56,7 @@ class WindowPage(msgspec.Struct, frozen=True):
 
 
 def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery) -> Page:
-    """A page of windows of the length `every`, or of the whole range. Raises LimitError when `fill` would need more than
+    """A page of windows of the length `every`, or of the whole range. Raises LimitError when `fill` needs more than
     MAX_WINDOWS."""
     after = query.cursor[0] if query.cursor else BEFORE_ALL
     frame, _ = window_frame(store, tenant, [described], query, query.every, after=after, limit=query.limit + 1)
