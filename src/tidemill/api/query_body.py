@@ -95,6 +95,9 @@ def _selection(selector: tuple[str, Any], name: str, faults: list[Fault]) -> Man
     faults += [msgspec.structs.replace(fault, path=path + fault.path[1:]) for fault in wrong]
     if body is None or wrong:
         return None
+    if not (body.series or body.feed or body.field or body.name or body.tags):
+        faults.append(Fault(f"{path}.series", "missing", "say which series: by ids, feed, field, name or tags"))
+        return None
     given = {"series": body.series, "feed": body.feed, "field": body.field, "name": body.name}
     return _query(given | {f"tag.{tag}": value for tag, value in body.tags.items()}, path, faults)
 

@@ -142,11 +142,11 @@ SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
 -- The most frequent value of a window (of several the smallest), and its quantiles of these `levels` (0 to 1) by linear
 -- interpolation (type 7).
     sumMapIf([assumeNotNull(p.value)], [toUInt64(1)], isNotNull(p.value) AND has({agg:Array(String)}, 'mode')) AS times_seen,
-    times_seen.1[indexOf(times_seen.2, arrayMax(times_seen.2))] AS mode,
+    if(count(p.value) > 0, times_seen.1[indexOf(times_seen.2, arrayMax(times_seen.2))], NULL) AS mode,
     arraySort(groupArrayIf(assumeNotNull(p.value), isNotNull(p.value) AND notEmpty({levels:Array(Float64)}))) AS ascending,
     arrayMap(h -> ascending[toUInt64(floor(h)) + 1]
             + (h - floor(h)) * (ascending[least(toUInt64(floor(h)) + 2, length(ascending))] - ascending[toUInt64(floor(h)) + 1]),
-        arrayMap(level -> level * greatest(length(ascending) - 1, 0), {levels:Array(Float64)})) AS quantiles
+        arrayMap(level -> level * (length(ascending) - 1), if(empty(ascending), [], {levels:Array(Float64)}))) AS quantiles
 
 -- fragment: points_rises
 -- The points of a range, each with its `rise` over the point with a value before it, the time of which (ns) is
@@ -155,7 +155,7 @@ SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
 -- which have their rise outside of it; the range begins at `begin`.
 (
 SELECT series, time, ordinal, value, ns_before,
-    if(isNull(before), NULL, if(value >= before, value - before, greatest(value, 0))) AS rise,
+    if(isNull(before) OR isNull(value), NULL, if(value >= before, value - before, greatest(value, 0))) AS rise,
     (before / 2 + value / 2) * ((toUnixTimestamp64Nano(time) - ns_before) / 1e9) AS area
 FROM (
 SELECT
