@@ -24,11 +24,12 @@ from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
 
 MINUTE = 60 * SECOND
+NOW = ns("2026-06-01T00:00:00Z")
 ALL = (*AGGREGATES, "p0", "p5", "p33.3", "p95", "p100")
 
 
 def answer(store: Store, **given: str) -> Any:
-    return document(queries(store).many_points.read_many("default", asked(ManyPointsQuery, **given)))
+    return document(queries(store).many_points.read_many("default", asked(ManyPointsQuery, **given), NOW))
 
 
 def columns(store: Store, **given: str) -> tuple[list[str], dict[str, dict[str, list[float | None]]]]:
@@ -102,7 +103,7 @@ def test_raw_points_come_in_columns_and_rows_page_by_page(store: Store, two: tup
 def test_every_format_has_both_shapes(store: Store, two: tuple[str, str], kind: str) -> None:
     def frame(shape: str) -> pl.DataFrame:
         query = asked(ManyPointsQuery, feed="signals", every="1h", agg="count", format=kind, shape=shape)
-        body = io.BytesIO(whole(queries(store).many_points.read_many("default", query)))
+        body = io.BytesIO(whole(queries(store).many_points.read_many("default", query, NOW)))
         read = {"ndjson": pl.read_ndjson, "csv": pl.read_csv, "arrow": pl.read_ipc_stream, "parquet": pl.read_parquet}
         return read[kind](body)
 

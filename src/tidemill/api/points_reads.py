@@ -27,8 +27,9 @@ def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
     """Series chosen by ids, or by feed, field, name and tags (at most 1,000), in [start, end): over windows of `every`,
     over at most `points` windows whose length the server picks, with `agg` alone over the whole range, else raw. All
     windows follow the calendar of `tz`. A page has at most `limit` windows (or raw points), and at most 1,000,000
-    values of an aggregate."""
-    return call.queries.many_points.read_many(call.tenant, call.query)
+    values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
+    which one was due, and `why` is `unknown` where the reason cannot be known."""
+    return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock())
 
 
 @post(

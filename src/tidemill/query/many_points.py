@@ -4,7 +4,7 @@ All series of an answer come from one statement to the store. Columns share the 
 has no points in a window of another, its values are null and its counts 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -12,11 +12,13 @@ import polars as pl
 
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.model.ids import format_series
+from tidemill.model.offset import Reach
 from tidemill.query import answers, readers
 from tidemill.query.aggregates import aggregate_units
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import SeriesIds, bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.gaps import Bounds, Gap, WindowEvidence
 from tidemill.query.ladder import FEWEST, LADDER_TEXT, MOST, longer, window_length_for
 from tidemill.query.parameters import (
     QUALITY_CONFLICT,
@@ -76,6 +78,17 @@ Shape = Annotated[
 ]
 
 
+Evidence = Annotated[
+    bool,
+    Parameter(
+        "`true`: every window of the range; for each series `n`, `expected` (null: not known), `rejected`, `late`"
+        " (null: without rollups) and `flagged`; and the `gaps` with their reasons. In columns as json only.",
+        readers.true_or_false,
+        {"type": "boolean"},
+    ),
+]
+
+
 class ManyPointsQuery(SeriesFilter, frozen=True):
     """Points of series in [start, end): over windows (`every`, `points`, or `agg` for the whole range), or raw."""
 
@@ -99,6 +112,7 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
     format: Format = "json"
     quality: Quality = None
     marked: Marked = None
+    evidence: Evidence = False
 
     @property
     def aggregates(self) -> tuple[str, ...]:
@@ -111,6 +125,11 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
         return self.every is not None or self.points is not None or bool(self.agg)
 
     @property
+    def has_length(self) -> bool:
+        """Whether windows have a length, and the range is not one window."""
+        return self.every is not None or self.points is not None
+
+    @property
     def in_columns(self) -> bool:
         """Whether the answer has the shape of columns."""
         return self.shape == "columns" or (self.shape is None and self.format == "json")
@@ -118,7 +137,7 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
 
 class SeriesColumns(msgspec.Struct, frozen=True):
     """A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw
-    points `value`, as long as `times`. `units`: of each aggregate that has one."""
+    points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence` is there if asked for."""
 
     id: str
     feed: str
@@ -129,6 +148,7 @@ class SeriesColumns(msgspec.Struct, frozen=True):
     units: dict[str, str]
     columns: dict[str, list[float | None]]
     times: list[str] | None = None
+    evidence: dict[str, list[float | None]] | None = None
 
 
 class PointColumns(msgspec.Struct, frozen=True):
@@ -140,6 +160,7 @@ class PointColumns(msgspec.Struct, frozen=True):
     time: list[str]
     series: list[SeriesColumns]
     next: str | None
+    gaps: list[Gap] | None = None
 
 
 class PointRow(msgspec.Struct, frozen=True):
@@ -162,27 +183,34 @@ class PointRows(msgspec.Struct, frozen=True):
 class ManyPoints:
     """Reads points of several series."""
 
-    def __init__(self, store: Store, hidden: Hidden) -> None:
+    def __init__(self, store: Store, hidden: Hidden, evidence: WindowEvidence, applied: Callable[[str], Reach]) -> None:
         self._store, self._hidden = store, hidden
+        self._evidence, self._applied = evidence, applied
 
-    def read_many(self, tenant: str, query: ManyPointsQuery) -> Page:
-        """A page. Raises InputError for parameters that contradict each other, NotFoundError for unknown series,
-        LimitError for a question that is too big."""
+    def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int) -> Page:
+        """A page; gaps end `now_ns` at the latest. Raises InputError for parameters that contradict each other,
+        NotFoundError for unknown series, LimitError for a question that is too big."""
         check_many_points_query(query)
         series = choose_series(self._store, tenant, query, query.series, self._hidden)
         if query.in_windows:
-            return self._windows(tenant, query, series)
+            return self._windows(tenant, query, series, now_ns)
         return self._raw(tenant, query, series)
 
-    def _windows(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> Page:
+    def _windows(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], now_ns: int) -> Page:
+        applied = self._applied(tenant) if query.evidence else ()  # before any point is read
         after = query.cursor[0] if query.cursor else BEFORE_ALL
         limit = min(query.limit, max(1, MAX_CELLS // len(series)))
-        frame, every = self.windows(tenant, query, series, after, limit + 1)
+        asked = with_evidence(query) if query.evidence else query
+        frame, every = self.windows(tenant, asked, series, after, limit + 1)
         begins = frame["ns"].unique().sort()
         following = encode_cursor(begins[limit - 1], 0, 0) if len(begins) > limit else None
         frame = frame.filter(pl.col("ns") <= begins[limit - 1]) if following else frame
         page = frame.select("series", "ns", *query.aggregates)
-        head = {"every": every.text if every else None, "tz": query.tz}
+        head: dict[str, Any] = {"every": every.text if every else None, "tz": query.tz}
+        if query.evidence and len(begins):
+            windows = _bounds(query, begins, limit, every)
+            bounds = Bounds(**windows, now=now_ns, applied=applied)
+            head["evidence"], head["gaps"] = self._evidence.read(tenant, series, frame, bounds)
         if query.in_columns:
             return _columns_page(align(page, begins.head(limit), series), series, query, head, following)
         return _rows_page(page, series, query, head, following)
@@ -250,10 +278,33 @@ def check_many_points_query(query: ManyPointsQuery) -> None:
     if query.shape == "columns" and query.format != "json" and not query.in_windows:
         message = "raw points of several series have no times in common; ask for shape=rows, or for windows"
         faults.append(Fault("$query.shape", "needs_every", message))
+    if query.evidence and (query.quality is not None or query.marked is not None):
+        faults.append(
+            Fault("$query.evidence", "contradiction", "evidence is of all points; leave out quality and marked")
+        )
+    if query.evidence and not (query.in_columns and query.format == "json" and query.in_windows and query.has_length):
+        message = "evidence comes with columns of windows as json; give 'every' or 'points'"
+        faults.append(Fault("$query.evidence", "needs_every", message))
     if query.quality is not None and query.marked is not None:
         faults.append(QUALITY_CONFLICT)
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))
+
+
+def with_evidence(query: ManyPointsQuery) -> ManyPointsQuery:
+    """The question whose answer has every window of the range, and counts of missing samples."""
+    names = tuple(dict.fromkeys((*query.aggregates, "missing")))
+    return msgspec.structs.replace(query, agg=names, fill="null" if query.fill is None else query.fill)
+
+
+def _bounds(query: ManyPointsQuery, begins: pl.Series, limit: int, every: WindowLength | None) -> dict[str, Any]:
+    """The windows of a page and the range of time that they take; `begins` may have one more than the page."""
+    assert every is not None
+    span, page = span_of(query), begins.head(limit).to_list()
+    end = int(begins[limit]) if len(begins) > limit else int(page[-1]) + every.nominal_ns
+    right = int(query.closed == "right")
+    first, last = max(span.first_ns, page[0] + right), min(span.last_ns, end - 1 + right)
+    return {"begins": page, "end": end, "first": first, "last": last, "closed_right": right}
 
 
 def _rows_page(
@@ -287,7 +338,11 @@ def _columns_page(
         }
         body = encode_frame(pl.DataFrame({"ns": times, **named}), query.format, query.tz)
         return Page(body, answers.MEDIA_TYPES[query.format], following)
-    columns = [_series_columns(item, parts[item.series].select(query.aggregates)) for item in series]
+    evidence = head.pop("evidence", {})
+    columns = [
+        _series_columns(item, parts[item.series].select(query.aggregates), evidence=evidence.get(item.series))
+        for item in series
+    ]
     answer = PointColumns(**head, time=format_instants(times, query.tz).to_list(), series=columns, next=following)
     return answers.json_page(answer, following)
 
@@ -308,7 +363,12 @@ def _raw_columns_page(
     return answers.json_page(PointColumns(**head, time=[], series=columns, next=following), following)
 
 
-def _series_columns(item: Description, frame: pl.DataFrame, times: list[str] | None = None) -> SeriesColumns:
+def _series_columns(
+    item: Description,
+    frame: pl.DataFrame,
+    times: list[str] | None = None,
+    evidence: dict[str, list[Any]] | None = None,
+) -> SeriesColumns:
     return SeriesColumns(
         id=format_series(item.series),
         feed=item.feed,
@@ -319,6 +379,7 @@ def _series_columns(item: Description, frame: pl.DataFrame, times: list[str] | N
         units=aggregate_units(item.unit, frame.columns),
         columns={name: frame[name].to_list() for name in frame.columns},
         times=times,
+        evidence=evidence,
     )
 
 

@@ -9,6 +9,7 @@ from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
+from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
@@ -48,7 +49,7 @@ class Queries:
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.points = PointQueries(store, self.series)
-        self.many_points = ManyPoints(store, hidden)
+        self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied)
         self.questions = Questions(store, hidden, self.many_points)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)

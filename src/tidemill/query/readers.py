@@ -176,6 +176,13 @@ def filling(text: str, _: Context) -> str | float:
     raise ValueError(f"must be one of null, previous, linear or a number such as value:0, not '{text[:40]}'")
 
 
+def true_or_false(text: str, _: Context) -> bool:
+    """`true` or `false`."""
+    if text not in ("true", "false"):
+        raise ValueError(f"must be true or false, not '{text[:40]}'")
+    return text == "true"
+
+
 def quantiles(text: str, _: Context) -> tuple[float, ...]:
     """Up to 100 numbers from 0 to 1, separated by commas."""
     words = text.split(",")
