@@ -8,7 +8,7 @@ import pytest
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, EmptyLog, asked, book, document, ns, queries
 from tidemill.errors import InputError
-from tidemill.model.payload import EntryKind, LogEntry, Payload
+from tidemill.model.payload import LogEntry, Payload
 from tidemill.query.gaps import WHY
 from tidemill.query.many_points import ManyPointsQuery
 from tidemill.store.client import Store
@@ -116,7 +116,7 @@ def test_a_source_is_judged_by_its_polls_in_the_gap(
 
 
 def test_what_could_hide_a_record_makes_a_reason_unknown(store: Store, pump: str, writer: Writer) -> None:
-    waiting = Payload(tenant="default", feed="pumps", receipt="r8", received_ns=NOW, body=b"{}", kind=EntryKind.DATA)
+    waiting = Payload("r8", "default", "pumps", 1, NOW, "json", b"{}", bytes(32))
     assert reasons(ask(store, log=EmptyLog(LogEntry(8, waiting)))) == [("02:00", "05:00", "unknown")]
     assert reasons(ask(store, PUSHED + '\n[retention]\npoints = "90d"\n')) == [("02:00", "05:00", "unknown")]
     writer.payload(5, "pumps", accepted=4, nulls=1, first_time=START + 3 * HOUR, last_time=START + 3 * HOUR)
