@@ -31,6 +31,7 @@ SELECT
     page.tags AS tags,
     page.unit AS unit,
     extent.n AS count,
+    extent.n_all - extent.n AS missing,
     if(extent.n_all = 0, NULL, instant(extent.first)) AS first,
     if(extent.n_all = 0, NULL, instant(extent.last)) AS last
 FROM page
@@ -62,9 +63,9 @@ FROM series FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND NOT deleted
 
 -- name: series_extent
--- Samples of a series (`missing` of them null), and its first and last instant in ns.
+-- Values of a series, samples without one (null), and the first and last instant in ns of both.
 SELECT
-    count() AS count,
+    count(value) AS count,
     count() - count(value) AS missing,
     toUnixTimestamp64Nano(min(time)) AS first_ns,
     toUnixTimestamp64Nano(max(time)) AS last_ns
