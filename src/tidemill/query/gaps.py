@@ -46,14 +46,14 @@ class Gap(msgspec.Struct, frozen=True):
     why: Why
 
 
-class Span(msgspec.Struct, frozen=True):
+class GapSpan(msgspec.Struct, frozen=True):
     """[start, end) in ns."""
 
     start: int
     end: int
 
 
-class Bounds(msgspec.Struct, frozen=True):
+class WindowBounds(msgspec.Struct, frozen=True):
     """The windows of an answer: their begins (ns, ascending), and [first, last] of the instants in them. Gaps end `now`
     at the latest; `applied` is what was applied of each partition before the windows were read."""
 
@@ -80,7 +80,7 @@ class WindowEvidence:
         self._store, self._log, self._book = store, log, book
 
     def read(
-        self, tenant: str, series: Sequence[Description], frame: pl.DataFrame, bounds: Bounds
+        self, tenant: str, series: Sequence[Description], frame: pl.DataFrame, bounds: WindowBounds
     ) -> tuple[dict[int, dict[str, list[Any]]], list[Gap]]:
         """The columns EVIDENCE of each series, and the gaps. `frame` has a row for each window and series, with `count`
         and `missing`."""
@@ -120,7 +120,7 @@ class WindowEvidence:
             return None
 
     def _facts(
-        self, tenant: str, series: Sequence[Description], feeds: Mapping[str, Feed | None], bounds: Bounds
+        self, tenant: str, series: Sequence[Description], feeds: Mapping[str, Feed | None], bounds: WindowBounds
     ) -> tuple[pl.DataFrame, dict[int, int], pl.DataFrame, set[str], list[AppliedDeletion]]:
         """What happened in each window, the time from point to point of each series, polls, doubts, deletions."""
         rollups = [feed.rollups if (feed := feeds[item.feed]) else None for item in series]
@@ -157,14 +157,14 @@ class WindowEvidence:
         )
         return facts, spacing | rows, polls, doubts, deletions
 
-    def _spacings(self, tenant: str, series: list[int], bounds: Bounds) -> dict[int, int]:
+    def _spacings(self, tenant: str, series: list[int], bounds: WindowBounds) -> dict[int, int]:
         if not series:
             return {}
         bound = {"tenant": tenant, "series": series, "first": bounds.first, "end": bounds.last}
         return {row["series"]: row["spacing_ns"] for row in self._store.rows("evidence_spacing", **bound)}
 
 
-def _touches(deletion: AppliedDeletion, item: Description, span: Span) -> bool:
+def _touches(deletion: AppliedDeletion, item: Description, span: GapSpan) -> bool:
     """Whether a deletion selects instants of a series in a span."""
     start = deletion.selector.get("start")
     instants = [span.start, span.end - 1]
@@ -188,7 +188,7 @@ class _Reasons(msgspec.Struct, frozen=True):
     certain: bool
     deletions: list[AppliedDeletion]
 
-    def why(self, item: Description, span: Span, first: int, end: int) -> Why:
+    def why(self, item: Description, span: GapSpan, first: int, end: int) -> Why:
         """The reason for the windows from `first` to before `end`, which reach over `span`."""
         happened = {name: int(values[first:end].sum()) for name, values in self.counts.items()}
         traces: dict[str, Why] = {
@@ -236,11 +236,11 @@ class _EmptyWindows(msgspec.Struct, frozen=True):
                 continue
             alone = self.apart is not None and int((ends - begins)[first:end].max()) >= self.apart
             parts = [(n, n + 1) for n in range(first, end)] if alone else [(first, end)]
-            spans = [(Span(int(begins[a]), int(ends[b - 1])), a, b) for a, b in parts]
+            spans = [(GapSpan(int(begins[a]), int(ends[b - 1])), a, b) for a, b in parts]
             yield from _merged(self.item, [(span, reasons.why(self.item, span, a, b)) for span, a, b in spans])
 
 
-def _merged(item: Description, parts: Sequence[tuple[Span, Why]]) -> Iterator[Gap]:
+def _merged(item: Description, parts: Sequence[tuple[GapSpan, Why]]) -> Iterator[Gap]:
     """One gap for adjacent parts with the same reason."""
     start = parts[0][0].start
     for n, (span, why) in enumerate(parts):

@@ -18,7 +18,7 @@ from tidemill.query.aggregates import aggregate_units
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import SeriesIds, bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.gaps import Bounds, Gap, WindowEvidence
+from tidemill.query.gaps import Gap, WindowBounds, WindowEvidence
 from tidemill.query.ladder import FEWEST, LADDER_TEXT, MOST, longer, window_length_for
 from tidemill.query.parameters import (
     QUALITY_CONFLICT,
@@ -209,7 +209,7 @@ class ManyPoints:
         head: dict[str, Any] = {"every": every.text if every else None, "tz": query.tz}
         if query.evidence and len(begins):
             windows = _bounds(query, begins, limit, every)
-            bounds = Bounds(**windows, now=now_ns, applied=applied)
+            bounds = WindowBounds(**windows, now=now_ns, applied=applied)
             head["evidence"], head["gaps"] = self._evidence.read(tenant, series, frame, bounds)
         if query.in_columns:
             return _columns_page(align(page, begins.head(limit), series), series, query, head, following)
