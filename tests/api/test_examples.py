@@ -108,6 +108,18 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "countSeries": {"feed": "pumps"},
     "getSeries": {"series": "{whole}"},
     "listPoints": {"series": "{series}", "start": "2025-06-01", "every": "1h", "agg": "mean,count"},
+    "listManyPoints": {"feed": "pumps", "start": "2025-06-01", "every": "1h", "agg": "mean,count,missing"},
+    "querySeries": {
+        "body": {
+            "select": {"feed": "pumps"},
+            "start": "2025-06-01",
+            "end": "2025-06-02",
+            "every": "1d",
+            "agg": ["mean", "p95"],
+            "group_by": ["pump"],
+            "expressions": {"kilopascal": "pressure * 100"},
+        }
+    },
     "getMetrics": {"series": "{whole}", "q": "0.5,0.95"},
     "getForecast": {"series": "{load}", "horizon": "6", "level": "80"},
     "getAutocorrelation": {"series": "{load}", "lags": "12"},

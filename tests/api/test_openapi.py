@@ -42,6 +42,7 @@ INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/seri
 PUT_FEED = ("put", "/v1/feeds/{feed}")
 POST_REPLAY = ("post", "/v1/replays")
 POST_JOB = ("post", "/v1/jobs")
+POST_QUERY = ("post", "/v1/query")
 REPLAY = {"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}
 VERIFY = {"kind": "verify", "feed": "dropzone", "since": "2100-01-01T00:00:00Z"}
 CANCELS = {"/v1/replays/{replay}": (POST_REPLAY, "replay"), "/v1/jobs/{job}": (POST_JOB, "job")}
@@ -126,6 +127,10 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options = {"json": REPLAY} | options
     if (method, path) == POST_JOB:
         options = {"json": VERIFY} | options
+    if (method, path) == POST_QUERY:
+        options = {"json": {"select": {"series": [known["series"]]}, "every": "1h"}} | options
+    if path == "/v1/points":
+        options.setdefault("params", {"series": known["series"], "every": "1h"})
     if method == "delete" and path in DELETIONS:
         options.setdefault("params", DELETIONS[path] | {"dry_run": "true"})
     if path == "/meterdata/measurement":
@@ -227,7 +232,7 @@ def without_key(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def wrong_scope(houses: Houses, method: str, path: str) -> httpx.Response:
-    scope = "write" if method == "get" else "read"
+    scope = "write" if method == "get" or (method, path) == POST_QUERY else "read"
     return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, scope))
 
 

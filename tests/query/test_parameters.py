@@ -109,7 +109,7 @@ def test_windows_that_are_none(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name,text", [("agg[2]", "mean,median,mode"), ("fill", "zero"), ("format", "xml"), ("order", "up")]
+    "name,text", [("agg[2]", "mean,median,modes"), ("fill", "zero"), ("format", "xml"), ("order", "up")]
 )
 def test_words_that_are_none(name: str, text: str) -> None:
     assert faults([(name.partition("[")[0], text)], PointsQuery) == {f"$query.{name}": "invalid"}

@@ -11,9 +11,9 @@ import pytest
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError
-from tidemill.query.point_windows import MAX_WINDOWS
 from tidemill.query.points import FLAGS, Point
 from tidemill.query.points_query import PointsQuery
+from tidemill.query.window_frames import MAX_WINDOWS
 from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED
 from tidemill.store.client import Store
 from tidemill.store.queries import query
@@ -129,10 +129,18 @@ def test_csv_is_quoted_in_one_way(store: Store, ten: str) -> None:
     assert lines[1] == raw.splitlines()[1].split(b",")[0] + b",0.0,1,"
 
 
-def test_aggregates_without_windows_are_refused(store: Store, ten: str) -> None:
-    with pytest.raises(InputError, match="'agg' is about windows; give their length with 'every'") as refused:
-        queries(store).points.read_points("default", ten, asked(PointsQuery, agg="max"))
-    assert [(fault.path, fault.code) for fault in refused.value.faults] == [("$query.agg", "needs_every")]
+def test_aggregates_without_windows_are_of_the_whole_range(store: Store, ten: str) -> None:
+    whole_range = points(store, ten, agg="max,count,missing,p50")
+    assert whole_range["every"] is None
+    assert whole_range["items"] == [{"time": "2026-01-01T00:00:00Z", "max": 20.0, "count": 9, "missing": 1, "p50": 6.0}]
+    later = {"start": "2026-01-01T00:00:05Z", "end": "2026-01-01T00:00:07Z"}
+    assert items(store, ten, agg="mean,count", **later) == [("2026-01-01T00:00:05Z", 5.5, 2)]
+    nothing = {"start": "2027-01-01", "end": "2027-01-02"}
+    assert items(store, ten, agg="mean,count", **nothing) == [("2027-01-01T00:00:00Z", None, 0)]
+    assert items(store, ten, agg="mean,count", fill="value:0", **nothing) == [("2027-01-01T00:00:00Z", 0.0, 0)]
+    with pytest.raises(InputError, match="'fill' is about windows") as refused:
+        queries(store).points.read_points("default", ten, asked(PointsQuery, fill="null"))
+    assert [(fault.path, fault.code) for fault in refused.value.faults] == [("$query.fill", "needs_every")]
 
 
 def test_flags_are_words_in_the_formats_that_are_read(store: Store, writer: Writer) -> None:

@@ -41,7 +41,7 @@ def test_a_series_comes_back_with_every_sample(store: Store, writer: Writer) -> 
         "tags": {"pump": "3"},
         "unit": "g",
         "description": None,
-        "count": 3,
+        "count": 2,
         "missing": 1,
         "start": "2026-01-01T00:00:00Z",
         "end": "2026-01-01T00:00:00.078125Z",
@@ -101,6 +101,7 @@ def test_list_has_counts_and_times_of_present_points(store: Store, writer: Write
     writer.points(key, [START], [2.0], seq=2)
     empty = writer.series("location", "long", {"user_id": "a1"})
     items = queries(store).series.list_series("default", asked(SeriesQuery)).items
+    assert (items[0].missing, items[1].missing) == (1, 0)
     assert (items[0].id, items[0].count, items[0].first, items[0].last, items[0].unit, items[0].tags) == (
         key, 1, "2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z", "deg", {"user_id": "a1"}
     )  # fmt: skip

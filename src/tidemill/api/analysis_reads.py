@@ -14,6 +14,7 @@ from tidemill.api.analyses import Analyses
 from tidemill.api.body import ClientGoneError
 from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
 from tidemill.model.time import format_instant
+from tidemill.query.aggregates import aggregate_units
 from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
@@ -40,7 +41,6 @@ from tidemill.query.analysis_parameters import (
 )
 from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.description_answer import DescriptionAnswer
-from tidemill.query.point_windows import units_of
 from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
 
 _CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
@@ -280,7 +280,7 @@ async def _analysis(
 def _task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
     described = subject.described
     aggregate = None if query.every is None else query.agg
-    unit = described.unit or None if aggregate is None else units_of(described.unit, [aggregate]).get(aggregate)
+    unit = described.unit or None if aggregate is None else aggregate_units(described.unit, [aggregate]).get(aggregate)
     last = None if subject.last_ns is None else format_instant(subject.last_ns)
     head = {
         "id": subject.id,

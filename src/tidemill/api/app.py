@@ -36,6 +36,7 @@ from tidemill.api.ledger import LEDGER_ROUTES
 from tidemill.api.metrics import Metrics
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.pages import PAGE_ROUTES
+from tidemill.api.points_reads import POINTS_ROUTES
 from tidemill.api.replays import REPLAY_ROUTES
 from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.series import SeriesRoutes
@@ -48,8 +49,8 @@ from tidemill.catalog.keys import Principal
 
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
-    *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES, *DELETION_ROUTES,
-    *JOB_ROUTES, *ANALYSIS_ROUTES,
+    *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

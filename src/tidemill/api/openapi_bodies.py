@@ -1,6 +1,6 @@
-"""Describes the bodies of `POST /v1/replays` and `POST /v1/jobs` in the OpenAPI document.
+"""Describes the bodies of `POST /v1/replays`, `POST /v1/jobs` and `POST /v1/query` in the OpenAPI document.
 
-Litestar does not derive them; `replay_request.py` and `job_request.py` decode them.
+Litestar does not derive them; `replay_request.py`, `job_request.py` and `query_body.py` decode them.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,11 @@ from litestar.openapi.spec import (
 )
 
 from tidemill.api.job_request import VerifyBody
+from tidemill.api.query_body import PARAMETERS, QuestionBody, SelectorBody
 from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
+from tidemill.query.many_points import ManyPointsQuery
+from tidemill.query.parameters import declared_parameters
+from tidemill.query.questions import ACROSS
 
 
 def _instant(description: str) -> Schema:
@@ -109,3 +113,53 @@ PostReplay: Final = _operation_with_body(
     )
 )
 PostJob: Final = _operation_with_body(Schema(one_of=list(JOB_BODIES.values())))
+
+_TEXT: Final = Schema(type=OpenAPIType.STRING)
+_TEXTS: Final = Schema(type=OpenAPIType.ARRAY, items=_TEXT)
+_SELECTOR: Final = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={
+        "series": Schema(type=OpenAPIType.ARRAY, items=_TEXT, description="Ids of series."),
+        **dict.fromkeys(("feed", "field", "name"), _TEXT),
+        "tags": Schema(type=OpenAPIType.OBJECT, additional_properties=_TEXT),
+    },
+    additional_properties=False,
+    description=" ".join((SelectorBody.__doc__ or "").split()),
+)
+
+
+def _question_properties() -> dict[str, Schema | Reference]:
+    """The members of a question: those of `GET /v1/points` with their descriptions, and its own."""
+    described = {item.name: item.parameter.description for item in declared_parameters(ManyPointsQuery)}
+    properties: dict[str, Schema | Reference] = {
+        name: Schema(type=OpenAPIType.STRING, description=described[name]) for name in PARAMETERS
+    }
+    properties["points"] = Schema(type=OpenAPIType.INTEGER, description=described["points"])
+    properties["agg"] = Schema(type=OpenAPIType.ARRAY, items=_TEXT, description=described["agg"])
+    return {
+        "select": Schema(
+            description="One selector, or several by the names that expressions use.",
+            any_of=[_SELECTOR, Schema(type=OpenAPIType.OBJECT, additional_properties=_SELECTOR)],
+        ),
+        **properties,
+        "group_by": Schema(type=OpenAPIType.ARRAY, items=_TEXT, description="Names of tags; by default all tags."),
+        "across": Schema(
+            type=OpenAPIType.STRING,
+            enum=list(ACROSS),
+            description="What the values of several series of a group and selection become in a window.",
+        ),
+        "expressions": Schema(
+            type=OpenAPIType.OBJECT, additional_properties=_TEXT, description="Numbers made of selections, by name."
+        ),
+    }
+
+
+PostQuestion: Final = _operation_with_body(
+    Schema(
+        type=OpenAPIType.OBJECT,
+        properties=_question_properties(),
+        required=["select"],
+        additional_properties=False,
+        description=" ".join((QuestionBody.__doc__ or "").split()),
+    )
+)

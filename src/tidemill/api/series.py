@@ -37,13 +37,15 @@ SIGNALS: Final = "signals"
 
 
 class CreatedSeries(msgspec.Struct, frozen=True):
-    """The answer to a new series. `tags` include its name; `count`, `start`, `end` are of this request."""
+    """The answer to a new series. `tags` include its name; `count` (values), `missing` (nulls), `start`
+    and `end` are of this request."""
 
     id: str
     name: str | None
     unit: str | None
     tags: dict[str, str]
     count: int
+    missing: int
     start: str
     end: str
     receipt: msgspec.Raw
@@ -151,6 +153,7 @@ def _describe(decoder: Decoder, payload: Payload) -> CreatedSeries:
         unit=head.unit or None,
         tags=head.tags,
         count=head.count,
+        missing=head.missing,
         start=format_instant(head.start_ns),
         end=format_instant(head.end_ns),
         receipt=msgspec.Raw(b"null"),

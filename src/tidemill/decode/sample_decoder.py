@@ -23,14 +23,15 @@ from tidemill.model.payload import LogEntry, Payload, format_name
 
 
 class SamplesHead(msgspec.Struct, frozen=True):
-    """The summary of a series payload: its series id, name and unit ("" where it has none), tags, number of samples,
-    and the first and last time of a sample (ns UTC, both included)."""
+    """The summary of a series payload: its series id, name and unit ("" where it has none), tags, number of values
+    and of samples without one, and the first and last time of a sample (ns UTC, both included)."""
 
     series: int
     name: str
     unit: str
     tags: dict[str, str]
     count: int
+    missing: int
     start_ns: int
     end_ns: int
 
@@ -62,7 +63,8 @@ class SampleDecoder:
         times = samples.times(payload.received_ns)
         series = series_id(payload.tenant, payload.feed, _identity(samples, payload), "value")
         span = int(times.min()), int(times.max())
-        return SamplesHead(series, samples.name, samples.unit, samples.tags, len(times), *span)
+        missing = int(np.isnan(samples.values).sum())
+        return SamplesHead(series, samples.name, samples.unit, samples.tags, len(times) - missing, missing, *span)
 
     def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch, a row for each sample."""

@@ -14,9 +14,9 @@ from tidemill.errors import LimitError
 from tidemill.model.ids import format_series, parse_series
 from tidemill.query.analysis_parameters import AnalysisQuery
 from tidemill.query.parameters import TimeRange, time_range
-from tidemill.query.point_windows import window_values
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import Description, SeriesQueries, in_time_order
+from tidemill.query.window_frames import window_frame
 from tidemill.store.client import Store, run_parallel
 
 MAX_POINTS: Final = 1_000_000  # values that an analysis reads
@@ -84,7 +84,8 @@ class AnalysisQueries:
         if query.every is not None:
             agg = (query.agg, "count") if query.agg != "count" else ("count",)
             windows = PointsQuery(start=query.start, end=query.end, every=query.every, agg=agg, tz=query.zone)
-            frame = window_values(self._store, subject.tenant, subject.described, windows, query.every, limit=most + 1)
+            series = [subject.described]
+            frame, _ = window_frame(self._store, subject.tenant, series, windows, query.every, limit=most + 1)
         else:
             frame = self._store.frame("series_arrays", limit=most + 1, **self._bound(subject))
         if len(frame) > most:

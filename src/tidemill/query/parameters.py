@@ -14,12 +14,11 @@ import msgspec
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.model.time import MAX_NS, MIN_NS
 from tidemill.query import readers
+from tidemill.query.aggregates import AGGREGATES, MEANING, aggregates
 from tidemill.query.cursors import cursor_reader, read_sealed_cursor
 
 MAX_LENGTH: Final = 2048
 FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
-AGGREGATES: Final = ("mean", "min", "max", "sum", "count", "first", "last", "stddev", "median", "increase", "rate")
-OF_COUNTERS: Final = frozenset({"increase", "rate"})  # the aggregates that compare a point with the one before it
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -224,16 +223,14 @@ Zone = Annotated[str, Parameter("IANA zone of the times in the answer, and of ca
 Format = Annotated[str, one_of("Format of the answer.", *FORMATS)]
 Every = Annotated[
     readers.WindowLength | None,
-    Parameter("Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1y.", readers.window, TEXT),
+    Parameter("Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y.", readers.window, TEXT),
 ]
 Aggregates = Annotated[
     tuple[str, ...],
     Parameter(
-        f"Aggregates of a window of `every`, separated by commas: {', '.join(AGGREGATES)}; `mean` unless given."
-        " `increase` is by how much a counter rose from the point before the window to its last one: the sum of the"
-        " rises from point to point, where a value that fell counts from 0; `rate` is the same for each second between"
-        " those two points. Both are null where no point of the window has one before it, and no `fill` makes them up.",
-        readers.choices(*AGGREGATES),
+        f"Aggregates of a window of `every` (without it, of the whole range), separated by commas: "
+        f"{', '.join(AGGREGATES)}, and quantiles such as `p95` or `p99.9`; `mean` unless given. {MEANING}",
+        aggregates,
         TEXT,
     ),
 ]
@@ -247,8 +244,13 @@ Closed = Annotated[
     ),
 ]
 Fill = Annotated[
-    Literal["null", "previous", "linear"] | None,
-    one_of("What windows without points become; without it they are left out.", "null", "previous", "linear"),
+    str | float | None,
+    Parameter(
+        "What windows without points become: `null`, `previous`, `linear`, or a number by `value:0`; without it they "
+        "are left out.",
+        readers.filling,
+        {"type": "string", "pattern": "^(null|previous|linear|value:[-+0-9.eE]+)$", "examples": ["null", "value:0"]},
+    ),
 ]
 FeedName = Annotated[str | None, Parameter("Only of this feed.", readers.word, TEXT)]
 FieldName = Annotated[str | None, Parameter("Only this field.", readers.word, TEXT)]

@@ -61,8 +61,8 @@ class PointQueries:
         """A page of points, or of windows. Raises InputError for parameters that contradict each other."""
         check_points_query(query)
         described = self._series.describe(tenant, series)
-        if query.every is not None:
-            return point_windows(self._store, tenant, described, query, query.every)
+        if query.every is not None or query.agg:
+            return point_windows(self._store, tenant, described, query)
         return self._raw(tenant, described, query)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:

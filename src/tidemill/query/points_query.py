@@ -21,7 +21,7 @@ from tidemill.query.parameters import (
 
 
 class PointsQuery(RangeParameters, frozen=True):
-    """A page of raw points in [start, end), or of windows with `every`."""
+    """A page of raw points in [start, end), or of windows with `every`, or with `agg` the aggregates of the range."""
 
     every: Every = None
     agg: Aggregates = ()
@@ -44,19 +44,12 @@ class PointsQuery(RangeParameters, frozen=True):
 def check_points_query(query: PointsQuery) -> None:
     """Raises InputError with every fault of parameters that contradict each other."""
     faults = []
-    if query.every is None and query.agg:
-        message = (
-            "'agg' is about windows; give their length with 'every', such as every=1h. Of the whole range "
-            "/v1/series/{id}/metrics has the aggregates"
-        )
-        faults.append(Fault("$query.agg", "needs_every", message))
-    if query.every is None and query.fill is not None:
-        faults.append(Fault("$query.fill", "needs_every", "'fill' is about windows; give their length with 'every'"))
-    if query.every is None and query.closed == "right":
-        faults.append(
-            Fault("$query.closed", "needs_every", "'closed' is about windows; give their length with 'every'")
-        )
-    if query.every is not None and query.order == "desc":
+    whole = query.every is None and not query.agg
+    for name, chosen in (("fill", query.fill is not None), ("closed", query.closed == "right")):
+        if whole and chosen:
+            message = f"'{name}' is about windows; give their length with 'every', or 'agg' for the whole range"
+            faults.append(Fault(f"$query.{name}", "needs_every", message))
+    if not whole and query.order == "desc":
         faults.append(Fault("$query.order", "not_with_every", "windows come in ascending order only"))
     if query.quality is not None and query.marked is not None:
         faults.append(QUALITY_CONFLICT)

@@ -10,9 +10,12 @@ from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
+from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
+from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
 from tidemill.query.points import PointQueries
+from tidemill.query.questions import Questions
 from tidemill.query.receipt_list import ReceiptList
 from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import RejectionQueries
@@ -48,6 +51,8 @@ class Queries:
         self.series = SeriesQueries(store, hidden)
         self.analysis = AnalysisQueries(store, self.series)
         self.points = PointQueries(store, self.series)
+        self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied)
+        self.questions = Questions(store, hidden, self.many_points)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)
         self.why = WhyQueries(store, log, book, hidden, applied)

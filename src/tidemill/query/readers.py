@@ -3,6 +3,7 @@
 `Context` has all parameters of the request as text, for those whose meaning depends on another (`unit`, `tz`).
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,7 @@ UNITS_NS: Final = {"s": NS_PER_S, "ms": 1_000_000, "us": 1_000, "ns": 1}
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EPOCH: Final = re.compile(r"([+-]?)(\d{1,20})(?:\.(\d{1,9}))?", re.ASCII)
 _PLUS_LOST: Final = re.compile(r"(.*\d\d:\d\d:\d\d(?:\.\d+)?) (\d\d:\d\d)", re.ASCII)
-_WINDOW: Final = re.compile(r"(\d{1,9})(ns|us|ms|s|min|mo|m|h|d|w|y)", re.ASCII)
+_WINDOW: Final = re.compile(r"(\d{1,9})(ns|us|ms|s|min|mo|m|h|d|w|q|y)", re.ASCII)
 _STEP_NS: Final = {
     **UNITS_NS, "m": 60 * NS_PER_S, "h": 3600 * NS_PER_S, "d": 86400 * NS_PER_S, "w": 7 * 86400 * NS_PER_S,
     "mo": 30 * 86400 * NS_PER_S, "y": 365 * 86400 * NS_PER_S,
@@ -114,11 +115,13 @@ def zone(text: str, _: Context) -> str:
 
 
 def window(text: str, _: Context) -> WindowLength:
-    """A length such as `15m`, `1h`, `1d`, `1w`, `1mo`, `1y`. Hours must divide a day; at most a hundred years."""
+    """A length such as `15m`, `1h`, `1d`, `1w`, `1mo`, `1q` (three months), `1y`. Hours must divide a day; at most a
+    hundred years."""
     match = _WINDOW.fullmatch(text)
     if match is None or int(match[1]) == 0:
-        raise ValueError(f"'{text[:40]}' is not a length such as 100ms, 15m, 1h, 1d, 1w, 1mo or 1y")
-    length = WindowLength(int(match[1]), "m" if match[2] == "min" else match[2])
+        raise ValueError(f"'{text[:40]}' is not a length such as 100ms, 15m, 1h, 1d, 1w, 1mo, 1q or 1y")
+    count, unit = int(match[1]), match[2]
+    length = WindowLength(count * 3, "mo") if unit == "q" else WindowLength(count, "m" if unit == "min" else unit)
     if length.nominal_ns > _MAX_WINDOW_NS:
         raise ValueError(f"'{text[:40]}' is longer than a hundred years")
     if length.unit == "h" and 24 % length.count:
@@ -153,9 +156,31 @@ def choices(*allowed: str) -> Reader:
     read_word = choice(*allowed)
 
     def read(text: str, context: Context) -> tuple[str, ...]:
-        return _each(text.split(","), lambda word: read_word(word.strip(), context))
+        return read_each(text.split(","), lambda word: read_word(word.strip(), context))
 
     return read
+
+
+def filling(text: str, _: Context) -> str | float:
+    """What fills a window without points: `null`, `previous`, `linear`, or the number behind `value:`."""
+    word, colon, number = text.partition(":")
+    if word == "value" and colon:
+        try:
+            value = float(number)
+        except ValueError:
+            value = math.nan
+        if math.isfinite(value):
+            return value
+    elif text in ("null", "previous", "linear"):
+        return text
+    raise ValueError(f"must be one of null, previous, linear or a number such as value:0, not '{text[:40]}'")
+
+
+def true_or_false(text: str, _: Context) -> bool:
+    """`true` or `false`."""
+    if text not in ("true", "false"):
+        raise ValueError(f"must be true or false, not '{text[:40]}'")
+    return text == "true"
 
 
 def quantiles(text: str, _: Context) -> tuple[float, ...]:
@@ -163,7 +188,7 @@ def quantiles(text: str, _: Context) -> tuple[float, ...]:
     words = text.split(",")
     if len(words) > 100:
         raise ValueError("at most 100 quantiles at a time")
-    return _each(words, _quantile)
+    return read_each(words, _quantile)
 
 
 def _quantile(text: str) -> float:
@@ -172,7 +197,7 @@ def _quantile(text: str) -> float:
     return float(text)
 
 
-def _each(words: Sequence[str], read: Callable[[str], _T]) -> tuple[_T, ...]:
+def read_each(words: Sequence[str], read: Callable[[str], _T]) -> tuple[_T, ...]:
     """The values of the items of a list, each once. Raises ItemsError with the fault of every invalid item."""
     values: dict[_T, None] = {}
     faults: dict[int, str] = {}

@@ -75,8 +75,8 @@ class MetricsQuery(RangeParameters, frozen=True):
 
 
 class SeriesItem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A series in a list. `count` is of present (not null) points; `first` and `last` are times of samples. `removed`,
-    which only such a series has: its feed was removed, and the series can still be read."""
+    """A series in a list. `count` is of values, `missing` of samples without one (null); `first` and `last` are times
+    of samples. `removed`, which only such a series has: its feed was removed, and the series can still be read."""
 
     id: str
     feed: str
@@ -85,6 +85,7 @@ class SeriesItem(msgspec.Struct, frozen=True, omit_defaults=True):
     tags: dict[str, str]
     unit: str | None
     count: int
+    missing: int
     first: str | None
     last: str | None
     removed: bool = False
@@ -118,7 +119,8 @@ class Description(msgspec.Struct, frozen=True):
 
 
 class FullSeries(msgspec.Struct, frozen=True):
-    """A series with every sample: `values` (null: missing) and `times` have `count` items each."""
+    """A series with every sample: `values` (null: missing) and `times` have an item for each of the `count` values and
+    `missing` nulls."""
 
     id: str
     feed: str
@@ -203,7 +205,7 @@ class SeriesQueries:
             whole = {"first_ordinal": -(2**63), "last_ordinal": 2**63 - 1, "sign": 1, "good": 0, "mark": ""}
             stream = self._store.stream(name, answers.STORE_FORMATS[kind], **bound, **span, **whole, **zone)
             return Page(stream, answers.MEDIA_TYPES[kind])
-        _check_samples(extent["count"], series)
+        _check_samples(extent["count"] + extent["missing"], series)
         columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
         return Page(answers.object_with_columns(_head(described, extent), columns))
 
@@ -267,7 +269,7 @@ def _item(row: dict[str, Any], removed: bool) -> SeriesItem:
 
 def _head(described: Description, extent: dict[str, Any]) -> dict[str, Any]:
     """The members of FullSeries that come before the arrays."""
-    has_points = extent["count"] > 0
+    has_points = extent["count"] + extent["missing"] > 0
     return {
         "id": format_series(described.series),
         "feed": described.feed,

@@ -182,7 +182,7 @@ class Gatherer:
 
     def gather(self, tenant: str, subject: Subject, at_ns: int, applied: Reach) -> InstantEvidence:
         """The evidence about an instant of a series. `applied` is the applied offset of each partition."""
-        waiting = self._waiting(tenant, subject.feed, applied)
+        waiting = waiting_payloads(self._log, tenant, subject.feed, applied)
         feed = self._origins.feed_version(tenant, subject.feed, None)
         bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
         wanted = Wanted(subject.feed, subject.number, subject.field, subject.tags, at_ns, at_ns)
@@ -270,13 +270,14 @@ class Gatherer:
             only=True,
         )
 
-    def _waiting(self, tenant: str, feed: str, applied: Reach) -> Waiting | None:
-        """The payloads of the feed that are not applied yet. Must be read before the store, so that a payload which is
-        applied in between is in at least one of the two."""
-        number = partition_of_feed(tenant, feed, len(self._log.partitions))
-        read = self._log.partitions[number].read(applied[number], _LOG_COUNT, _LOG_BYTES)
-        ours = [entry.payload for entry in read if _is_data_of_feed(entry, tenant, feed)]
-        return Waiting(len(ours), ours[0].received_ns) if ours else None
+
+def waiting_payloads(log: LogReader, tenant: str, feed: str, applied: Reach) -> Waiting | None:
+    """The payloads of a feed that are not applied yet. Must be read before the store, so that a payload which is
+    applied in between is in at least one of the two."""
+    number = partition_of_feed(tenant, feed, len(log.partitions))
+    read = log.partitions[number].read(applied[number], _LOG_COUNT, _LOG_BYTES)
+    ours = [entry.payload for entry in read if _is_data_of_feed(entry, tenant, feed)]
+    return Waiting(len(ours), ours[0].received_ns) if ours else None
 
 
 def _is_data_of_feed(entry: LogEntry, tenant: str, feed: str) -> bool:

@@ -29,6 +29,14 @@ def check_kinds(text: str, tree: Node) -> None:
         raise ExpressionError(text, 0, "it looks at nothing of the record: name a field, a tag or an attribute")
 
 
+def check_number(text: str, tree: Node) -> None:
+    """Check that the whole is a number made of what it names, and every operand of the kind that its operator needs.
+    Raises ExpressionError."""
+    _Kinds(text).need("number", tree, "the whole expression must be")
+    if not any(names_in(tree)):
+        raise ExpressionError(text, 0, "it names nothing")
+
+
 class _Kinds:
     def __init__(self, text: str) -> None:
         self._text = text

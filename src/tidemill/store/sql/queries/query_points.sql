@@ -15,6 +15,22 @@ WHERE p.tenant = {tenant:String}
   AND ({good:UInt8} = 0 OR empty(p.marks))
   AND ({mark:String} = '' OR has(p.marks, {mark:String}))
 
+-- fragment: points_of_series
+-- The points of several series over a range. `deleted_seqs` and `firsts` (ns) are those of `series`, side by side.
+-- `nulls` 1: also missing samples. `good` and `mark` as in points_chosen.
+FROM points AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.series IN {series:Array(UInt64)}
+  AND (arrayMax({deleted_seqs:Array(UInt64)}) = 0
+       OR p.seq > transform(p.series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0)))
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND (arrayUniq({firsts:Array(Int64)}) = 1
+       OR toUnixTimestamp64Nano(p.time) >= transform(p.series, {series:Array(UInt64)}, {firsts:Array(Int64)}, {first:Int64}))
+  AND ({nulls:UInt8} = 1 OR isNotNull(p.value))
+  AND ({good:UInt8} = 0 OR empty(p.marks))
+  AND ({mark:String} = '' OR has(p.marks, {mark:String}))
+
 -- fragment: points_page
 -- Of them the points from (first, first_ordinal) to (last, last_ordinal), both included; `sign` -1: in descending
 -- order.
@@ -118,25 +134,39 @@ SELECT p.*, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
     argMinIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'first')) AS first,
     argMaxIf(p.value, (p.time, p.ordinal), has({agg:Array(String)}, 'last')) AS last,
     if(count(p.value) > 1, stddevSampStableIf(p.value, has({agg:Array(String)}, 'stddev')), NULL) AS stddev,
-    quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median
+    quantileExactInclusiveIf(0.5)(p.value, has({agg:Array(String)}, 'median')) AS median,
+    count() - count(p.value) AS missing,
+    toUnixTimestamp64Nano(min(p.time)) AS first_ns
+
+-- fragment: points_spread
+-- The most frequent value of a window (of several the smallest), and its quantiles of these `levels` (0 to 1) by linear
+-- interpolation (type 7).
+    sumMapIf([assumeNotNull(p.value)], [toUInt64(1)], isNotNull(p.value) AND has({agg:Array(String)}, 'mode')) AS times_seen,
+    if(count(p.value) > 0, times_seen.1[indexOf(times_seen.2, arrayMax(times_seen.2))], NULL) AS mode,
+    arraySort(groupArrayIf(assumeNotNull(p.value), isNotNull(p.value) AND notEmpty({levels:Array(Float64)}))) AS ascending,
+    arrayMap(h -> ascending[toUInt64(floor(h)) + 1]
+            + (h - floor(h)) * (ascending[least(toUInt64(floor(h)) + 2, length(ascending))] - ascending[toUInt64(floor(h)) + 1]),
+        arrayMap(level -> level * (length(ascending) - 1), if(empty(ascending), [], {levels:Array(Float64)}))) AS quantiles
 
 -- fragment: points_rises
--- The points of a range with a value, each with its `rise` over the point before it, the time of which (ns) is
--- `ns_before`; null: there is none. A counter that falls began again at 0. `first` is the time of the point before the
--- range, which has its rise outside of it; the range begins at `begin`.
+-- The points of a range, each with its `rise` over the point with a value before it, the time of which (ns) is
+-- `ns_before`, and the `area` under the straight line between both (value times seconds); null: there is none, or the
+-- point has no value. A counter that falls began again at 0. `firsts` are the times of the points before the range,
+-- which have their rise outside of it; the range begins at `begin`.
 (
-SELECT time, ordinal, value, ns_before, if(isNull(before), NULL, if(value >= before, value - before, greatest(value, 0)))
-    AS rise
+SELECT series, time, ordinal, value, ns_before,
+    if(isNull(before) OR isNull(value), NULL, if(value >= before, value - before, greatest(value, 0))) AS rise,
+    (before / 2 + value / 2) * ((toUnixTimestamp64Nano(time) - ns_before) / 1e9) AS area
 FROM (
 SELECT
+    p.series AS series,
     p.time AS time,
     p.ordinal AS ordinal,
     p.value AS value,
-    any(p.value) OVER previous AS before,
-    any(toNullable(toUnixTimestamp64Nano(p.time))) OVER previous AS ns_before
--- include: points_range
-  AND isNotNull(p.value)
-WINDOW previous AS (ORDER BY p.time, p.ordinal ROWS BETWEEN 1 PRECEDING AND 1 PRECEDING)
+    anyLast(p.value) OVER previous AS before,
+    anyLast(if(isNull(p.value), NULL, toUnixTimestamp64Nano(p.time))) OVER previous AS ns_before
+-- include: points_of_series
+WINDOW previous AS (PARTITION BY p.series ORDER BY p.time, p.ordinal ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
 )
 WHERE time >= fromUnixTimestamp64Nano({begin:Int64}, 'UTC')
 ) AS p
@@ -144,9 +174,12 @@ WHERE time >= fromUnixTimestamp64Nano({begin:Int64}, 'UTC')
 -- fragment: points_increase
 -- The increase of a counter in a window, from the point before the window on, and the same for each second from that
 -- point to the window's last one. Null: no point of the window has one before it; the rate also where no time passed.
+-- The integral and the time-weighted mean are of the same time.
     sumKahan(p.rise) AS increase,
-    if(max(p.time) > fromUnixTimestamp64Nano(min(p.ns_before), 'UTC'),
-        increase * 1e9 / (toUnixTimestamp64Nano(max(p.time)) - min(p.ns_before)), NULL) AS rate
+    (maxIf(toUnixTimestamp64Nano(p.time), isNotNull(p.value)) - min(p.ns_before)) / 1e9 AS covered_s,
+    if(covered_s > 0, increase / covered_s, NULL) AS rate,
+    sumKahan(p.area) AS integral,
+    if(covered_s > 0, integral / covered_s, NULL) AS time_weighted_mean
 
 -- name: points_before_any
 -- The times (ns) of points with a value in a range, the latest first, after `offset` of them: also of points that others
@@ -217,52 +250,94 @@ SELECT p.time AS time, p.value AS value
 -- include: points_range
 -- include: points_page
 
+-- fragment: points_utc_times
+-- The time of a point (ns) and its clock in UTC.
+WITH
+    toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at,
+    fromUnixTimestamp64Nano(ns_at, 'UTC') AS clock
+
+-- fragment: points_utc_windows
+-- The begin (ns) of the window that a point is in, in UTC, whose clock never changes; 0 where `unit` is empty: the whole
+-- range is one window.
+multiIf(
+        {unit:String} = '', toInt64(0),
+        {unit:String} IN ('ns', 'us', 'ms', 's', 'm', 'h'), ns_at - positiveModulo(ns_at, {length:Int64}),
+        -- include: points_date
+    )
+
+-- fragment: points_windows_end
+-- By series and window, after the window that begins at `after`, at most `limit`.
+GROUP BY series, ns
+HAVING ns > {after:Int64}
+ORDER BY ns, series
+LIMIT {limit:UInt32}
+SETTINGS enable_extended_results_for_datetime_functions = 1
+
 -- name: points_windows
--- Aggregates over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter than a minute count
--- from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the wall clock and the calendar of
--- a zone: a day of a clock change has 23 or 25 hours. Missing samples (null) are left out. Expensive aggregates are
--- computed only when `agg` names them.
+-- Aggregates of several series over windows of `count` `unit`s, in order of the windows' starts (ns). Windows shorter
+-- than a minute count from the epoch; minutes, hours, days, weeks (from Monday), months and years follow the wall clock
+-- and the calendar of a zone: a day of a clock change has 23 or 25 hours. Dear aggregates are computed only when `agg`
+-- names them.
 SELECT
+    p.series AS series,
     window AS ns,
     -- include: points_aggregates
 FROM (
 -- include: points_calendar
-FROM (SELECT p.time, p.ordinal, p.value
--- include: points_range
-  AND isNotNull(p.value)
+FROM (SELECT p.series, p.time, p.ordinal, p.value
+-- include: points_of_series
 ) AS p
 -- include: points_calendar_end
-GROUP BY ns
-HAVING ns > {after:Int64}
-ORDER BY ns
-LIMIT {limit:UInt32}
-SETTINGS enable_extended_results_for_datetime_functions = 1
+-- include: points_windows_end
 
 -- name: points_windows_utc
--- The same in UTC, whose clock never changes: with less to plan.
-WITH
-    toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at,
-    fromUnixTimestamp64Nano(ns_at, 'UTC') AS clock
+-- The same in UTC, whose clock never changes: with less to plan; or over the whole range.
+-- include: points_utc_times
 SELECT
-    if(
-        {unit:String} IN ('ns', 'us', 'ms', 's', 'm', 'h'),
-        ns_at - positiveModulo(ns_at, {length:Int64}),
-        -- include: points_date
-    ) AS ns,
+    p.series AS series,
+    -- include: points_utc_windows
+    AS ns,
     -- include: points_aggregates
--- include: points_range
-  AND isNotNull(p.value)
-GROUP BY ns
-HAVING ns > {after:Int64}
-ORDER BY ns
-LIMIT {limit:UInt32}
-SETTINGS enable_extended_results_for_datetime_functions = 1
+-- include: points_of_series
+-- include: points_windows_end
 
--- name: points_counter_windows
--- The same with the increase and the rate of a counter.
+-- name: points_spread_windows
+-- The same with the mode and quantiles: longer to plan.
 SELECT
+    p.series AS series,
     window AS ns,
     -- include: points_aggregates
+    ,
+    -- include: points_spread
+FROM (
+-- include: points_calendar
+FROM (SELECT p.series, p.time, p.ordinal, p.value
+-- include: points_of_series
+) AS p
+-- include: points_calendar_end
+-- include: points_windows_end
+
+-- name: points_spread_windows_utc
+-- The same in UTC, or over the whole range.
+-- include: points_utc_times
+SELECT
+    p.series AS series,
+    -- include: points_utc_windows
+    AS ns,
+    -- include: points_aggregates
+    ,
+    -- include: points_spread
+-- include: points_of_series
+-- include: points_windows_end
+
+-- name: points_rise_windows
+-- The same with what needs the point before: increase, rate, integral and time-weighted mean.
+SELECT
+    p.series AS series,
+    window AS ns,
+    -- include: points_aggregates
+    ,
+    -- include: points_spread
     ,
     -- include: points_increase
 FROM (
@@ -270,33 +345,23 @@ FROM (
 FROM
 -- include: points_rises
 -- include: points_calendar_end
-GROUP BY ns
-HAVING ns > {after:Int64}
-ORDER BY ns
-LIMIT {limit:UInt32}
-SETTINGS enable_extended_results_for_datetime_functions = 1
+-- include: points_windows_end
 
--- name: points_counter_windows_utc
--- The same in UTC.
-WITH
-    toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at,
-    fromUnixTimestamp64Nano(ns_at, 'UTC') AS clock
+-- name: points_rise_windows_utc
+-- The same in UTC, or over the whole range.
+-- include: points_utc_times
 SELECT
-    if(
-        {unit:String} IN ('ns', 'us', 'ms', 's', 'm', 'h'),
-        ns_at - positiveModulo(ns_at, {length:Int64}),
-        -- include: points_date
-    ) AS ns,
+    p.series AS series,
+    -- include: points_utc_windows
+    AS ns,
     -- include: points_aggregates
+    ,
+    -- include: points_spread
     ,
     -- include: points_increase
 FROM
 -- include: points_rises
-GROUP BY ns
-HAVING ns > {after:Int64}
-ORDER BY ns
-LIMIT {limit:UInt32}
-SETTINGS enable_extended_results_for_datetime_functions = 1
+-- include: points_windows_end
 
 -- name: window_start
 -- The start (ns) of the window that an instant is in, by the same rules, and what the wall clock shows then (`label`).
@@ -308,12 +373,21 @@ FROM (SELECT fromUnixTimestamp64Nano({at:Int64}, 'UTC') AS time) AS p
 SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: points_extent
--- The first and the last time (ns) of points in a range, also of points that are deleted or replaced; no row: no
--- points.
+-- The first and the last time (ns) of points of several series in a range, also of points that are deleted or replaced;
+-- no row: no points.
 SELECT toUnixTimestamp64Nano(min(p.time)) AS first, toUnixTimestamp64Nano(max(p.time)) AS last
 FROM points AS p
 WHERE p.tenant = {tenant:String}
-  AND p.series = {series:UInt64}
+  AND p.series IN {series:Array(UInt64)}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 HAVING count() > 0
+
+-- name: many_points
+-- Raw points of several series, by time, series and ordinal, after (after_ns, after_series, after_ordinal).
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value
+-- include: points_of_series
+  AND (p.time, p.series, p.ordinal)
+      > (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_series:UInt64}, {after_ordinal:Int64})
+ORDER BY p.time, p.series, p.ordinal
+LIMIT {limit:UInt32}

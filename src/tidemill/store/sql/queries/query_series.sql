@@ -31,6 +31,7 @@ SELECT
     page.tags AS tags,
     page.unit AS unit,
     extent.n AS count,
+    extent.n_all - extent.n AS missing,
     if(extent.n_all = 0, NULL, instant(extent.first)) AS first,
     if(extent.n_all = 0, NULL, instant(extent.last)) AS last
 FROM page
@@ -62,9 +63,9 @@ FROM series FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND NOT deleted
 
 -- name: series_extent
--- Samples of a series (`missing` of them null), and its first and last instant in ns.
+-- Values of a series, samples without one (null), and the first and last instant in ns of both.
 SELECT
-    count() AS count,
+    count(value) AS count,
     count() - count(value) AS missing,
     toUnixTimestamp64Nano(min(time)) AS first_ns,
     toUnixTimestamp64Nano(max(time)) AS last_ns
@@ -93,4 +94,19 @@ WHERE p.tenant = {tenant:String}
   AND p.seq > {deleted_seq:UInt64}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+LIMIT {limit:UInt32}
+
+-- name: series_chosen
+-- The descriptions of series by ids (none: any) and the filters of series_page, by feed, name, field and id.
+SELECT series, feed, name, field, tags, unit, description, deleted_seq
+FROM series FINAL
+WHERE tenant = {tenant:String}
+  AND NOT deleted
+  AND series NOT IN ({hidden:Array(UInt64)})
+  AND (empty({series:Array(UInt64)}) OR series IN {series:Array(UInt64)})
+  AND ({feed:String} = '' OR feed = {feed:String})
+  AND ({field:String} = '' OR field = {field:String})
+  AND ({name:String} = '' OR name = {name:String})
+  AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+ORDER BY toString(feed), name, toString(field), series
 LIMIT {limit:UInt32}

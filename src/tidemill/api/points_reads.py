@@ -1,0 +1,58 @@
+"""Routes of questions about several series: `GET /v1/points` and `POST /v1/query`."""
+
+from typing import Final
+
+from litestar import post
+from litestar.di import NamedDependency
+
+from tidemill.api.openapi_bodies import PostQuestion
+from tidemill.api.query_body import decode_question
+from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, parse_query, reading
+from tidemill.api.services import Services
+from tidemill.catalog.keys import Principal
+from tidemill.query.answers import Page
+from tidemill.query.many_points import ManyPointsQuery, PointColumns, PointRows
+from tidemill.query.parameters import QueryParameters
+from tidemill.query.questions import Answer
+
+
+@reading(
+    "/v1/points",
+    ManyPointsQuery,
+    tags=["series"],
+    summary="Points of several series, raw or over windows",
+    responses=answer_specs(PointColumns | PointRows, "A page of columns, or with `shape=rows` of rows.", more=True),
+)
+def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
+    """Series chosen by ids, or by feed, field, name and tags (at most 1,000), in [start, end): over windows of `every`,
+    over at most `points` windows whose length the server picks, with `agg` alone over the whole range, else raw. All
+    windows follow the calendar of `tz`. A page has at most `limit` windows (or raw points), and at most 1,000,000
+    values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
+    which one was due, and `why` is `unknown` where the reason cannot be known."""
+    return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock())
+
+
+@post(
+    "/v1/query",
+    tags=["series"],
+    summary="Ask about several series: group by tags, and compute with them",
+    operation_id="querySeries",
+    operation_class=PostQuestion,
+    status_code=200,
+    responses=answer_specs(Answer, "The selections and the expressions of each group, in columns."),
+    opt={"scope": "read"},
+)
+async def query_series(
+    request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
+) -> Answer:
+    """Windows of selected series, as `GET /v1/points` has them, grouped by tags. Series belong together whose tags of
+    `group_by` agree (by default all tags; `[]`: all series); `across` says what the values of several series of a
+    selection become in a window. `expressions` are numbers made of the names of selections by `+ - * / %`, parentheses
+    and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
+    zero."""
+    parse_query(request, QueryParameters)
+    question = decode_question(await request.body())
+    return await ask_store(lambda: services.queries.questions.answer(principal.tenant, question))
+
+
+POINTS_ROUTES: Final = [list_many_points, query_series]

@@ -1,0 +1,249 @@
+"""The evidence of windows of several series, and their gaps: runs of windows without points, each with why.
+
+A reason is stated only where the evidence shows it; else it is `unknown`. The reasons, by precedence:
+`deleted`: points that were published there were deleted. `sealed`: the rollup kept their sum, the points expired.
+`all_rejected`: every record that came for it was rejected. `null_values`: its samples have no values.
+`not_reached`, `source_empty`: every poll of the feed's source that began in it failed, or was answered with nothing.
+`never_received`: nothing came for it, and nothing of the feed came that cannot be told from it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Literal, get_args
+
+import msgspec
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tidemill.errors import NotFoundError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.log.contract import LogReader
+from tidemill.model.ids import format_series
+from tidemill.model.offset import Reach
+from tidemill.model.time import duration_ns, format_instant, parse_instant
+from tidemill.query.chosen_series import bound_series
+from tidemill.query.deletions import AppliedDeletion, applied_deletions
+from tidemill.query.series import Description
+from tidemill.query.why_evidence import waiting_payloads
+from tidemill.store.client import Store, run_parallel
+
+Why = Literal[
+    "deleted", "sealed", "all_rejected", "null_values", "not_reached", "source_empty", "never_received", "unknown"
+]
+WHY: Final = get_args(Why)
+EVIDENCE: Final = ("n", "expected", "rejected", "late", "flagged")
+_FACTS: Final = ("flagged", "late", "rejected", "deleted", "sealed")
+Ints = NDArray[np.int64]
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A run of windows of a series without points, up to now at most, for one reason."""
+
+    series: str
+    start: str
+    end: str
+    why: Why
+
+
+class GapSpan(msgspec.Struct, frozen=True):
+    """[start, end) in ns."""
+
+    start: int
+    end: int
+
+
+class WindowBounds(msgspec.Struct, frozen=True):
+    """The windows of an answer: their begins (ns, ascending), and [first, last] of the instants in them. Gaps end `now`
+    at the latest; `applied` is what was applied of each partition before the windows were read."""
+
+    begins: list[int]
+    end: int
+    first: int
+    last: int
+    closed_right: int
+    now: int
+    applied: Reach
+
+    @property
+    def edges(self) -> tuple[Ints, Ints]:
+        """The begins and ends of the windows, as far as they are in the range of the request."""
+        begins = np.array(self.begins, dtype=np.int64)
+        ends = np.append(begins[1:], self.end)
+        return np.maximum(begins, self.first - self.closed_right), np.minimum(ends, self.last + 1 - self.closed_right)
+
+
+class WindowEvidence:
+    """Reads the evidence."""
+
+    def __init__(self, store: Store, log: LogReader, book: FeedBook) -> None:
+        self._store, self._log, self._book = store, log, book
+
+    def read(
+        self, tenant: str, series: Sequence[Description], frame: pl.DataFrame, bounds: WindowBounds
+    ) -> tuple[dict[int, dict[str, list[Any]]], list[Gap]]:
+        """The columns EVIDENCE of each series, and the gaps. `frame` has a row for each window and series, with `count`
+        and `missing`."""
+        feeds = {name: self._feed(tenant, name) for name in {item.feed for item in series}}
+        waiting = {name for name in feeds if waiting_payloads(self._log, tenant, name, bounds.applied)}
+        facts, spacing, polls, doubts, deletions = self._facts(tenant, series, feeds, bounds)
+        expiring = {name for name, feed in feeds.items() if feed is None or self._expires(tenant, feed)}
+        columns: dict[int, dict[str, list[Any]]] = {}
+        gaps: list[Gap] = []
+        for item in series:
+            own = frame.filter(pl.col("series") == item.series)
+            known = _aligned(facts.filter(pl.col("series") == item.series), bounds.begins, _FACTS)
+            polled = _aligned(polls.filter(pl.col("feed") == item.feed), bounds.begins, ("data", "empty", "failed"))
+            windows = _EmptyWindows(item, own["count"].to_numpy(), *bounds.edges, spacing.get(item.series))
+            feed = feeds[item.feed]
+            late = known["late"].tolist() if feed and feed.rollups else [None] * len(bounds.begins)
+            lists = {"n": windows.count.tolist(), "expected": windows.expected, "late": late}
+            columns[item.series] = {**lists, **{name: known[name].tolist() for name in ("rejected", "flagged")}}
+            reasons = _Reasons(
+                counts={**known, **polled, "nulls": own["missing"].to_numpy()},
+                has_source=bool(feed and feed.source),
+                certain=item.feed not in waiting | doubts | expiring,
+                deletions=deletions,
+            )
+            gaps += windows.gaps(bounds.now, reasons)
+        return columns, gaps
+
+    def _expires(self, tenant: str, feed: Feed) -> bool:
+        """Whether points expire under any version of a feed."""
+        versions = (self._book.version(tenant, feed.name, number) for number in range(1, feed.version))
+        return any(version.retention.points for version in (feed, *versions))
+
+    def _feed(self, tenant: str, name: str) -> Feed | None:
+        try:
+            return self._book.newest(tenant, name)
+        except NotFoundError:
+            return None
+
+    def _facts(
+        self, tenant: str, series: Sequence[Description], feeds: Mapping[str, Feed | None], bounds: WindowBounds
+    ) -> tuple[pl.DataFrame, dict[int, int], pl.DataFrame, set[str], list[AppliedDeletion]]:
+        """What happened in each window, the time from point to point of each series, polls, doubts, deletions."""
+        rollups = [feed.rollups if (feed := feeds[item.feed]) else None for item in series]
+        rollup_ns = [duration_ns(item.every) if item else 1 for item in rollups]
+        late_ns = [
+            length + duration_ns(item.late_after) if item else 0
+            for length, item in zip(rollup_ns, rollups, strict=True)
+        ]
+        spacing = {
+            item.series: duration_ns(rollup.interval)
+            for item, rollup in zip(series, rollups, strict=True)
+            if rollup and rollup.interval
+        }
+        learnt = [item.series for item in series if item.series not in spacing]
+        span: dict[str, Any] = {"tenant": tenant, "feeds": list(feeds), "first": bounds.first, "last": bounds.last}
+        facts, rows, polls, doubts, deletions = run_parallel(
+            lambda: self._store.frame(
+                "gap_facts",
+                **span,
+                **bound_series(series),
+                firsts=[bounds.first] * len(series),
+                begins=bounds.begins,
+                closed_right=bounds.closed_right,
+                rollup_ns=rollup_ns,
+                late_ns=late_ns,
+                nulls=0,
+                good=0,
+                mark="",
+            ),
+            lambda: self._spacings(tenant, learnt, bounds),
+            lambda: self._store.frame("gap_polls", **span, begins=bounds.begins),
+            lambda: {row["feed"] for row in self._store.rows("gap_doubts", **span)},
+            lambda: applied_deletions(self._store, tenant),
+        )
+        return facts, spacing | rows, polls, doubts, deletions
+
+    def _spacings(self, tenant: str, series: list[int], bounds: WindowBounds) -> dict[int, int]:
+        if not series:
+            return {}
+        bound = {"tenant": tenant, "series": series, "first": bounds.first, "end": bounds.last}
+        return {row["series"]: row["spacing_ns"] for row in self._store.rows("evidence_spacing", **bound)}
+
+
+def _touches(deletion: AppliedDeletion, item: Description, span: GapSpan) -> bool:
+    """Whether a deletion selects instants of a series in a span."""
+    start = deletion.selector.get("start")
+    instants = [span.start, span.end - 1]
+    if isinstance(start, str):
+        instants += [at for at in [parse_instant(start)] if span.start <= at < span.end]
+    return any(deletion.covers(item.feed, item.series, item.tags, at) for at in instants)
+
+
+def _aligned(frame: pl.DataFrame, begins: Sequence[int], names: Sequence[str]) -> dict[str, Ints]:
+    """Columns of counts with an item for each begin, 0 where the frame has no row."""
+    every = pl.DataFrame({"ns": pl.Series(begins, dtype=pl.Int64)})
+    joined = every.join(frame.select("ns", *names), on="ns", how="left", maintain_order="left")
+    return {name: joined[name].fill_null(0).cast(pl.Int64).to_numpy() for name in names}
+
+
+class _Reasons(msgspec.Struct, frozen=True):
+    """Why some windows have no points, by what happened in them. `certain`: what came of the feed is known whole."""
+
+    counts: Mapping[str, Ints]
+    has_source: bool
+    certain: bool
+    deletions: list[AppliedDeletion]
+
+    def why(self, item: Description, span: GapSpan, first: int, end: int) -> Why:
+        """The reason for the windows from `first` to before `end`, which reach over `span`."""
+        happened = {name: int(values[first:end].sum()) for name, values in self.counts.items()}
+        traces: dict[str, Why] = {
+            "deleted": "deleted", "sealed": "sealed", "rejected": "all_rejected", "nulls": "null_values",
+        }  # fmt: skip
+        for name, reason in traces.items():
+            if happened[name]:
+                return reason
+        if not self.certain or any(_touches(deletion, item, span) for deletion in self.deletions):
+            return "unknown"
+        if not self.has_source:
+            return "never_received"
+        results = {name for name in ("data", "empty", "failed") if happened[name]}
+        if len(results) != 1:
+            return "unknown"
+        return {"data": "never_received", "empty": "source_empty", "failed": "not_reached"}[results.pop()]  # type: ignore[return-value]
+
+
+class _EmptyWindows(msgspec.Struct, frozen=True):
+    """The windows of a series: how many points each has, from where to where they reach (ns), and the usual time from
+    point to point (None: not known)."""
+
+    item: Description
+    count: Any
+    begins: Ints
+    ends: Ints
+    apart: int | None
+
+    @property
+    def expected(self) -> list[float | None]:
+        """How many points each window should have."""
+        lengths = (self.ends - self.begins).tolist()
+        return [round(length / self.apart, 6) if self.apart else None for length in lengths]
+
+    def gaps(self, now_ns: int, reasons: _Reasons) -> Iterator[Gap]:
+        """Runs of windows without points before now in which a point was due. Windows in which a point is due each have
+        a reason of their own, shorter ones have that of their run."""
+        begins, ends = self.begins, np.minimum(self.ends, now_ns)
+        empty = np.flatnonzero((self.count == 0) & (ends > begins))
+        if not len(empty):
+            return
+        for run in np.split(empty, np.flatnonzero(np.diff(empty) > 1) + 1):
+            first, end = int(run[0]), int(run[-1]) + 1
+            if self.apart and ends[end - 1] - begins[first] < self.apart:
+                continue
+            alone = self.apart is not None and int((ends - begins)[first:end].max()) >= self.apart
+            parts = [(n, n + 1) for n in range(first, end)] if alone else [(first, end)]
+            spans = [(GapSpan(int(begins[a]), int(ends[b - 1])), a, b) for a, b in parts]
+            yield from _merged(self.item, [(span, reasons.why(self.item, span, a, b)) for span, a, b in spans])
+
+
+def _merged(item: Description, parts: Sequence[tuple[GapSpan, Why]]) -> Iterator[Gap]:
+    """One gap for adjacent parts with the same reason."""
+    start = parts[0][0].start
+    for n, (span, why) in enumerate(parts):
+        if n + 1 == len(parts) or parts[n + 1][1] != why:
+            yield Gap(format_series(item.series), format_instant(start), format_instant(span.end), why)
+            start = span.end
