@@ -41,6 +41,7 @@ def test_a_rejection_tells_the_whole_story(store: Store, writer: Writer) -> None
         "reasons": ["too_old", "internal"],
         "detail": "because",
         "record": {"a": 1.5},
+        "record_text": None,
         "rules_version": 3,
         "series": [],
         "winner": None,

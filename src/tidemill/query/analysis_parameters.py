@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, Literal
 from tidemill.analysis.distribution import MAX_BINS
 from tidemill.analysis.forecast.forecast import MAX_HORIZON, MODELS
 from tidemill.query import number_readers, readers
-from tidemill.query.parameters import AGGREGATES, TEXT, Every, Parameter, RangeParameters, limit_to, one_of
+from tidemill.query.aggregates import AGGREGATES
+from tidemill.query.parameters import TEXT, Every, Parameter, RangeParameters, limit_to, one_of
 
 # As `analysis` has them, whose modules of these import SciPy: only worker processes do that.
 TRENDS: Final = ("none", "mean", "linear", "difference")

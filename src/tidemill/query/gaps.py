@@ -37,7 +37,7 @@ _FACTS: Final = ("flagged", "late", "rejected", "deleted", "sealed")
 Ints = NDArray[np.int64]
 
 
-class Gap(msgspec.Struct, frozen=True):
+class ReasonedGap(msgspec.Struct, frozen=True):
     """A run of windows of a series without points, up to now at most, for one reason."""
 
     series: str
@@ -81,7 +81,7 @@ class WindowEvidence:
 
     def read(
         self, tenant: str, series: Sequence[Description], frame: pl.DataFrame, bounds: WindowBounds
-    ) -> tuple[dict[int, dict[str, list[Any]]], list[Gap]]:
+    ) -> tuple[dict[int, dict[str, list[Any]]], list[ReasonedGap]]:
         """The columns EVIDENCE of each series, and the gaps. `frame` has a row for each window and series, with `count`
         and `missing`."""
         feeds = {name: self._feed(tenant, name) for name in {item.feed for item in series}}
@@ -89,7 +89,7 @@ class WindowEvidence:
         facts, spacing, polls, doubts, deletions = self._facts(tenant, series, feeds, bounds)
         expiring = {name for name, feed in feeds.items() if feed is None or self._expires(tenant, feed)}
         columns: dict[int, dict[str, list[Any]]] = {}
-        gaps: list[Gap] = []
+        gaps: list[ReasonedGap] = []
         for item in series:
             own = frame.filter(pl.col("series") == item.series)
             known = _aligned(facts.filter(pl.col("series") == item.series), bounds.begins, _FACTS)
@@ -99,7 +99,7 @@ class WindowEvidence:
             late = known["late"].tolist() if feed and feed.rollups else [None] * len(bounds.begins)
             lists = {"n": windows.count.tolist(), "expected": windows.expected, "late": late}
             columns[item.series] = {**lists, **{name: known[name].tolist() for name in ("rejected", "flagged")}}
-            reasons = _Reasons(
+            reasons = _GapReasons(
                 counts={**known, **polled, "nulls": own["missing"].to_numpy()},
                 has_source=bool(feed and feed.source),
                 certain=item.feed not in waiting | doubts | expiring,
@@ -180,7 +180,7 @@ def _aligned(frame: pl.DataFrame, begins: Sequence[int], names: Sequence[str]) -
     return {name: joined[name].fill_null(0).cast(pl.Int64).to_numpy() for name in names}
 
 
-class _Reasons(msgspec.Struct, frozen=True):
+class _GapReasons(msgspec.Struct, frozen=True):
     """Why some windows have no points, by what happened in them. `certain`: what came of the feed is known whole."""
 
     counts: Mapping[str, Ints]
@@ -223,7 +223,7 @@ class _EmptyWindows(msgspec.Struct, frozen=True):
         lengths = (self.ends - self.begins).tolist()
         return [round(length / self.apart, 6) if self.apart else None for length in lengths]
 
-    def gaps(self, now_ns: int, reasons: _Reasons) -> Iterator[Gap]:
+    def gaps(self, now_ns: int, reasons: _GapReasons) -> Iterator[ReasonedGap]:
         """Runs of windows without points before now in which a point was due. Windows in which a point is due each have
         a reason of their own, shorter ones have that of their run."""
         begins, ends = self.begins, np.minimum(self.ends, now_ns)
@@ -240,10 +240,10 @@ class _EmptyWindows(msgspec.Struct, frozen=True):
             yield from _merged(self.item, [(span, reasons.why(self.item, span, a, b)) for span, a, b in spans])
 
 
-def _merged(item: Description, parts: Sequence[tuple[GapSpan, Why]]) -> Iterator[Gap]:
+def _merged(item: Description, parts: Sequence[tuple[GapSpan, Why]]) -> Iterator[ReasonedGap]:
     """One gap for adjacent parts with the same reason."""
     start = parts[0][0].start
     for n, (span, why) in enumerate(parts):
         if n + 1 == len(parts) or parts[n + 1][1] != why:
-            yield Gap(format_series(item.series), format_instant(start), format_instant(span.end), why)
+            yield ReasonedGap(format_series(item.series), format_instant(start), format_instant(span.end), why)
             start = span.end

@@ -18,7 +18,7 @@ from tidemill.query.aggregates import aggregate_units
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import SeriesIds, bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.gaps import Gap, WindowBounds, WindowEvidence
+from tidemill.query.gaps import ReasonedGap, WindowBounds, WindowEvidence
 from tidemill.query.ladder import FEWEST, LADDER_TEXT, MOST, longer, window_length_for
 from tidemill.query.parameters import (
     QUALITY_CONFLICT,
@@ -160,7 +160,7 @@ class PointColumns(msgspec.Struct, frozen=True):
     time: list[str]
     series: list[SeriesColumns]
     next: str | None
-    gaps: list[Gap] | None = None
+    gaps: list[ReasonedGap] | None = None
 
 
 class PointRow(msgspec.Struct, frozen=True):
