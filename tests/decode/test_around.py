@@ -92,6 +92,23 @@ def test_each_group_has_a_begin_and_a_step_of_its_own() -> None:
     ]
 
 
+def test_a_list_whose_begin_cannot_be_read_costs_no_other_list() -> None:
+    feed = load_feed(CURVES)
+    good = {"meter": "a", "begin": "2026-01-01T00:00:00Z", "minutes": 15, "values": [1, 2]}
+    sent = [good, good | {"meter": "b", "begin": "soon"}, good | {"meter": "c", "minutes": 0}, good | {"meter": "d"}]
+    batch = Decoder(feed).decode_batch([logged(1, json.dumps(sent).encode(), "f", "json")])
+    assert batch.frame.sort("idx")["idx"].to_list() == [0, 1, 6, 7]
+    assert batch.rejections.sort("idx").select("idx", "reasons").rows() == [
+        (2, ["time_invalid"]),
+        (3, ["time_invalid"]),
+        (4, ["invalid_value"]),
+        (5, ["invalid_value"]),
+    ]
+    assert "$[1].begin" in batch.rejections.filter(idx=3)["detail"][0]
+    assert batch.counts["records"].to_list() == [8]
+    assert batch.stamps is None or batch.stamps.is_empty()
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

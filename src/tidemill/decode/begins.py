@@ -37,8 +37,9 @@ class ListBegins:
 
     def read_lists(self, reading: Reading, number: int, *, lines: bool) -> bool:
         """Whether the times of a payload's records can be known; else the payload is rejected. A payload without
-        records, or of which none can be read, is left to the readers of records."""
-        body, faults, unread = reading.payload_body(number), FaultCollector(), FaultCollector()
+        records, or of which none can be read, is left to the readers of records; of several lists those whose begin
+        cannot be read are noted in `reading.lost_lists`."""
+        body, unread = reading.payload_body(number), FaultCollector()
         if lines:
             cut: Cut | None = cut_lines(body)
         else:
@@ -52,13 +53,16 @@ class ListBegins:
             self._turn()
             if cut.nest is not None and cut.nest.is_broken(first):
                 continue  # a group without records, which the readers of records reject
-            path = self._record_path(body, cut, first, lines=lines)
+            path, faults = self._record_path(body, cut, first, lines=lines), FaultCollector()
             around = self._around.read_around(body, cut.nest, first, faults)
             times = self._read(cut.pieces(body, first, first + 1)[0], path, count, faults, around)
-            if times is None:
+            if times is not None:
+                reading.begins.append(ListBegin(number, first, times))
+            elif cut.nest is not None and cut.nest.depth:
+                reading.lost_lists.setdefault(number, []).append((first, faults))
+            else:
                 reading.reject_payload(number, faults)
                 return False
-            reading.begins.append(ListBegin(number, first, times))
         return True
 
     def read_columns(

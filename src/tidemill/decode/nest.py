@@ -118,6 +118,14 @@ class Nest:
         if len(known) < _KEPT_FAULTS:
             self.faults[depth][node] = known + _single(suffix[:LONGEST], code, message)
 
+    def add_fault_above(self, body: bytes, record: int, path: str, code: str, message: str) -> None:
+        """Add a fault at a path in or around a record to the innermost group above the record that the path is in."""
+        paths, groups = self._paths(body, record), self._above(self.records.parents[record])
+        depth = max(n for n in range(len(groups)) if _is_within(path, paths[n]))
+        fault = (path[len(paths[depth]) :], code, message)
+        if fault not in self.faults[depth].get(groups[depth], ()):
+            self.add_fault(depth, groups[depth], *fault)
+
     def group_of(self, record: int, level: Level) -> int:
         """The number of the group at a level that holds a record."""
         return self._above(self.records.parents[record])[level.depth]
@@ -241,6 +249,11 @@ class Nest:
                 text += self._tails[len(self.path) - 1 if self.path[-1] in WILDCARDS else len(self.path)]
             self._known_paths = [*paths, text]
         return self._known_paths
+
+
+def _is_within(path: str, outer: str) -> bool:
+    rest = path.removeprefix(outer)
+    return path.startswith(outer) and rest[:1] in ("", ".", "[", "~")
 
 
 @lru_cache(maxsize=1024)

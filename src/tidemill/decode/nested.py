@@ -75,6 +75,9 @@ class NestedReader:
         elif len(cut) and sum(part.repeated_bytes(cut.nest, len(cut)) for part in self._parts) > MAX_REPEATED:
             reading.refuse_payload(number, "too_many_records", TOO_MUCH)
         else:
+            for record, lost in reading.lost_lists.get(number, ()):
+                for fault in lost.all():
+                    cut.nest.add_fault_above(body, record, fault.path, fault.code, fault.message)
             reading.counts[number] = len(cut)
             return CutPayload(number, body, cut, cut.nest) if len(cut) else None
         return None
@@ -144,7 +147,7 @@ class NestedReader:
         """Read one record by the strict reader; returns whether it is without fault."""
         body, nest, faults = payload.body, payload.nest, FaultCollector()
         nest.add_faults(body, index, faults)
-        if nest.is_broken(index):
+        if nest.is_broken(index) or (faults.count and self._plan.begin is not None):  # its time is not known
             reading.reject_record(payload.number, index, faults)
             return False
         around = [

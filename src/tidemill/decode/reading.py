@@ -29,7 +29,8 @@ Chunk = tuple[DecodedColumns, NDArray[np.int64], NDArray[np.int64]]
 class Reading:
     """The result of reading payloads. `counts`: the records of each payload; `faulty`: how many were at fault;
     `rejected` (with the payload's number as `seq`) and `stamps`: of records at fault; `notes`: marks and texts of
-    others; `begins`: of the lists whose first record has the time of all. With a `limit` the faults are only collected
+    others; `begins`: of the lists whose first record has the time of all, and `lost_lists` by payload, of several
+    lists, the first record of those whose begin has faults. With a `limit` the faults are only collected
     in `faults`, and reading ends (`stopped`) after so many records at fault."""
 
     def __init__(self, plan: DecodePlan, payloads: Sequence[tuple[bytes, str]], limit: int | None) -> None:
@@ -39,6 +40,7 @@ class Reading:
         self.stamps = Stamps(plan)
         self.notes = Notes()
         self.begins: list[ListBegin] = []
+        self.lost_lists: dict[int, list[tuple[int, FaultCollector]]] = {}
         self._zones = plan.begin is not None and plan.begin.plan.column_number("zone") is not None
         self._stepped = plan.begin is not None
         self._chunks: list[Chunk] = []
