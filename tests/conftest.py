@@ -24,6 +24,7 @@ MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
 # `make test` leaves these to `make test-faults`, as it leaves out tests/faults: they take the longest.
 SLOW = {
+    "api/test_changes.py",
     "api/test_analysis.py",
     "api/test_hung_store.py",
     "api/test_schemathesis.py",
@@ -39,14 +40,18 @@ SLOW = {
     "mill/test_erase.py",
     "mill/test_fair.py",
     "mill/test_fold_history.py",
+    "mill/test_history.py",
     "mill/test_order.py",
     "mill/test_partitions.py",
     "mill/test_replay.py",
+    "mill/test_submissions.py",
     "mill/test_submissions_kept.py",
     "mill/test_two_mills.py",
     "mill/test_verify.py",
     "mill/test_why.py",
     "mill/test_window_changes.py",
+    "query/test_counters.py",
+    "query/test_many_points.py",
     "sources/test_poller.py",
     "sources/test_serve.py",
     "test_readme.py",

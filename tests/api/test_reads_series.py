@@ -95,7 +95,7 @@ def test_list_and_count_filter_by_tag(whole: Api) -> None:
     create(whole, "tagged", [1.0])
     page = whole.client.get("/v1/series", params={"tag.t": "tagged"}).json()
     assert [item["name"] for item in page["items"]] == ["tagged"]
-    names = "id feed name field tags unit count missing first last removed"
+    names = "id feed name field tags unit count missing first last"
     assert " ".join(page["items"][0]) == names
     assert whole.client.get("/v1/series/count", params={"tag.t": "tagged"}).json()["count"] == 1
     assert whole.client.get("/v1/series/count", params={"tag.t": "nobody"}).json() == {"count": 0, "by_feed": {}}

@@ -161,7 +161,7 @@ def test_a_check_that_would_fail_is_a_fault_of_the_feed(at: str, words: str) -> 
 
 
 def test_options_that_do_not_fit_are_a_fault() -> None:
-    assert "missing required field `at`" in refused("fails", 'field = "v"')
+    assert "the option 'at' is missing" in refused("fails", 'field = "v"')
 
 
 @pytest.mark.parametrize(

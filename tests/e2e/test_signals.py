@@ -25,7 +25,7 @@ def test_the_curl_of_the_contract_works_as_typed(server: Server, curl: Curl) -> 
     status, text = curl("-X", "POST", "-d", json.dumps(body), "/v1/series")
     assert status == 201, text
     created = json.loads(text)
-    assert (created["count"], created["start"]) == (4, "2026-01-01T00:00:00Z")
+    assert (created["count"], created["missing"], created["start"]) == (3, 1, "2026-01-01T00:00:00Z")
     assert created["end"] == "2026-01-01T00:00:00.000117188Z"  # 3 x 39.0625 us, to the nearest ns
     status, text = curl(f"/v1/series/{created['id']}")
     series = json.loads(text)

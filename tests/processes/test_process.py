@@ -42,6 +42,14 @@ def until_ended(pid: int) -> None:
         time.sleep(0.01)
 
 
+def until_waited_for(pid: int) -> None:
+    """Wait until a child and all its threads have ended, so that its parent can see it."""
+    deadline = time.monotonic() + DEADLINE_S
+    while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        assert time.monotonic() < deadline, "the process goes on"
+        time.sleep(0.01)
+
+
 def test_a_call_returns_what_the_function_returns_from_another_process(process: WorkerProcess) -> None:
     assert process.call(f"{TASKS}:process_id", {}) == process.pid != os.getpid()
     values = np.array([1.0, np.nan, 3.0])
@@ -70,7 +78,7 @@ def test_a_process_that_ended_is_started_again(process: WorkerProcess) -> None:
         process.call(f"{TASKS}:end_process", {})
     second = process.call(f"{TASKS}:process_id", {})
     os.kill(second, signal.SIGKILL)  # between two calls
-    until_ended(second)
+    until_waited_for(second)
     assert len({first, second, process.call(f"{TASKS}:process_id", {})}) == 3
 
 

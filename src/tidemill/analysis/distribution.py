@@ -80,7 +80,9 @@ def _edges(present: Floats, bins: int | None) -> Floats:
             return np.arange(low - 0.5, high + 1)
         bins = _automatic_bins(present, low, high)
     scale = math.frexp(max(abs(low), abs(high)))[1]  # the range of the largest doubles would overflow
-    return np.ldexp(np.linspace(math.ldexp(low, -scale), math.ldexp(high, -scale), bins + 1), scale)
+    edges = np.ldexp(np.linspace(math.ldexp(low, -scale), math.ldexp(high, -scale), bins + 1), scale)
+    edges[0], edges[-1] = low, high  # scaling may round them
+    return edges
 
 
 def _automatic_bins(present: Floats, low: float, high: float) -> int:
@@ -89,7 +91,7 @@ def _automatic_bins(present: Floats, low: float, high: float) -> int:
     width = 2 * (float(third) / 2 - float(first) / 2) * 2 / len(present) ** (1 / 3)
     if not width > 0:
         return 10
-    return int(min(max(math.ceil(high / width - low / width), 10), MAX_BINS))
+    return int(min(max(np.ceil(high / width - low / width), 10), MAX_BINS))
 
 
 def duration_curve(values: Floats, hours: Floats) -> DurationCurve:
