@@ -136,7 +136,8 @@ class Worker:
                 self._recovered = False
         finally:
             with self._lock:
-                self._running.pop(job.id, None)
+                if not stop.is_set():  # else the end of the loop queues it again, if it is not done
+                    self._running.pop(job.id, None)
             self._wake.wake()
 
     def _progress_callback(self, work: JobWork, job: AnyJob, stop: threading.Event) -> Callable[[str, int, int], None]:
