@@ -233,14 +233,14 @@ def limited(house: House, engine: Engine, query_memory: int) -> None:
 def test_a_payload_that_the_engine_refuses_for_want_of_memory_is_set_aside_and_the_rest_goes_on(
     engine: Engine, tmp_path: Path
 ) -> None:
-    """140,000 samples are 15 MB of rows, which 12 MiB of memory cannot take in; their body of 300 kB fits."""
+    """200,000 samples are 21 MB of rows, which 16 MiB of memory cannot take in; their body of 400 kB fits."""
     house = House(tmp_path / "house", engine.address, "refused", partition=ONLY)
-    limited(house, engine, 12 * MIB)
+    limited(house, engine, 16 * MIB)
     other = house.neighbour("other")
     house.send("location", fix(0))
     with working(house):
         wait_for(lambda: house.mill.progress == PartitionProgress(1))
-        samples = {"name": "a", "start": "2024-01-01T00:00:00Z", "interval": "1s", "values": [0] * 140_000}
+        samples = {"name": "a", "start": "2024-01-01T00:00:00Z", "interval": "1s", "values": [0] * 200_000}
         bad = house.send("signals", samples)
         house.send("location", fix(2))
         begun = time.monotonic()

@@ -131,8 +131,9 @@ async def _store(session: ClientSession, series: Series) -> str | None:
         return None
     created = reply.json()
     identity = str(created.get("id"))
-    if reply.status == 201 and created.get("count") != len(series.values):
-        session.counter.add_unexpected(f"{series.name}: stored {created.get('count')} of {len(series.values)} samples")
+    stored = created.get("count", 0) + created.get("missing", 0)
+    if reply.status == 201 and stored != len(series.values):
+        session.counter.add_unexpected(f"{series.name}: stored {stored} of {len(series.values)} samples")
 
     async def compare() -> None:
         _compare_samples(series, await session.read_json(f"/v1/series/{identity}"))
