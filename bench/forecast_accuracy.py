@@ -129,8 +129,8 @@ def _filled(values: Floats, period: int) -> Floats:
     return np.nan_to_num(whole, nan=float(np.nanmean(values)))
 
 
-def summary(name: str, rows: Sequence[Row], asked: tuple[float, float, float]) -> list[Figure]:
-    """The figures of a set of series; `asked`: median, geometric mean and worst ratio, at most."""
+def summary(name: str, rows: Sequence[Row], bounds: tuple[float, float, float]) -> list[Figure]:
+    """The figures of a set of series; `bounds`: median, geometric mean and worst ratio, at most."""
     ratios = np.array([row.ratio for row in rows])
     counts = np.array([row.count for row in rows])
     pooled = [
@@ -140,11 +140,11 @@ def summary(name: str, rows: Sequence[Row], asked: tuple[float, float, float]) -
     good = float(np.mean([0.7 <= row.inside80 <= 0.9 for row in rows])) * 100
     return [
         Figure(f"{name}: beats the hard baseline", float(np.mean(ratios < 1)) * 100, "%", 90, at_most=False),
-        Figure(f"{name}: median ratio x 1,000", float(np.median(ratios)) * 1000, "", asked[0] * 1000),
+        Figure(f"{name}: median ratio x 1,000", float(np.median(ratios)) * 1000, "", bounds[0] * 1000),
         Figure(
-            f"{name}: geometric mean ratio x 1,000", float(np.exp(np.log(ratios).mean())) * 1000, "", asked[1] * 1000
+            f"{name}: geometric mean ratio x 1,000", float(np.exp(np.log(ratios).mean())) * 1000, "", bounds[1] * 1000
         ),
-        Figure(f"{name}: worst ratio x 1,000", float(ratios.max()) * 1000, "", asked[2] * 1000),
+        Figure(f"{name}: worst ratio x 1,000", float(ratios.max()) * 1000, "", bounds[2] * 1000),
         Figure(f"{name}: inside the 80 % bounds, pooled", pooled[0] * 100, "%"),
         Figure(f"{name}: inside the 95 % bounds, pooled", pooled[1] * 100, "%"),
         Figure(f"{name}: inside the 80 % bounds, mean of series", even[0] * 100, "%"),

@@ -15,11 +15,11 @@ import msgspec
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.feed_columns import Column
 from tidemill.decode.plan import DecodePlan
-from tidemill.decode.strict_json import json_type, not_json
+from tidemill.decode.scanner import scan_value, skip_white
+from tidemill.decode.strict_json import json_type
 from tidemill.feeds.paths import in_record, member_path
 from tidemill.model.payload import MAX_RECORDS
 
-scan_value: Final = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=not_json).raw_decode
 _HELD: Final = frozenset(
     {"tag", "attribute", "zone", "offset", "register_name"}
 )  # kinds that may stand once, for each record
@@ -69,7 +69,7 @@ class ColumnWalk:
     def read_object(self, at: int, tree: dict[Any, Any], path: str, above: tuple[bytes, ...]) -> int:
         """Read the members of the object at offset `at`; returns the offset after it. Raises JSONDecodeError."""
         seen: set[str] = set()
-        at = after_white(self.text, at + 1)
+        at = skip_white(self.text, at + 1)
         if self.text[at : at + 1] == "}":
             return at + 1
         while True:
@@ -91,7 +91,7 @@ class ColumnWalk:
             if mark is None or mark[1] != ",":
                 break
             at = mark.end()
-        at = after_white(self.text, end)
+        at = skip_white(self.text, end)
         if self.text[at : at + 1] != "}":
             raise JSONDecodeError("Expecting ',' delimiter", self.text, at)
         return at + 1
@@ -120,7 +120,7 @@ class ColumnWalk:
 
     def _read_items(self, at: int, member: ColumnMember) -> int:
         text, starts, ends = self.text, member.starts, member.ends
-        at = after_white(text, at + 1)
+        at = skip_white(text, at + 1)
         if text[at : at + 1] == "]":
             return at + 1
         while True:
@@ -133,7 +133,7 @@ class ColumnWalk:
             if mark[1] != ",":
                 break
             at = mark.end()
-        at = after_white(text, end)
+        at = skip_white(text, end)
         if text[at : at + 1] != "]":
             raise JSONDecodeError("Expecting ',' delimiter", text, at)
         return at + 1
@@ -151,10 +151,3 @@ def begin_columns(plan: DecodePlan) -> tuple[Column, ...]:
     """The columns that the first record says for all, of those in the object of arrays."""
     first = () if plan.begin is None else plan.begin.plan.columns
     return tuple(column for column in first if in_record(column.keys))
-
-
-def after_white(text: str, at: int) -> int:
-    """The offset after white space."""
-    while text[at : at + 1] in (" ", "\t", "\n", "\r"):
-        at += 1
-    return at

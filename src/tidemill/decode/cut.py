@@ -17,8 +17,9 @@ import msgspec
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.joined import joined_objects
 from tidemill.decode.nest import Nest
+from tidemill.decode.scanner import skip_white
 from tidemill.decode.strict_json import invalid_message, is_readable
-from tidemill.decode.walk import DocumentWalk, EnoughError, TooManyGroupsError, skip_white
+from tidemill.decode.walk import DocumentWalk, EnoughError, TooManyGroupsError
 from tidemill.feeds.paths import Path
 from tidemill.model.payload import MAX_RECORDS
 

@@ -15,15 +15,14 @@ from tidemill.decode.column_walk import (
     ColumnMember,
     ColumnWalk,
     TooManyItemsError,
-    after_white,
     all_columns,
     may_be_held,
-    scan_value,
 )
 from tidemill.decode.cut import cut_document
 from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.feed_columns import Column
 from tidemill.decode.plan import DecodePlan
+from tidemill.decode.scanner import scan_value, skip_white
 from tidemill.decode.strict_json import invalid_message, json_type
 from tidemill.decode.texts import CUT_OFF, Texts
 from tidemill.decode.time_formats import TIME_KINDS
@@ -117,14 +116,14 @@ def cut_columns(body: bytes, plan: DecodePlan, max_depth: int, faults: FaultColl
     start = outer.starts[0] if len(outer) and not outer.listed else 0
     walk = ColumnWalk(body, plan, path)
     try:
-        at = after_white(walk.text, start)
+        at = skip_white(walk.text, start)
         if outer.listed or walk.text[at : at + 1] != "{":
             kind = "an array" if outer.listed else json_type(scan_value(walk.text, at)[0])
             faults.add(path, "wrong_type", f"must be an object of arrays, is {kind}")
             return None
         end = walk.read_object(at, walk.tree, path, ())
-        if not plan.records and after_white(walk.text, end) < len(walk.text):
-            raise JSONDecodeError("Extra data", walk.text, after_white(walk.text, end))
+        if not plan.records and skip_white(walk.text, end) < len(walk.text):
+            raise JSONDecodeError("Extra data", walk.text, skip_white(walk.text, end))
     except JSONDecodeError as error:
         faults.add("$", "invalid_json", invalid_message(error.msg, body, error.pos))
         return None
@@ -140,7 +139,7 @@ def _settle(walk: ColumnWalk, body: bytes, plan: DecodePlan, path: str, faults: 
     faults.extend(walk.faults)
     columns = all_columns(plan)
     for number, column in enumerate(columns):
-        where = path + path_text(column.keys)[1:]
+        where = column.path_in(path)
         _check_member(walk, number, column, where, faults)
     for name, member in walk.members.items():
         if isinstance(name, str) and not member.listed:

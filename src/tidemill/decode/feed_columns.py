@@ -13,7 +13,7 @@ from tidemill.decode.time_formats import TimeKind
 from tidemill.decode.unit_converter import UnitConverter, unit_converter
 from tidemill.feeds.definition import Attribute, Feed, Field, NotExact, Registers, Tag
 from tidemill.feeds.packed import Packed
-from tidemill.feeds.paths import Path, parse_path
+from tidemill.feeds.paths import Path, parse_path, path_text
 
 _TEXTS: Final = ("text_number", "boolean")
 _BESIDE: Final[dict[str, Any]] = {"required": False, "aside": True, "beside": True}
@@ -74,6 +74,10 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     aside: bool = False
     integer: bool = False
     beside: bool = False
+
+    def path_in(self, record: str) -> str:
+        """The path of the member in the record at a path."""
+        return record + path_text(self.keys)[1:]
 
     @property
     def scaled(self) -> bool:

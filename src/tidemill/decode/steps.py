@@ -21,7 +21,6 @@ from tidemill.decode.strict import Record, outer_path, read_record
 from tidemill.decode.strict_json import as_written, json_type
 from tidemill.decode.strict_values import read_number
 from tidemill.decode.times import INSTANT, LOCAL_MAX_NS
-from tidemill.feeds.paths import path_text
 from tidemill.feeds.steps import check_step, parse_sent_step
 from tidemill.model.spans import Span
 from tidemill.model.time import MAX_NS, NS_PER_S
@@ -149,7 +148,7 @@ def _read_step(
     number = next(number for number, column in enumerate(plan.plan.columns) if column.kind in ("step", "rate"))
     column, value = plan.plan.columns[number], record.values[number]
     outer = next((read for part, read in around if number in part.columns), None)
-    where = path + path_text(column.keys)[1:] if outer is None else outer_path(outer, column)
+    where = column.path_in(path) if outer is None else outer_path(outer, column)
     try:
         if isinstance(value, str) and column.kind == "step" and plan.unit_ns is None:
             return parse_sent_step(value, local=record.local != INSTANT)

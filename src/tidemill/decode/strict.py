@@ -80,7 +80,7 @@ def read_record(
     if record.timed and record.time is not None:
         record.timed = _settle_time(record, plan, faults)
     if plan.derived:
-        paths = [path + path_text(column.keys)[1:] for column in plan.columns]
+        paths = [column.path_in(path) for column in plan.columns]
         for part, read in outer:
             for number in part.columns:
                 paths[number] = outer_path(read, plan.columns[number])

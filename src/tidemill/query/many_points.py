@@ -200,8 +200,8 @@ class ManyPoints:
         applied = self._applied(tenant) if query.evidence else ()  # before any point is read
         after = query.cursor[0] if query.cursor else BEFORE_ALL
         limit = min(query.limit, max(1, MAX_CELLS // len(series)))
-        asked = with_evidence(query) if query.evidence else query
-        frame, every = self.windows(tenant, asked, series, after, limit + 1)
+        wanted = with_evidence(query) if query.evidence else query
+        frame, every = self.windows(tenant, wanted, series, after, limit + 1)
         begins = frame["ns"].unique().sort()
         following = encode_cursor(begins[limit - 1], 0, 0) if len(begins) > limit else None
         frame = frame.filter(pl.col("ns") <= begins[limit - 1]) if following else frame
