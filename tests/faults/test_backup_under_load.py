@@ -19,6 +19,7 @@ from tests.support.backups import back_up, command, flip, tidemill
 from tests.support.proof import prove
 from tests.support.rounds import rounds
 from tests.support.server import Server, running_server
+from tests.support.stopped import wait_until_stopped
 from tidemill.log.sqlite import SqliteLogReader
 
 BACKUPS = rounds(2, 12)
@@ -128,19 +129,25 @@ def replay(server: Server) -> None:
 def killed_half_way(server: Server, to: Path) -> None:
     """A backup that is killed while it copies: it is taken for no backup, and the mill clears up behind it."""
     whole = {path.name for path in to.iterdir() if not path.name.startswith(".")}
-    process = subprocess.Popen(command("backup", "--data", server.data, "--to", to), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + DEADLINE_S
-    while not any(to.glob(".*.partial/log/log.sqlite")):
-        assert process.poll() is None and time.monotonic() < deadline
-    process.kill()
-    process.wait()
+    process = subprocess.Popen(
+        command("backup", "--data", server.data, "--to", to),
+        env=os.environ | {"TIDEMILL_STOP_AT": "backup.log_copied"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until_stopped(process, "backup.log_copied")
+    finally:
+        process.kill()
+        process.communicate()
     assert {path.name for path in to.iterdir() if not path.name.startswith(".")} == whole
     left = list(to.glob(".*.partial"))
-    assert left, "it was killed too late"
     done = tidemill("restore", left[0], "--data", to.parent / "never")
     assert (done.returncode, (to.parent / "never").exists()) == (1, False)
     assert "There is no whole backup" in done.stderr
     links = [server.data / "store" / "chdb" / "shadow" / "tidemill", server.data / "mill" / "backup" / "links"]
+    deadline = time.monotonic() + DEADLINE_S
     while any(path.exists() for path in links):
         assert time.monotonic() < deadline, "the mill did not remove what a killed backup left"
         time.sleep(0.1)

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ from tests.mill.test_replay import build_with
 from tests.mill.test_worker import fix
 from tests.mill.verifying import prove
 from tests.support.rounds import rounds
+from tests.support.stopped import wait_until_stopped
 from tidemill.model.deletion import Deletion
 from tidemill.model.ids import new_receipt
 from tidemill.model.replay import Replay, ReplayRequest
@@ -49,15 +49,7 @@ class Sleeper:
         self.process = subprocess.Popen(
             command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
-        deadline = time.monotonic() + 60
-        while not self._stopped():
-            assert time.monotonic() < deadline, f"it never reached {point}"
-            time.sleep(0.02)
-
-    def _stopped(self) -> bool:
-        state = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        assert state not in "ZX", self.process.communicate()[1]
-        return state == "T"
+        wait_until_stopped(self.process, point)
 
     def wake(self) -> subprocess.CompletedProcess[str]:
         """Let it go on to its end."""

@@ -25,6 +25,7 @@ from tidemill.backup.moment import HoldMill, backup_lock
 from tidemill.backup.snapshot import Snapshot
 from tidemill.backup.target import BackupTarget, open_target
 from tidemill.catalog.opening import CATALOG_FILE
+from tidemill.crash_points import reach
 from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
@@ -140,6 +141,7 @@ def _copy(target: BackupTarget, moment: Moment, held_s: float, progress: Progres
         draft.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         snapshot.copy(name, draft, copied.labelled("the catalog" if name == CATALOG_FILE else "the log"))
         files.append(target.add(name, draft, no_progress))
+    reach("backup.log_copied")
     applied = moment.progress
     waiting, checkpoints = snapshot.waiting(applied), (partition.checkpoint for partition in applied.partitions)
     first, *beside = map(PartitionEnds, checkpoints, snapshot.first_seqs, snapshot.last_seqs)
