@@ -4,6 +4,7 @@ The protocol (`protocol.py`) limits how long a body may take: a timer for each r
 the hot path.
 """
 
+import time
 from typing import Any, Final
 
 from tidemill.api.problems import OverloadedError
@@ -49,12 +50,18 @@ class Incoming:
     """One intake request. `path`: the value of the path's parameter; `headers`: by lower-case name, several of one name
     joined; `receive`: gives the body; `complete`: the body was received; `held`: its bytes that `Gate` counts."""
 
-    __slots__ = ("address", "complete", "headers", "held", "path", "query", "receive")
+    __slots__ = ("_begun", "address", "complete", "headers", "held", "path", "query", "receive")
 
     def __init__(self, path: str, query: bytes, headers: dict[bytes, bytes], receive: Receive, address: str) -> None:
         self.path, self.query, self.headers, self.receive, self.address = path, query, headers, receive, address
         self.complete = False
         self.held = 0
+        self._begun = time.monotonic()
+
+    def left_of(self, wait_s: float) -> float:
+        """What is left of a wait of `wait_s` seconds that began with the request, so that receiving and storing a large
+        body counts as waiting; 0 or more."""
+        return max(0.0, wait_s - (time.monotonic() - self._begun))
 
     def hold(self, gate: Gate, size: int) -> None:
         """Count bytes that this request holds until its answer. Raises OverloadedError."""

@@ -76,7 +76,7 @@ class SeriesRoutes:
         payload, appended = accepted.payload, accepted.appended
         settings = self._services.settings
         preferred = prefer.preferred_wait_s(incoming.headers.get(b"prefer"), settings.max_wait)
-        wait_s = settings.series_wait if preferred is None else preferred
+        wait_s = incoming.left_of(settings.series_wait if preferred is None else preferred)
         outcome = asyncio.create_task(self._readable(principal.tenant, appended, wait_s))
         created = await self._created(accepted)
         applied = await outcome
@@ -110,12 +110,11 @@ class SeriesRoutes:
             raise NotFoundError(f"there is no series '{incoming.path}'")
         if not alone:
             preferred = prefer.preferred_wait_s(incoming.headers.get(b"prefer"), services.settings.max_wait)
-            wait_s = WAIT_S if preferred is None else preferred
+            wait_s = incoming.left_of(WAIT_S if preferred is None else preferred)
             item = await submit_deletion(services, tenant, feed.version, deletion, wait_s)
             return _json(202 if item.state == "requested" else 200, item)
-        item = await submit_deletion(
-            services, tenant, feed.version, deletion, services.settings.series_wait, read_back=False
-        )
+        wait_s = incoming.left_of(services.settings.series_wait)
+        item = await submit_deletion(services, tenant, feed.version, deletion, wait_s, read_back=False)
         return HttpAnswer(204, [(b"location", f"/v1/deletions/{item.id}".encode())], b"")
 
     async def _readable(self, tenant: str, appended: Appended, wait_s: float) -> Receipt | None:
