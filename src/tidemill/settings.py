@@ -55,7 +55,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout: Annotated[float, _setting("Seconds a client may take to send a body.", gt=0)] = 30.0
     max_depth: Annotated[int, _setting("Deepest nesting of JSON.", ge=2, le=128)] = 16
     max_wait: Annotated[float, _setting("Longest wait that `Prefer: wait=N` may ask for.", ge=0)] = 30.0
-    series_wait: Annotated[float, _setting("Seconds POST and DELETE of /v1/series take, from the first byte, until the outcome can be read.", ge=0)] = 0.25
+    series_wait: Annotated[
+        float,
+        _setting("Seconds from its first byte that a POST or DELETE of a series waits.", ge=0),
+    ] = 0.25
     partitions: Annotated[
         int, _setting("Partitions of the log, as it is made: each has a file and a mill of its own.", ge=1, le=16)
     ] = 1

@@ -6,7 +6,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidemill.query.answers import json_array, object_with_columns, object_with_items
+from tidemill.query.answers import json_array, object_with_items
 
 rows = st.lists(st.dictionaries(st.text(max_size=3), st.text(max_size=5) | st.floats(allow_nan=False), max_size=2))
 
@@ -20,12 +20,3 @@ def test_an_array_is_the_same_however_its_lines_are_cut(items: list[dict[str, ob
     assert json.loads(b"".join(json_array(pieces))) == items
     document = json.loads(b"".join(object_with_items({"a": 1}, json_array(pieces), {"next": None})))
     assert document == {"a": 1, "items": items, "next": None}
-
-
-def test_columns_join_a_head() -> None:
-    pieces = [b'{\n\t"values": [1,', b"null],\n", b'\t"times": []\n}\n']
-    assert json.loads(b"".join(object_with_columns({"id": "x"}, pieces))) == {
-        "id": "x",
-        "values": [1, None],
-        "times": [],
-    }

@@ -69,15 +69,3 @@ def object_with_items(head: dict[str, Any], items: Iterable[bytes], tail: dict[s
     yield from items
     end = msgspec.json.encode(tail)
     yield b"," + end[1:] if tail else b"}"
-
-
-def object_with_columns(head: dict[str, Any], columns: Iterable[bytes]) -> Iterator[bytes]:
-    """One JSON object: the members of `head`, then the members of a JSONColumns stream."""
-    yield msgspec.json.encode(head)[:-1] + b","
-    first = True
-    for piece in columns:
-        if first and piece:
-            first = False
-            yield piece[1:]  # without its opening brace
-        else:
-            yield piece

@@ -19,6 +19,7 @@ from tidemill.query.answers import Page
 from tidemill.query.chosen_series import SeriesIds, bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.gaps import ReasonedGap, WindowBounds, WindowEvidence
+from tidemill.query.instants import format_instants
 from tidemill.query.ladder import FEWEST, LADDER_TEXT, MOST, longer, window_length_for
 from tidemill.query.parameters import (
     QUALITY_CONFLICT,
@@ -44,7 +45,7 @@ from tidemill.query.parameters import (
 )
 from tidemill.query.parameters import End as EndParameter
 from tidemill.query.parameters import Start as StartParameter
-from tidemill.query.point_windows import encode_frame, format_instants, ndjson
+from tidemill.query.point_windows import encode_frame, ndjson
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden, SeriesFilter
 from tidemill.query.window_frames import BEFORE_ALL, MAX_CELLS, align, check_cells, points_extent, span_of, window_frame

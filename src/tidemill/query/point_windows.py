@@ -15,6 +15,7 @@ from tidemill.query import answers
 from tidemill.query.aggregates import aggregate_units
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.instants import format_instants
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import Description
 from tidemill.query.window_frames import BEFORE_ALL, window_frame
@@ -100,10 +101,3 @@ def ndjson(frame: pl.DataFrame, zone: str) -> bytes:
 def _with_time(frame: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
     at = frame.columns.index("ns")
     return frame.drop("ns").insert_column(at, times.alias("time"))
-
-
-def format_instants(ns: pl.Series, zone: str = "UTC") -> pl.Series:
-    """RFC 3339 texts of ns since the epoch, with as few fraction digits as possible and `Z` or the zone's offset."""
-    local = ns.cast(pl.Datetime("ns")).dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
-    digits = local.dt.to_string("%Y-%m-%dT%H:%M:%S%.9f").str.strip_chars_end("0").str.strip_chars_end(".")
-    return digits + ("Z" if zone == "UTC" else local.dt.to_string("%:z"))

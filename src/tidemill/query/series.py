@@ -34,6 +34,7 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
+from tidemill.query.samples_document import samples_document
 from tidemill.store.client import Store
 
 MAX_ARRAY_SAMPLES: Final = 5_000_000  # most samples of two JSON arrays in an answer, and of the input of metrics
@@ -206,8 +207,8 @@ class SeriesQueries:
             stream = self._store.stream(name, answers.STORE_FORMATS[kind], **bound, **span, **whole, **zone)
             return Page(stream, answers.MEDIA_TYPES[kind])
         _check_samples(extent["count"] + extent["missing"], series)
-        columns = self._store.stream("series_samples", "JSONColumns", **bound, **span)
-        return Page(answers.object_with_columns(_head(described, extent), columns))
+        samples = self._store.stream("series_samples", "RowBinary", **bound, **span)
+        return Page(samples_document(_head(described, extent), samples))
 
     def arrays(self, tenant: str, described: Description, query: MetricsQuery) -> tuple[Integers, Floats]:
         """Times and values (NaN: missing) of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES."""

@@ -73,9 +73,8 @@ FROM points FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
 
 -- name: series_samples
--- Every sample of a series over a range: two columns, in time order. As JSONColumns it is the two arrays of an answer.
-WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
-SELECT p.value AS values, instant(p.time) AS times
+-- Every sample of a series over a range, in time order: the value (NaN: missing) and the time in ns.
+SELECT ifNull(p.value, nan) AS value, toUnixTimestamp64Nano(p.time) AS ns
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String}
   AND p.series = {series:UInt64}

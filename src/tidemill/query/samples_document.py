@@ -1,0 +1,46 @@
+"""Writes the JSON document of a whole series while the store still reads it.
+
+The document has all values before all times, and the store gives them side by side. So the values of each piece go out
+at once, and its times are kept, 8 bytes a sample, until the values have ended. Both come from one statement: two
+statements could see different points.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from tidemill.query.instants import format_instants
+
+SAMPLE: Final = np.dtype([("value", "<f8"), ("ns", "<i8")])  # a row of the query `series_samples` as RowBinary
+PIECE_SAMPLES: Final = 65_536  # most samples that become text at once
+
+
+def samples_document(head: dict[str, Any], stream: Iterable[bytes]) -> Iterator[bytes]:
+    """One JSON object: the members of `head`, then `values` (NaN becomes null) and `times` (RFC 3339, UTC), an item of
+    each for each sample. `stream` has rows of SAMPLE, cut anywhere."""
+    times: list[np.ndarray[Any, np.dtype[np.int64]]] = []
+    yield msgspec.json.encode(head)[:-1] + b',"values":['
+    for samples in _samples(stream):
+        yield (b"," if times else b"") + msgspec.json.encode(samples["value"].tolist())[1:-1]
+        times.append(samples["ns"].copy())  # a view would keep the values as well
+    yield b'],"times":['
+    for number, ns in enumerate(times):
+        texts = format_instants(pl.Series(ns))
+        yield (b'","' if number else b'"') + texts.str.join('","')[0].encode()
+    yield b'"]}' if times else b"]}"
+
+
+def _samples(stream: Iterable[bytes]) -> Iterator[np.ndarray[Any, Any]]:
+    """The samples of each piece, at least one and at most PIECE_SAMPLES; what a piece has of half a sample is kept for
+    the next."""
+    rest = b""
+    for piece in stream:
+        body = rest + piece
+        whole = len(body) - len(body) % SAMPLE.itemsize
+        rest = body[whole:]
+        samples = np.frombuffer(body, SAMPLE, whole // SAMPLE.itemsize)
+        for first in range(0, len(samples), PIECE_SAMPLES):
+            yield samples[first : first + PIECE_SAMPLES]
