@@ -29,6 +29,7 @@ SLOW = {
     "api/test_damaged.py",
     "api/test_deletions.py",
     "api/test_hung_store.py",
+    "api/test_large_files.py",
     "api/test_openapi.py",
     "api/test_schemathesis.py",
     "api/test_sockets.py",

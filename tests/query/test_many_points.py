@@ -14,11 +14,13 @@ import polars as pl
 import pytest
 
 from tests.query.conftest import Writer
-from tests.query.support import SECOND, START, asked, document, ns, queries, whole
+from tests.query.support import SECOND, START, EmptyLog, asked, book, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError, NotFoundError
 from tidemill.model.time import format_instant
 from tidemill.query.aggregates import AGGREGATES
+from tidemill.query.gaps import WindowEvidence
 from tidemill.query.ladder import LADDER, longer, window_length_for
+from tidemill.query.many_points import ManyPoints
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
@@ -254,3 +256,45 @@ def test_an_answer_says_how_it_was_made(store: Store, two: tuple[str, str]) -> N
     assert 0 < found["took_ms"] < 60_000
     raw = answer(store, series=two[1], limit="7")
     assert (raw["windows"], raw["points_read"], raw["ladder"], raw["every"]) == (0, 7, None, None)
+
+
+def read_file(body: bytes, kind: str) -> pl.DataFrame:
+    read = {"ndjson": pl.read_ndjson, "csv": pl.read_csv, "arrow": pl.read_ipc_stream, "parquet": pl.read_parquet}
+    return read[kind](io.BytesIO(body))
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "arrow", "parquet"])
+def test_a_file_of_raw_points_is_whole_series_by_series(store: Store, two: tuple[str, str], kind: str) -> None:
+    rows = answer(store, feed="signals", shape="rows", tz="Asia/Kolkata", limit="1000")["items"]
+    query = asked(ManyPointsQuery, feed="signals", format=kind, tz="Asia/Kolkata")
+    page = queries(store).many_points.read_many("default", query, NOW)
+    assert page.next is None
+    table = read_file(whole(page), kind)
+    assert table.columns == ["series", "time", "value"]
+    if kind in ("arrow", "parquet"):
+        table = table.with_columns(
+            pl.col("time").dt.convert_time_zone("Asia/Kolkata").dt.to_string("%Y-%m-%dT%H:%M:%S%:z")
+        )
+    assert table.to_dicts() == sorted(rows, key=lambda row: (row["series"], row["time"]))
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "arrow", "parquet"])
+def test_a_file_of_nothing_has_its_columns(store: Store, two: tuple[str, str], kind: str) -> None:
+    for given in ({"end": "2025-01-01"}, {"end": "2025-01-01", "every": "1h"}):
+        query = asked(ManyPointsQuery, feed="signals", format=kind, **given)
+        body = whole(queries(store).many_points.read_many("default", query, NOW))
+        own = whole(queries(store).points.read_points("default", two[0], asked(PointsQuery, format=kind, **given)))
+        if kind == "ndjson":
+            assert body == own == b""
+            continue
+        assert read_file(body, kind).columns == ["series", "time", "mean" if "every" in given else "value"]
+        assert read_file(own, kind).columns[0] == "time"
+
+
+def test_windows_of_a_file_are_read_in_parts(store: Store, two: tuple[str, str]) -> None:
+    asking = queries(store)
+    for shape in ("rows", "columns"):
+        query = asked(ManyPointsQuery, feed="signals", every="1m", agg="sum,increase,count", format="csv", shape=shape)
+        parts = ManyPoints(store, lambda _: (), WindowEvidence(store, EmptyLog(), book()), lambda _: (0,), cells=50)
+        at_once = whole(asking.many_points.read_many("default", query, NOW))
+        assert whole(parts.read_many("default", query, NOW)) == at_once

@@ -26,6 +26,11 @@ MEDIA_TYPES: Final = {
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
 }
+STORE_ROWS: Final = {
+    "json": "JSONEachRow",
+    "ndjson": "JSONEachRow",
+    "csv": "CSV",
+}  # text without a head, which the store sends as it reads
 COLUMNAR: Final = frozenset({"arrow", "parquet"})
 
 

@@ -5,7 +5,7 @@ has no points in a window of another, its values are null and its counts 0.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -14,12 +14,14 @@ from tidemill.model.offset import Reach
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.files import file_page
 from tidemill.query.gaps import WindowBounds, WindowEvidence
 from tidemill.query.ladder import LADDER, longer, window_length_for
-from tidemill.query.many_points_answers import columns_page, raw_columns_page, rows_page
+from tidemill.query.many_points_answers import columns_page, columns_table, raw_columns_page, rows_page, rows_table
 from tidemill.query.many_points_query import ManyPointsQuery, check_many_points_query, with_evidence
-from tidemill.query.nearest import MAX_CELLS, too_many_windows
+from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import quality_params, time_range
+from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
 from tidemill.query.window_frames import BEFORE_ALL, align, points_extent, span_of, window_frame
@@ -29,8 +31,17 @@ from tidemill.store.client import Store
 class ManyPoints:
     """Reads points of several series."""
 
-    def __init__(self, store: Store, hidden: Hidden, evidence: WindowEvidence, applied: Callable[[str], Reach]) -> None:
-        self._store, self._hidden = store, hidden
+    def __init__(
+        self,
+        store: Store,
+        hidden: Hidden,
+        evidence: WindowEvidence,
+        applied: Callable[[str], Reach],
+        *,
+        cells: int = MAX_CELLS,
+    ) -> None:
+        """`cells`: values of an aggregate that are read at once."""
+        self._store, self._hidden, self._cells = store, hidden, cells
         self._evidence, self._applied = evidence, applied
 
     def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int) -> Page:
@@ -39,16 +50,46 @@ class ManyPoints:
         began = time.perf_counter()
         check_many_points_query(query)
         series = choose_series(self._store, tenant, query, query.series, self._hidden)
+        if query.is_whole_file:
+            return self._file(tenant, query, series)
         if query.in_windows:
             return self._windows(tenant, query, series, now_ns, began)
         return self._raw(tenant, query, series, began)
+
+    def _file(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> Page:
+        """Everything as one file; raw points series by series."""
+        if query.in_windows:
+            return file_page(self._window_tables(tenant, query, series), query.format, query.tz)
+        span, quality = time_range(query.start, query.end), quality_params(query.quality, query.marked)
+        words: dict[str, Any] = {"kind": query.format, "zone": query.tz}
+        chosen = {item.series: item.deleted_seq for item in series}
+        return points_file(self._store, tenant, chosen, span, **words, nulls=True, quality=quality)
+
+    def _window_tables(
+        self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]
+    ) -> Iterator[pl.DataFrame]:
+        """The windows as tables for a file, in parts."""
+        limit, after = min(MAX_WINDOWS, max(1, self._cells // len(series))), BEFORE_ALL
+        while True:
+            frame, _ = self.windows(tenant, query, series, after, limit + 1)
+            begins = frame["ns"].unique().sort()
+            more = len(begins) > limit
+            part = frame.filter(pl.col("ns") <= begins[limit - 1]) if more else frame
+            part = part.select("series", "ns", *query.aggregates)
+            if query.in_columns:
+                yield columns_table(align(part, begins.head(limit), series), series, query.aggregates)
+            else:
+                yield rows_table(part, series)
+            if not more:
+                return
+            after = int(begins[limit - 1])
 
     def _windows(
         self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], now_ns: int, began: float
     ) -> Page:
         applied = self._applied(tenant) if query.evidence else ()  # before any point is read
         after = query.cursor[0] if query.cursor else BEFORE_ALL
-        limit = min(query.limit, max(1, MAX_CELLS // len(series)))
+        limit = min(query.page, max(1, self._cells // len(series)))
         wanted = with_evidence(query) if query.evidence else query
         frame, every = self.windows(tenant, wanted, series, after, limit + 1)
         begins = frame["ns"].unique().sort()
@@ -106,10 +147,10 @@ class ManyPoints:
             after_ns=after_ns,
             after_series=after_series,
             after_ordinal=after_ordinal,
-            limit=query.limit + 1,
+            limit=query.page + 1,
             **quality_params(query.quality, query.marked),
         )
-        page = frame.head(query.limit)
+        page = frame.head(query.page)
         last = page.row(-1, named=True) if len(frame) > len(page) else None
         following = encode_cursor(last["ns"], last["series"], last["ordinal"]) if last else None
         head = answer_head(query, None)

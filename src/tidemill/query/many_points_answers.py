@@ -10,9 +10,11 @@ from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.aggregates import aggregate_units
 from tidemill.query.answers import Page
+from tidemill.query.files import file_bytes
 from tidemill.query.gaps import ReasonedGap
+from tidemill.query.instants import format_instants
 from tidemill.query.many_points_query import ManyPointsQuery
-from tidemill.query.point_windows import encode_frame, format_instants, ndjson
+from tidemill.query.point_windows import ndjson
 from tidemill.query.series import Description
 
 Source = Literal["points", "rollups"]  # what the windows of an answer were made of
@@ -77,6 +79,21 @@ class PointRows(msgspec.Struct, frozen=True):
     next: str | None
 
 
+def rows_table(page: pl.DataFrame, series: Sequence[Description]) -> pl.DataFrame:
+    """The rows of a frame with the ids of their series as texts."""
+    return page.with_columns(pl.col("series").replace_strict(_ids(series), return_dtype=pl.String))
+
+
+def columns_table(aligned: pl.DataFrame, series: Sequence[Description], aggregates: Sequence[str]) -> pl.DataFrame:
+    """A frame that has a row for each window and series, by window, as one with a row for each window."""
+    named = {
+        f"{format_series(number)}.{name}": part[name]
+        for number, part in _parts(aligned, series).items()
+        for name in aggregates
+    }
+    return pl.DataFrame({"ns": aligned["ns"].gather_every(len(series)), **named})
+
+
 def rows_page(
     page: pl.DataFrame,
     series: Sequence[Description],
@@ -85,10 +102,9 @@ def rows_page(
     following: str | None,
 ) -> Page:
     """The page of a frame with a row for each window or point, in rows."""
-    rows = page.with_columns(pl.col("series").replace_strict(_ids(series), return_dtype=pl.String))
+    rows = rows_table(page, series)
     if query.format != "json":
-        body = encode_frame(rows, query.format, query.tz)
-        return Page(body, answers.MEDIA_TYPES[query.format], following)
+        return Page(file_bytes(rows, query.format, query.tz), answers.MEDIA_TYPES[query.format], following)
     items = answers.json_array([ndjson(rows, query.tz)])
     return Page(b"".join(answers.object_with_items(head, items, {"next": following})), next=following)
 
@@ -101,14 +117,10 @@ def columns_page(
     following: str | None,
 ) -> Page:
     """The page of a frame that has a row for each window and series, by window."""
-    parts = {item.series: aligned.gather_every(len(series), offset) for offset, item in enumerate(series)}
-    times = aligned["ns"].gather_every(len(series))
     if query.format != "json":
-        named = {
-            f"{format_series(number)}.{name}": part[name] for number, part in parts.items() for name in query.aggregates
-        }
-        body = encode_frame(pl.DataFrame({"ns": times, **named}), query.format, query.tz)
-        return Page(body, answers.MEDIA_TYPES[query.format], following)
+        table = columns_table(aligned, series, query.aggregates)
+        return Page(file_bytes(table, query.format, query.tz), answers.MEDIA_TYPES[query.format], following)
+    parts, times = _parts(aligned, series), aligned["ns"].gather_every(len(series))
     evidence = head.pop("evidence", {})
     columns = [
         _series_columns(item, parts[item.series].select(query.aggregates), evidence=evidence.get(item.series))
@@ -116,6 +128,11 @@ def columns_page(
     ]
     answer = PointColumns(**head, time=format_instants(times, query.tz).to_list(), series=columns, next=following)
     return answers.json_page(answer, following)
+
+
+def _parts(aligned: pl.DataFrame, series: Sequence[Description]) -> dict[int, pl.DataFrame]:
+    """The rows of each series."""
+    return {item.series: aligned.gather_every(len(series), offset) for offset, item in enumerate(series)}
 
 
 def raw_columns_page(

@@ -26,13 +26,14 @@ from tidemill.query.parameters import (
     Tags,
     Unit,
     Zone,
-    limit_to,
+    limit_of_pages,
     one_of,
     page_cursor,
 )
 from tidemill.query.series import SeriesFilter
 
 MAX_PAGE: Final = 100_000
+JSON_PAGE: Final = 10_000
 
 
 def _points(text: str, _: readers.Context) -> int:
@@ -71,6 +72,9 @@ Evidence = Annotated[
 ]
 
 
+PageLimit = Annotated[int | None, limit_of_pages("windows or points", JSON_PAGE, MAX_PAGE)]
+
+
 class ManyPointsQuery(SeriesFilter, frozen=True):
     """Points of series in [start, end): over windows (`every`, `points`, or `agg` for the whole range), or raw."""
 
@@ -89,7 +93,7 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
     tz: Zone = "UTC"
     fill: Fill = None
     shape: Shape = None
-    limit: Annotated[int, limit_to(MAX_PAGE)] = 10_000
+    limit: PageLimit = None
     cursor: Annotated[tuple[int, int, int] | None, page_cursor(int, int, int)] = None
     format: Format = "json"
     quality: Quality = None
@@ -100,6 +104,16 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
     def aggregates(self) -> tuple[str, ...]:
         """The aggregates of a window; the mean unless the request names others, with `points` min and max too."""
         return self.agg or (("mean", "min", "max") if self.points else ("mean",))
+
+    @property
+    def page(self) -> int:
+        """Most windows or points of a page."""
+        return self.limit or JSON_PAGE
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether the answer is a file of everything, and no page."""
+        return self.format != "json" and self.limit is None and self.cursor is None
 
     @property
     def in_windows(self) -> bool:

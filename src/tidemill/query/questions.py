@@ -20,10 +20,10 @@ from tidemill.errors import Fault, InputError, TooBigQuestionError, count_of_fau
 from tidemill.model.ids import format_series
 from tidemill.query.aggregates import COUNTS
 from tidemill.query.chosen_series import choose_series
+from tidemill.query.instants import format_instants
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
-from tidemill.query.point_windows import format_instants
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
 from tidemill.query.window_frames import BEFORE_ALL, check_cells

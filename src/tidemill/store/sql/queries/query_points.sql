@@ -32,19 +32,27 @@ WHERE p.tenant = {tenant:String}
   AND ({mark:String} = '' OR has(p.marks, {mark:String}))
 
 -- fragment: points_page
--- Of them the points from (first, first_ordinal) to (last, last_ordinal), both included; `sign` -1: in descending
--- order.
+-- Of them the points from (first, first_ordinal) to (last, last_ordinal), both included.
   AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
   AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
 
--- fragment: points_zoned
--- Time and value as texts show them: RFC 3339 in a zone.
+-- fragment: points_by_key
+-- The order of the table's key: read without sorting, and sent while it is read.
+ORDER BY p.tenant, p.series, p.time, p.ordinal
+
+-- fragment: points_by_key_descending
+-- The same backwards.
+ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
+
+-- fragment: points_zone
+-- How points_time writes a time: its digits and its offset.
 WITH
     t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
     t -> formatDateTime(t, '%z') AS offset
-SELECT
-    if({tz:String} = 'UTC',
+
+-- fragment: points_time
+-- The time of a point as texts show it: RFC 3339 in a zone.
+if({tz:String} = 'UTC',
         concat(digits(p.time), 'Z'),
         concat(
             digits(toTimeZone(p.time, {tz:String})),
@@ -52,7 +60,14 @@ SELECT
             ':',
             substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
         )
-    ) AS time,
+    )
+
+-- fragment: points_zoned
+-- Time and value as texts show them.
+-- include: points_zone
+SELECT
+    -- include: points_time
+    AS time,
     p.value AS value
 
 -- fragment: points_date
@@ -214,34 +229,43 @@ SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
 ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
 LIMIT 1 OFFSET {limit:UInt32}
 
--- name: points_text
--- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times
--- in a zone. `sign` is 1 for ascending, -1 for descending order.
--- include: points_zoned
--- include: points_range
--- include: points_page
-SETTINGS format_csv_null_representation = ''
-
--- name: points_flagged
--- The same with each point's marks and the words of its flags: `flags` are those of the bits, the lowest first.
+-- fragment: points_flags
+-- Time, value, and the marks of a point and the words of its flags: `flags` are those of the bits, the lowest first.
 -- include: points_zoned
     , if(p.flags = 0, emptyArrayString(), arrayFilter(
         (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
     )) AS flags
     , CAST(p.marks AS Array(String)) AS marks
--- include: points_range
--- include: points_page
-SETTINGS format_csv_null_representation = ''
 
--- name: points_flagged_csv
+-- fragment: points_flags_csv
 -- The same with marks and words joined by spaces.
 -- include: points_zoned
     , if(p.flags = 0, '', arrayStringConcat(arrayFilter(
         (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
     ), ' ')) AS flags
     , arrayStringConcat(p.marks, ' ') AS marks
+
+-- name: points_text
+-- Points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times in a zone.
+-- include: points_zoned
 -- include: points_range
 -- include: points_page
+-- include: points_by_key
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_flagged
+-- The same with marks and flags.
+-- include: points_flags
+-- include: points_range
+-- include: points_page
+-- include: points_by_key
+
+-- name: points_flagged_csv
+-- The same for CSV.
+-- include: points_flags_csv
+-- include: points_range
+-- include: points_page
+-- include: points_by_key
 SETTINGS format_csv_null_representation = ''
 
 -- name: points_typed
@@ -249,6 +273,29 @@ SETTINGS format_csv_null_representation = ''
 SELECT p.time AS time, p.value AS value
 -- include: points_range
 -- include: points_page
+-- include: points_by_key
+
+-- name: points_flagged_descending
+-- The same with marks and flags in descending order.
+-- include: points_flags
+-- include: points_range
+-- include: points_page
+-- include: points_by_key_descending
+
+-- name: points_flagged_csv_descending
+-- The same for CSV in descending order.
+-- include: points_flags_csv
+-- include: points_range
+-- include: points_page
+-- include: points_by_key_descending
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_typed_descending
+-- The same for columnar formats in descending order: times as timestamps in ns UTC.
+SELECT p.time AS time, p.value AS value
+-- include: points_range
+-- include: points_page
+-- include: points_by_key_descending
 
 -- fragment: points_utc_times
 -- The time of a point (ns) and its clock in UTC.
@@ -391,3 +438,22 @@ SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ord
       > (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_series:UInt64}, {after_ordinal:Int64})
 ORDER BY p.time, p.series, p.ordinal
 LIMIT {limit:UInt32}
+
+-- name: points_file_text
+-- Raw points of several series for text formats, series by series.
+-- include: points_zone
+SELECT
+    leftPad(lower(hex(p.series)), 16, '0') AS series,
+    -- include: points_time
+    AS time,
+    p.value AS value
+-- include: points_of_series
+-- include: points_by_key
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_file_rows
+-- The same as rows of a fixed length, for columnar formats; `empty` 1: the sample has no value.
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, toUInt8(isNull(p.value)) AS empty,
+    ifNull(p.value, 0) AS value
+-- include: points_of_series
+-- include: points_by_key
