@@ -31,6 +31,8 @@ Every error has a stable `code` (class attribute unless given) and a message tha
 what to do next.
 """
 
+from collections.abc import Mapping
+
 import msgspec
 
 
@@ -95,7 +97,7 @@ class NearestQuestion(msgspec.Struct, frozen=True):
     to leave out)."""
 
     says: str
-    changes: dict[str, str | None]
+    changes: Mapping[str, str | None]
 
 
 class TooBigQuestionError(LimitError):

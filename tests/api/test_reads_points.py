@@ -1,9 +1,12 @@
 """Points over HTTP: questions that are too big, formats, kept answers."""
 
+import gzip
+import re
 from typing import Any
 
 import httpx
 import pytest
+import zstandard
 
 from tests.api.samples import problem
 from tests.support.api import Api
@@ -73,3 +76,49 @@ def test_an_analysis_over_too_many_windows_says_which_it_can_do(whole: Api, minu
     questions = problem(answer, 422, "query_limit")["questions"]
     assert [item["url"].partition("?")[0] for item in questions] == [f"/v1/series/{minutes}/distribution"] * 2
     assert ask(whole, questions[0]).status_code == 200
+
+
+PACKED = {"zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data), "gzip": gzip.decompress}
+
+
+def raw_bytes(api: Api, url: str, **headers: str) -> tuple[httpx.Headers, bytes]:
+    with httpx.stream("GET", f"{api.url}{url}", headers=headers) as answer:
+        assert answer.status_code == 200
+        return answer.headers, b"".join(answer.iter_raw())
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("gzip", "gzip"),
+        ("zstd;q=0, gzip;q=0.5", "gzip"),
+        ("identity", None),
+        ("br", None),
+    ],
+)
+def test_a_text_is_compressed_as_the_client_accepts(
+    whole: Api, minutes: str, accepted: str, encoding: str | None
+) -> None:
+    for url in (f"/v1/series/{minutes}", f"/v1/series/{minutes}/points?format=csv", f"/v1/points?series={minutes}"):
+        _, plain = raw_bytes(whole, url, **{"Accept-Encoding": "identity"})
+        headers, body = raw_bytes(whole, url, **{"Accept-Encoding": accepted})
+        assert headers.get("content-encoding") == encoding
+        assert headers["vary"].lower() == "accept-encoding"
+        if encoding is not None:
+            assert len(body) < len(plain) / 3
+            body = PACKED[encoding](body)
+        assert without_time(body) == without_time(plain)
+
+
+def without_time(body: bytes) -> bytes:
+    return re.sub(rb'"took_ms":[\d.]+', b"", body)
+
+
+def test_a_small_answer_and_a_columnar_file_stay_as_they_are(whole: Api, minutes: str) -> None:
+    for url in (
+        f"/v1/series?name={minutes}",
+        f"/v1/points?series={minutes}&format=parquet",
+        f"/v1/points?series={minutes}&format=arrow",
+    ):
+        assert "content-encoding" not in raw_bytes(whole, url, **{"Accept-Encoding": "gzip, zstd"})[0]

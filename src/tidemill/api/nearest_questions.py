@@ -1,5 +1,6 @@
 """The nearest questions that can be answered, in the problem document of one that is too big, ready to send."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -38,11 +39,11 @@ def ready_questions(request: Request[Any, Any, Any], error: TooBigQuestionError)
     return questions
 
 
-def _changed(given: dict[str, Any], changes: dict[str, str | None]) -> dict[str, Any]:
+def _changed(given: dict[str, Any], changes: Mapping[str, str | None]) -> dict[str, Any]:
     """The parameters with these changes: null leaves one out."""
-    return {name: value for name, value in (given | changes).items() if value is not None}
+    return {name: value for name, value in {**given, **changes}.items() if value is not None}
 
 
-def _changed_body(body: dict[str, Any], changes: dict[str, str | None]) -> dict[str, Any]:
+def _changed_body(body: dict[str, Any], changes: Mapping[str, str | None]) -> dict[str, Any]:
     changed = _changed(body, changes)
     return changed | {"points": int(changed["points"])} if "points" in changed else changed
