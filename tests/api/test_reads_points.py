@@ -122,3 +122,26 @@ def test_a_small_answer_and_a_columnar_file_stay_as_they_are(whole: Api, minutes
         f"/v1/points?series={minutes}&format=arrow",
     ):
         assert "content-encoding" not in raw_bytes(whole, url, **{"Accept-Encoding": "gzip, zstd"})[0]
+
+
+def test_a_closed_range_is_sent_again_only_after_a_change(whole: Api) -> None:
+    key = create(whole, "kept", [1.0, 2.0, 3.0])
+    hour = "start=2026-01-01T00:00:00Z&end=2026-01-01T01:00:00Z"
+    urls = [f"/v1/points?series={key}&{hour}", f"/v1/series/{key}/points?every=1m&{hour}"]
+    tags = {}
+    for url in urls:
+        answer = whole.client.get(url)
+        tags[url] = answer.headers["etag"]
+        assert answer.headers["cache-control"] == "private, no-cache"
+        again = whole.client.get(url, headers={"If-None-Match": f'"other", {tags[url]}'})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tags[url])
+        assert whole.client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
+    assert create(whole, "kept", [9.0], start="2026-01-01T00:01:00Z") == key
+    for url in urls:
+        changed = whole.client.get(url, headers={"If-None-Match": tags[url]})
+        assert changed.status_code == 200
+        assert "9.0" in changed.text
+        tags[url] = changed.headers["etag"]
+    assert whole.client.delete(f"/v1/series/{key}").status_code == 204
+    for url in urls:
+        assert whole.client.get(url, headers={"If-None-Match": tags[url]}).status_code == 404

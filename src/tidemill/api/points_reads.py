@@ -32,7 +32,7 @@ def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
     values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
     which one was due, and `why` is `unknown` where the reason cannot be known. `ladder` has the lengths from which
     `points` picks."""
-    return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock())
+    return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock(), call.known)
 
 
 @post(

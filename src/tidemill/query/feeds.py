@@ -35,6 +35,7 @@ from tidemill.query.parameters import (
 from tidemill.query.point_files import points_file
 from tidemill.query.rollups import window_evidence
 from tidemill.query.series import Hidden
+from tidemill.query.states import Known, feed_tag, tagged, unchanged
 from tidemill.store.client import Store
 
 
@@ -111,7 +112,7 @@ class FeedQueries:
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def points(self, tenant: str, feed: Feed, query: FeedPointsQuery) -> Page:
+    def points(self, tenant: str, feed: Feed, query: FeedPointsQuery, known: Known = ()) -> Page:
         """A JSON array of FeedPoint, in time order; missing samples are left out. Another format is a whole file with
         the ids of series, series by series.
 
@@ -119,13 +120,17 @@ class FeedQueries:
         """
         if query.quality is not None and query.marked is not None:
             raise InputError(QUALITY_CONFLICT.message, (QUALITY_CONFLICT,))
-        span = time_range(query.start, query.end)
+        span, field = time_range(query.start, query.end), _chosen_field(feed, query.field)
+        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        tag = feed_tag(self._store, tenant, query, feed, filters, field=field)
+        if tag is not None and tag in known:
+            return unchanged(tag)
         if query.format != "json":
-            return self._points_file(tenant, feed, query, span)
+            return tagged(self._points_file(tenant, filters | {"field": field}, query, span), tag)
         first, series, ordinal = query.cursor or (span.first_ns, 0, _LOWEST)
         bound = {
-            **feed_filters(tenant, feed, query.tags, self._hidden(tenant)),
-            "field": _chosen_field(feed, query.field),
+            **filters,
+            "field": field,
             "first": first,
             "first_series": series,
             "first_ordinal": ordinal,
@@ -135,18 +140,18 @@ class FeedQueries:
         }
         beyond = self._store.rows("feed_points_ahead", **bound)
         following = encode_cursor(beyond[0]["ns"], beyond[0]["series"], beyond[0]["ordinal"]) if beyond else None
-        return Page(answers.json_array(self._store.stream("feed_points", "JSONEachRow", **bound)), next=following)
+        points = answers.json_array(self._store.stream("feed_points", "JSONEachRow", **bound))
+        return Page(points, next=following, etag=tag)
 
-    def _points_file(self, tenant: str, feed: Feed, query: FeedPointsQuery, span: TimeRange) -> Page:
+    def _points_file(self, tenant: str, filters: Mapping[str, Any], query: FeedPointsQuery, span: TimeRange) -> Page:
         refuse_pages(limit=query.limit, cursor=query.cursor)
-        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
-        rows = self._store.rows("feed_series", **filters, field=_chosen_field(feed, query.field))
+        rows = self._store.rows("feed_series", **filters)
         series = {row["series"]: row["deleted_seq"] for row in rows}
         words: dict[str, Any] = {"kind": query.format, "zone": "UTC"}
         quality = quality_params(query.quality, query.marked)
         return points_file(self._store, tenant, series, span, **words, nulls=False, quality=quality)
 
-    def rollups(self, tenant: str, feed: Feed, query: RollupsQuery) -> Page:
+    def rollups(self, tenant: str, feed: Feed, query: RollupsQuery, known: Known = ()) -> Page:
         """A JSON array of windows, each with its begin (`minute`, `hour` or `day` for windows of that length, else
         `time`), the tags, each field's aggregates, and `count`.
 
@@ -157,9 +162,14 @@ class FeedQueries:
             raise shape_error(feed, "rollups", "keeps no rollups")
         span, sign = time_range(query.start, query.end), -1 if query.order == "desc" else 1
         after_ns, after_tags = query.cursor or (before_first_ns(sign), "")
+        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        every_s, plain = duration_ns(feed.rollups.every) // 10**9, query.evidence == "false"
+        tag = feed_tag(self._store, tenant, query, feed, filters, every_s=every_s) if plain else None
+        if tag is not None and tag in known:
+            return unchanged(tag)
         bound = {
-            **feed_filters(tenant, feed, query.tags, self._hidden(tenant)),
-            "every_s": duration_ns(feed.rollups.every) // 10**9,
+            **filters,
+            "every_s": every_s,
             "first": span.first_ns,
             "last": span.last_ns,
             "sign": sign,
@@ -169,7 +179,8 @@ class FeedQueries:
         if query.format != "json":
             refuse_pages(limit=query.limit, cursor=query.cursor, evidence=query.evidence)
             lines = self._store.stream("rollup_rows", "JSONEachRow", **bound, limit=ALL_ROWS)
-            return windows_file(lines, feed, self._fields(tenant, feed), query.format, _begins(feed))
+            file = windows_file(lines, feed, self._fields(tenant, feed), query.format, _begins(feed))
+            return tagged(file, tag)
         limit = query.limit or 1000
         rows = self._store.rows("rollup_rows", **bound, limit=limit + 1)
         page = rows[:limit]
@@ -178,7 +189,7 @@ class FeedQueries:
         if query.evidence == "true":
             added = window_evidence(self._store, tenant, feed, page)
             windows = [window | more for window, more in zip(windows, added, strict=True)]
-        return answers.json_page(windows, following)
+        return tagged(answers.json_page(windows, following), tag)
 
     def _fields(self, tenant: str, feed: Feed) -> list[str]:
         """The fields of a feed, in its order; then its registers, which only the store knows."""

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from tidemill.model.offset import Reach
+from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
@@ -24,6 +25,7 @@ from tidemill.query.parameters import quality_params, time_range
 from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
+from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
 from tidemill.query.window_frames import BEFORE_ALL, align, points_extent, span_of, window_frame
 from tidemill.store.client import Store
 
@@ -44,17 +46,29 @@ class ManyPoints:
         self._store, self._hidden, self._cells = store, hidden, cells
         self._evidence, self._applied = evidence, applied
 
-    def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int) -> Page:
-        """A page; gaps end `now_ns` at the latest. Raises InputError for parameters that contradict each other,
-        NotFoundError for unknown series, LimitError for a question that is too big."""
+    def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int, known: Known = ()) -> Page:
+        """A page, or none where `known` has the tag of its state; gaps end `now_ns` at the latest.
+
+        Raises InputError for parameters that contradict each other, NotFoundError for unknown series, LimitError for a
+        question that is too big.
+        """
         began = time.perf_counter()
         check_many_points_query(query)
         series = choose_series(self._store, tenant, query, query.series, self._hidden)
+        tag = self._tag(tenant, query, series)
+        if tag is not None and tag in known:
+            return unchanged(tag)
         if query.is_whole_file:
-            return self._file(tenant, query, series)
+            return tagged(self._file(tenant, query, series), tag)
         if query.in_windows:
-            return self._windows(tenant, query, series, now_ns, began)
-        return self._raw(tenant, query, series, began)
+            return tagged(self._windows(tenant, query, series, now_ns, began), tag)
+        return tagged(self._raw(tenant, query, series, began), tag)
+
+    def _tag(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> str | None:
+        """The tag of an answer about a closed range that follows from the points in it alone."""
+        if not is_closed(query) or query.evidence or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
+            return None
+        return series_tag(self._store, tenant, query, series, span_of(query))
 
     def _file(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> Page:
         """Everything as one file; raw points series by series."""

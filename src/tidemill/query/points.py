@@ -10,6 +10,7 @@ import msgspec
 
 from tidemill.model.ids import format_series
 from tidemill.query import answers
+from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import csv_head
@@ -18,6 +19,8 @@ from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
 from tidemill.query.points_query import PointsQuery, check_points_query
 from tidemill.query.series import Description, SeriesQueries
+from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
+from tidemill.query.window_frames import span_of
 from tidemill.store.client import Store
 
 COLUMNS: Final = ("time", "value", "flags", "marks")
@@ -60,13 +63,19 @@ class PointQueries:
     def __init__(self, store: Store, series: SeriesQueries) -> None:
         self._store, self._series = store, series
 
-    def read_points(self, tenant: str, series: str, query: PointsQuery) -> Page:
-        """A page of points, or of windows. Raises InputError for parameters that contradict each other."""
+    def read_points(self, tenant: str, series: str, query: PointsQuery, known: Known = ()) -> Page:
+        """A page of points, or of windows; none where `known` has the tag of its state. Raises InputError for
+        parameters that contradict each other."""
         check_points_query(query)
         described = self._series.describe(tenant, series)
+        tag = None
+        if is_closed(query) and FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
+            tag = series_tag(self._store, tenant, query, [described], span_of(query))
+            if tag in known:
+                return unchanged(tag)
         if query.every is not None or query.agg:
-            return point_windows(self._store, tenant, described, query)
-        return self._raw(tenant, described, query)
+            return tagged(point_windows(self._store, tenant, described, query), tag)
+        return tagged(self._raw(tenant, described, query), tag)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:
         kind, descending = query.format, query.order == "desc"

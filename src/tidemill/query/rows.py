@@ -30,6 +30,7 @@ from tidemill.query.parameters import (
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.receipts import Links, receipt_links
 from tidemill.query.series import Hidden
+from tidemill.query.states import Known, feed_tag, tagged, unchanged
 from tidemill.store.client import Store
 
 MAX_REPLACED: Final = 10_000
@@ -107,20 +108,24 @@ class RowQueries:
         self._store, self._hidden = store, hidden
         self._origins = Origins(store, book)
 
-    def read_rows(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
+    def read_rows(self, tenant: str, feed: Feed, query: RowsQuery, known: Known = ()) -> Page:
         """A JSON array of SummaryRow; another format is a whole file. Raises InputError for a feed of another shape."""
         sign = -1 if query.order == "desc" else 1
         after, span = query.cursor or (before_first_ns(sign), ""), time_range(query.start, query.end)
+        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        tag = feed_tag(self._store, tenant, query, feed, filters)
+        if tag is not None and tag in known:
+            return unchanged(tag)
         if query.format != "json":
             refuse_pages(limit=query.limit, cursor=query.cursor)
             bound = self._bound(tenant, feed, query.tags, span, sign=sign, after=after)
             lines = self._store.stream("summary_rows", "JSONEachRow", **bound, limit=ALL_ROWS)
-            return rows_file(lines, feed, query.format)
+            return tagged(rows_file(lines, feed, query.format), tag)
         limit = query.limit or 1000
         rows = self._rows(tenant, feed, query.tags, span, limit + 1, sign=sign, after=after)
         page = rows[:limit]
         following = encode_cursor(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
-        return answers.json_page([_row(row, feed) for row in page], following)
+        return tagged(answers.json_page([_row(row, feed) for row in page], following), tag)
 
     def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> RowLineage:
         """The lineage of the row at `time` (RFC 3339, any offset). A feed with tags needs those that select one row.

@@ -115,12 +115,14 @@ ORDER BY old.seq DESC, old.idx DESC
 LIMIT {limit:UInt32}
 
 -- name: feed_series
--- The series of one field of a feed, each with the offset up to which its points are deleted.
-SELECT series, deleted_seq
+-- The series of one field of a feed (of all, where it is empty), each with the offset up to which its points are deleted,
+-- and its tags.
+SELECT series, deleted_seq, tags
 FROM series FINAL
-WHERE tenant = {tenant:String} AND feed = {feed:String} AND field = {field:String} AND NOT deleted
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND ({field:String} = '' OR field = {field:String}) AND NOT deleted
   AND series NOT IN ({hidden:Array(UInt64)})
   AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+ORDER BY series
 
 -- name: feed_fields
 -- The fields of which a feed has series.

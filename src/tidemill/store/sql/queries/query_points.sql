@@ -19,6 +19,10 @@ WHERE p.tenant = {tenant:String}
 -- The points of several series over a range. `deleted_seqs` and `firsts` (ns) are those of `series`, side by side.
 -- `nulls` 1: also missing samples. `good` and `mark` as in points_chosen.
 FROM points AS p FINAL
+-- include: points_of_series_chosen
+
+-- fragment: points_of_series_chosen
+-- The conditions of points_of_series.
 WHERE p.tenant = {tenant:String}
   AND p.series IN {series:Array(UInt64)}
   AND (arrayMax({deleted_seqs:Array(UInt64)}) = 0
@@ -457,3 +461,22 @@ SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, toUInt8(isNull(p
     ifNull(p.value, 0) AS value
 -- include: points_of_series
 -- include: points_by_key
+
+-- name: points_state
+-- The state of the points of several series in a range: how many rows there are, and the sum of their hashes. Anything
+-- that changes an answer changes a row. Without FINAL: rows that others replaced count until the store merges them.
+SELECT count() AS rows, toString(sum(cityHash64(p.series, p.time, p.ordinal, p.version, p.seq, p.idx, p.flags, p.marks,
+    isNull(p.value), ifNull(p.value, 0)))) AS hash
+FROM points AS p
+-- include: points_of_series_chosen
+
+-- name: rollups_state
+-- The same of rollup windows of one length that begin in a range.
+SELECT count() AS rows,
+    toString(sum(cityHash64(r.series, r.window, r.version, r.count, r.mean, r.min, r.max, r.sum, r.sealed))) AS hash
+FROM rollups AS r
+WHERE r.tenant = {tenant:String}
+  AND r.series IN {series:Array(UInt64)}
+  AND r.every_s = {every_s:UInt32}
+  AND r.window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND r.window <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
