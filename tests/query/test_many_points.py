@@ -298,3 +298,60 @@ def test_windows_of_a_file_are_read_in_parts(store: Store, two: tuple[str, str])
         parts = ManyPoints(store, lambda _: (), WindowEvidence(store, EmptyLog(), book()), lambda _: (0,), cells=50)
         at_once = whole(asking.many_points.read_many("default", query, NOW))
         assert whole(parts.read_many("default", query, NOW)) == at_once
+
+
+@pytest.mark.parametrize("method", ["minmax", "lttb"])
+def test_thinned_points_are_points_and_hide_no_extremes(store: Store, writer: Writer, method: str) -> None:
+    random_ = random.Random(7)
+    kept: dict[str, dict[str, float]] = {}
+    for name, count in (("short", 40), ("long", 900), ("longer", 2000)):
+        key = writer.series("signals", "value", {"name": name})
+        at = sorted(random_.sample(range(10_000), count))
+        values = [random_.gauss(0, 1) for _ in at]
+        values[random_.randrange(count)], values[random_.randrange(count)] = 99.0, -99.0
+        writer.points(key, [START + n * SECOND for n in at], values)
+        writer.points(key, [START + 10_001 * SECOND], [None])
+        kept[key] = {format_instant(START + n * SECOND): value for n, value in zip(at, values, strict=True)}
+    found = answer(store, feed="signals", points="100", thin=method)
+    assert (found["windows"], found["points_read"], found["ladder"]) == (0, 2940, None)
+    for item in found["series"]:
+        points, own = dict(zip(item["times"], item["columns"]["value"], strict=True)), kept[item["id"]]
+        assert points.items() <= own.items()
+        assert item["times"] == sorted(item["times"])
+        assert {max(own.values()), min(own.values())} <= set(points.values())
+        assert {min(own), max(own)} <= set(points)
+        if len(own) <= 100:
+            assert (points, item["thinned_from"]) == (own, None)
+        else:
+            assert 40 < len(points) <= 100
+            assert item["thinned_from"] == len(own)
+    rows = answer(store, feed="signals", points="100", thin=method, shape="rows")["items"]
+    assert len(rows) == sum(len(item["times"]) for item in found["series"])
+
+
+def test_minmax_keeps_the_extremes_of_every_stretch(store: Store, writer: Writer) -> None:
+    key = writer.series("signals", "value")
+    values = [float(n * 7919 % 1009) for n in range(1000)]
+    writer.points(key, [START + n * SECOND for n in range(1000)], values)
+    found = answer(store, series=key, points="42", thin="minmax")["series"][0]["columns"]["value"]
+    for stretch in range(20):
+        part = values[stretch * 50 : stretch * 50 + 50]
+        assert {min(part), max(part)} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"thin": "minmax"}, "missing"),
+        ({"thin": "lttb", "points": "20", "agg": "mean"}, "contradiction"),
+        ({"thin": "lttb", "points": "20", "limit": "5"}, "contradiction"),
+        ({"thin": "lttb", "points": "20", "fill": "null"}, "needs_every"),
+        ({"thin": "middle", "points": "20"}, "invalid"),
+    ],
+)
+def test_thinning_contradicts_windows_and_pages(
+    store: Store, two: tuple[str, str], given: dict[str, str], code: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        answer(store, feed="signals", **given)
+    assert [fault.code for fault in refused.value.faults] == [code]

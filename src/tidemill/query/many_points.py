@@ -26,6 +26,7 @@ from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
 from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
+from tidemill.query.thinned_points import thinned_points
 from tidemill.query.window_frames import BEFORE_ALL, align, points_extent, span_of, window_frame
 from tidemill.store.client import Store
 
@@ -58,6 +59,8 @@ class ManyPoints:
         tag = self._tag(tenant, query, series)
         if tag is not None and tag in known:
             return unchanged(tag)
+        if query.thin is not None:
+            return tagged(self._thinned(tenant, query, series, began), tag)
         if query.is_whole_file:
             return tagged(self._file(tenant, query, series), tag)
         if query.in_windows:
@@ -69,6 +72,14 @@ class ManyPoints:
         if not is_closed(query) or query.evidence or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
             return None
         return series_tag(self._store, tenant, query, series, span_of(query))
+
+    def _thinned(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], began: float) -> Page:
+        frame, counts = thinned_points(self._store, tenant, query, series)
+        head = answer_head(query, None) | {"windows": 0, "points_read": sum(counts.values())}
+        head["took_ms"] = milliseconds_since(began)
+        if query.in_columns:
+            return raw_columns_page(frame, series, query, head, counts=counts)
+        return rows_page(frame, series, query, head, None)
 
     def _file(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> Page:
         """Everything as one file; raw points series by series."""
@@ -177,7 +188,7 @@ class ManyPoints:
 
 def answer_head(query: ManyPointsQuery, every: WindowLength | None) -> dict[str, Any]:
     """The members of an answer that say what its windows are; `ladder` where the server picked their length from it."""
-    ladder = [length.text for length in LADDER] if query.points is not None else None
+    ladder = [length.text for length in LADDER] if query.points is not None and query.thin is None else None
     return {"every": every.text if every else None, "tz": query.tz, "source": "points", "ladder": ladder}
 
 

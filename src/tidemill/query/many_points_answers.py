@@ -1,6 +1,6 @@
 """Answers about several series: columns or rows, as JSON or as files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -22,7 +22,8 @@ Source = Literal["points", "rollups"]  # what the windows of an answer were made
 
 class SeriesColumns(msgspec.Struct, frozen=True):
     """A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw
-    points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence`, if asked for, has `n`,
+    points `value`, as long as `times`. `thinned_from`: how many points these were chosen from (null: all are here).
+    `units`: of each aggregate that has one. `evidence`, if asked for, has `n`,
     `expected`, `rejected`, `late`, `flagged` and `restated` (values that changed after they were published) of each
     window; null: not known."""
 
@@ -35,6 +36,7 @@ class SeriesColumns(msgspec.Struct, frozen=True):
     units: dict[str, str]
     columns: dict[str, list[float | None]]
     times: list[str] | None = None
+    thinned_from: int | None = None
     evidence: dict[str, list[float | None]] | None = None
 
 
@@ -140,15 +142,22 @@ def raw_columns_page(
     series: Sequence[Description],
     query: ManyPointsQuery,
     head: dict[str, Any],
-    following: str | None,
+    following: str | None = None,
+    *,
+    counts: Mapping[int, int] | None = None,
 ) -> Page:
-    """The page of a frame of raw points, in columns of each series."""
+    """The page of a frame of raw points, in columns of each series; `counts`: how many points of each series these were
+    chosen from."""
     parts = page.partition_by("series", as_dict=True, include_key=False)
     empty = page.clear()
     columns = []
     for item in series:
         part = parts.get((item.series,), empty)
-        columns.append(_series_columns(item, part.select("value"), format_instants(part["ns"], query.tz).to_list()))
+        count = counts.get(item.series, 0) if counts else 0
+        times = format_instants(part["ns"], query.tz).to_list()
+        columns.append(
+            _series_columns(item, part.select("value"), times, thinned_from=count if count > len(part) else None)
+        )
     return answers.json_page(PointColumns(**head, time=[], series=columns, next=following), following)
 
 
@@ -157,6 +166,7 @@ def _series_columns(
     frame: pl.DataFrame,
     times: list[str] | None = None,
     evidence: dict[str, list[Any]] | None = None,
+    thinned_from: int | None = None,
 ) -> SeriesColumns:
     return SeriesColumns(
         id=format_series(item.series),
@@ -168,6 +178,7 @@ def _series_columns(
         units=aggregate_units(item.unit, frame.columns),
         columns={name: frame[name].to_list() for name in frame.columns},
         times=times,
+        thinned_from=thinned_from,
         evidence=evidence,
     )
 

@@ -75,6 +75,18 @@ Evidence = Annotated[
 PageLimit = Annotated[int | None, limit_of_pages("windows or points", JSON_PAGE, MAX_PAGE)]
 
 
+Thin = Annotated[
+    Literal["minmax", "lttb"] | None,
+    one_of(
+        "With `points`: raw points, at most so many of each series. `minmax` chooses the smallest and the largest of"
+        " equal stretches of time, `lttb` those with the largest triangles; both keep the first and the last point, and"
+        " the smallest and the largest value. Missing samples are left out.",
+        "minmax",
+        "lttb",
+    ),
+]
+
+
 class ManyPointsQuery(SeriesFilter, frozen=True):
     """Points of series in [start, end): over windows (`every`, `points`, or `agg` for the whole range), or raw."""
 
@@ -88,6 +100,7 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
     unit: Unit = None
     every: Every = None
     points: Points = None
+    thin: Thin = None
     agg: Aggregates = ()
     closed: Closed = "left"
     tz: Zone = "UTC"
@@ -118,12 +131,12 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
     @property
     def in_windows(self) -> bool:
         """Whether windows are asked for."""
-        return self.every is not None or self.points is not None or bool(self.agg)
+        return self.has_length or bool(self.agg)
 
     @property
     def has_length(self) -> bool:
         """Whether windows have a length, and the range is not one window."""
-        return self.every is not None or self.points is not None
+        return self.every is not None or (self.points is not None and self.thin is None)
 
     @property
     def in_columns(self) -> bool:
@@ -136,6 +149,7 @@ def check_many_points_query(query: ManyPointsQuery) -> None:
     faults = []
     if query.every is not None and query.points is not None:
         faults.append(Fault("$query.points", "contradiction", "'every' and 'points' both say how long windows are"))
+    faults += _thin_faults(query)
     for name, chosen in (("fill", query.fill is not None), ("closed", query.closed == "right")):
         if chosen and not query.in_windows:
             message = f"'{name}' is about windows; give 'every', 'points', or 'agg' for the whole range"
@@ -154,6 +168,19 @@ def check_many_points_query(query: ManyPointsQuery) -> None:
         faults.append(QUALITY_CONFLICT)
     if faults:
         raise InputError(f"{count_of_faults(len(faults))} in the query: {faults[0].message}", tuple(faults))
+
+
+def _thin_faults(query: ManyPointsQuery) -> list[Fault]:
+    if query.thin is None:
+        return []
+    if query.points is None:
+        return [Fault("$query.thin", "missing", "say with 'points' how many points of each series are kept")]
+    others = {"every": query.every, "agg": query.agg, "limit": query.limit, "cursor": query.cursor}
+    return [
+        Fault(f"$query.{name}", "contradiction", f"'thin' answers raw points on one page, without '{name}'")
+        for name, value in others.items()
+        if value
+    ]
 
 
 def with_evidence(query: ManyPointsQuery) -> ManyPointsQuery:

@@ -480,3 +480,37 @@ WHERE r.tenant = {tenant:String}
   AND r.every_s = {every_s:UInt32}
   AND r.window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND r.window <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+
+-- name: points_extremes
+-- How many points series have in a range, and the first and the last one of each.
+SELECT p.series AS series, count() AS count,
+    toUnixTimestamp64Nano(min(p.time)) AS first_ns,
+    toUnixTimestamp64Nano(max(p.time)) AS last_ns,
+    argMin(p.ordinal, (p.time, p.ordinal)) AS first_ordinal,
+    argMax(p.ordinal, (p.time, p.ordinal)) AS last_ordinal,
+    argMin(p.value, (p.time, p.ordinal)) AS first_value,
+    argMax(p.value, (p.time, p.ordinal)) AS last_value
+-- include: points_of_series
+GROUP BY series
+
+-- name: points_all
+-- All points of series in a range.
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value
+-- include: points_of_series
+
+-- name: points_of_stretches
+-- The points with the smallest and the largest value (of several the first) of stretches of time, which begin at
+-- `begins` (ns) and are `widths` (ns) long, side by side with `series`.
+SELECT series, point.1 AS ns, point.2 AS ordinal, point.3 AS value
+FROM (
+    SELECT p.series AS series,
+        intDiv(toUnixTimestamp64Nano(p.time) - transform(p.series, {series:Array(UInt64)}, {begins:Array(Int64)}, toInt64(0)),
+            transform(p.series, {series:Array(UInt64)}, {widths:Array(Int64)}, toInt64(1))) AS stretch,
+        arrayDistinct([
+            argMin((toUnixTimestamp64Nano(p.time), p.ordinal, p.value), (p.value, p.time, p.ordinal)),
+            argMin((toUnixTimestamp64Nano(p.time), p.ordinal, p.value), (-p.value, p.time, p.ordinal))
+        ]) AS points
+    -- include: points_of_series
+    GROUP BY series, stretch
+)
+ARRAY JOIN points AS point
