@@ -22,6 +22,7 @@ from tidemill.query.gaps import WindowEvidence
 from tidemill.query.ladder import LADDER, longer, window_length_for
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.many_points_query import ManyPointsQuery
+from tidemill.query.planner import Planner
 from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
 
@@ -295,7 +296,9 @@ def test_windows_of_a_file_are_read_in_parts(store: Store, two: tuple[str, str])
     asking = queries(store)
     for shape in ("rows", "columns"):
         query = asked(ManyPointsQuery, feed="signals", every="1m", agg="sum,increase,count", format="csv", shape=shape)
-        parts = ManyPoints(store, lambda _: (), WindowEvidence(store, EmptyLog(), book()), lambda _: (0,), cells=50)
+        parts = ManyPoints(
+            store, lambda _: (), WindowEvidence(store, EmptyLog(), book()), lambda _: (0,), Planner(book()), cells=50
+        )
         at_once = whole(asking.many_points.read_many("default", query, NOW))
         assert whole(parts.read_many("default", query, NOW)) == at_once
 

@@ -22,6 +22,7 @@ from tidemill.query.many_points_answers import columns_page, columns_table, raw_
 from tidemill.query.many_points_query import ManyPointsQuery, check_many_points_query, with_evidence
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import quality_params, time_range
+from tidemill.query.planner import Planner
 from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
@@ -40,12 +41,13 @@ class ManyPoints:
         hidden: Hidden,
         evidence: WindowEvidence,
         applied: Callable[[str], Reach],
+        planner: Planner,
         *,
         cells: int = MAX_CELLS,
     ) -> None:
         """`cells`: values of an aggregate that are read at once."""
         self._store, self._hidden, self._cells = store, hidden, cells
-        self._evidence, self._applied = evidence, applied
+        self._evidence, self._applied, self._planner = evidence, applied, planner
 
     def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int, known: Known = ()) -> Page:
         """A page, or none where `known` has the tag of its state; gaps end `now_ns` at the latest.
@@ -71,7 +73,12 @@ class ManyPoints:
         """The tag of an answer about a closed range that follows from the points in it alone."""
         if not is_closed(query) or query.evidence or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
             return None
-        return series_tag(self._store, tenant, query, series, span_of(query))
+        rollup_s = self.rollup_seconds(tenant, query, series)
+        return series_tag(self._store, tenant, query, series, span_of(query), rollup_s=rollup_s)
+
+    def rollup_seconds(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> int:
+        """The length (s) of the rollup windows that answer a question; 0: points do."""
+        return self._planner.rollup_seconds(tenant, series, query, query.every)
 
     def _thinned(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], began: float) -> Page:
         frame, counts = thinned_points(self._store, tenant, query, series)
@@ -121,8 +128,9 @@ class ManyPoints:
         following = encode_cursor(begins[limit - 1], 0, 0) if len(begins) > limit else None
         frame = frame.filter(pl.col("ns") <= begins[limit - 1]) if following else frame
         page = frame.select("series", "ns", *query.aggregates)
-        head = answer_head(query, every)
-        head |= {"windows": min(len(begins), limit), "points_read": points_in(frame)}
+        head = answer_head(query, every, rollups=bool(self.rollup_seconds(tenant, wanted, series)))
+        read = 0 if head["source"] == "rollups" else points_in(frame)
+        head |= {"windows": min(len(begins), limit), "points_read": read}
         if query.evidence and len(begins):
             windows = _bounds(query, begins, limit, every)
             bounds = WindowBounds(**windows, now=now_ns, applied=applied)
@@ -138,7 +146,9 @@ class ManyPoints:
         """The frame of the windows of a question, and their length; with `points` one of the ladder."""
         every = query.every
         if query.points is None:
-            return window_frame(self._store, tenant, series, query, every, after=after, limit=limit)[0], every
+            rollup_s = self.rollup_seconds(tenant, query, series)
+            bound: dict[str, Any] = {"after": after, "limit": limit, "rollup_s": rollup_s}
+            return window_frame(self._store, tenant, series, query, every, **bound)[0], every
         start, end = self._extent(tenant, query, series)
         every = window_length_for(query.points, start, end)
         if len(series) * query.points > MAX_CELLS:
@@ -186,10 +196,16 @@ class ManyPoints:
         return rows_page(page, series, query, head, following)
 
 
-def answer_head(query: ManyPointsQuery, every: WindowLength | None) -> dict[str, Any]:
-    """The members of an answer that say what its windows are; `ladder` where the server picked their length from it."""
+def answer_head(query: ManyPointsQuery, every: WindowLength | None, *, rollups: bool = False) -> dict[str, Any]:
+    """The members of an answer that say what its windows are and what they were made of; `ladder` where the server
+    picked their length from it."""
     ladder = [length.text for length in LADDER] if query.points is not None and query.thin is None else None
-    return {"every": every.text if every else None, "tz": query.tz, "source": "points", "ladder": ladder}
+    return {
+        "every": every.text if every else None,
+        "tz": query.tz,
+        "source": "rollups" if rollups else "points",
+        "ladder": ladder,
+    }
 
 
 def points_in(frame: pl.DataFrame) -> int:

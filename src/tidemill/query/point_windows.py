@@ -5,7 +5,7 @@ limits change no value.
 """
 
 from collections.abc import Iterator
-from typing import Any, Required, TypedDict
+from typing import Any, Literal, Required, TypedDict
 
 import msgspec
 import polars as pl
@@ -46,28 +46,34 @@ class PointWindow(TypedDict, total=False):
 
 
 class WindowPage(msgspec.Struct, frozen=True):
-    """A page of windows of a length `every` (null: the range is one) that follow the calendar of `tz`. `units`: of each
+    """A page of windows of a length `every` (null: the range is one) by the calendar of `tz`, made of `source`.
+    `units`: of each
     aggregate in `agg`, if the series has a unit; `count` and `missing` have none."""
 
     series: str
     every: str | None
     tz: str
+    source: Literal["points", "rollups"]
     units: dict[str, str]
     items: list[PointWindow]
     next: str | None
 
 
-def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery) -> Page:
-    """A page of windows of the length `every`, or of the whole range. Raises LimitError when `fill` needs more than
+def point_windows(store: Store, tenant: str, described: Description, query: PointsQuery, rollup_s: int) -> Page:
+    """A page of windows of the length `every`, or of the whole range, from rollup windows of `rollup_s` (0: from
+    points). Raises LimitError when `fill` needs more than
     MAX_WINDOWS."""
     if query.is_whole_file:
-        return file_page(_window_tables(store, tenant, described, query), query.format, query.tz)
+        return file_page(_window_tables(store, tenant, described, query, rollup_s), query.format, query.tz)
     after = query.cursor[0] if query.cursor else BEFORE_ALL
-    frame, _ = window_frame(store, tenant, [described], query, query.every, after=after, limit=query.page + 1)
+    frame, _ = window_frame(
+        store, tenant, [described], query, query.every, after=after, limit=query.page + 1, rollup_s=rollup_s
+    )
     page = frame.head(query.page)
     following = encode_cursor(page["ns"][-1], 0) if len(frame) > len(page) else None
     every = query.every.text if query.every else None
     head: dict[str, Any] = {"series": format_series(described.series), "every": every, "tz": query.tz}
+    head["source"] = "rollups" if rollup_s else "points"
     head["units"] = aggregate_units(described.unit, query.aggregates)
     chosen = page.select("ns", *query.aggregates)
     if query.format == "json":
@@ -76,11 +82,14 @@ def point_windows(store: Store, tenant: str, described: Description, query: Poin
     return Page(file_bytes(chosen, query.format, query.tz), answers.MEDIA_TYPES[query.format], following)
 
 
-def _window_tables(store: Store, tenant: str, described: Description, query: PointsQuery) -> Iterator[pl.DataFrame]:
+def _window_tables(
+    store: Store, tenant: str, described: Description, query: PointsQuery, rollup_s: int
+) -> Iterator[pl.DataFrame]:
     """All windows as tables for a file, in parts of at most MAX_CELLS windows."""
+    bound = {"limit": MAX_CELLS + 1, "rollup_s": rollup_s}
     after = BEFORE_ALL
     while True:
-        frame, _ = window_frame(store, tenant, [described], query, query.every, after=after, limit=MAX_CELLS + 1)
+        frame, _ = window_frame(store, tenant, [described], query, query.every, after=after, **bound)
         yield frame.head(MAX_CELLS).select("ns", *query.aggregates)
         if len(frame) <= MAX_CELLS:
             return

@@ -15,6 +15,7 @@ from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import csv_head
 from tidemill.query.parameters import quality_params, time_range
+from tidemill.query.planner import Planner
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
 from tidemill.query.points_query import PointsQuery, check_points_query
@@ -60,21 +61,21 @@ class PointPage(msgspec.Struct, frozen=True):
 class PointQueries:
     """Reads the points of a series. Raises NotFoundError as `SeriesQueries` does."""
 
-    def __init__(self, store: Store, series: SeriesQueries) -> None:
-        self._store, self._series = store, series
+    def __init__(self, store: Store, series: SeriesQueries, planner: Planner) -> None:
+        self._store, self._series, self._planner = store, series, planner
 
     def read_points(self, tenant: str, series: str, query: PointsQuery, known: Known = ()) -> Page:
         """A page of points, or of windows; none where `known` has the tag of its state. Raises InputError for
         parameters that contradict each other."""
         check_points_query(query)
         described = self._series.describe(tenant, series)
-        tag = None
+        tag, rollup_s = None, self._planner.rollup_seconds(tenant, [described], query, query.every)
         if is_closed(query) and FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
-            tag = series_tag(self._store, tenant, query, [described], span_of(query))
+            tag = series_tag(self._store, tenant, query, [described], span_of(query), rollup_s=rollup_s)
             if tag in known:
                 return unchanged(tag)
         if query.every is not None or query.agg:
-            return tagged(point_windows(self._store, tenant, described, query), tag)
+            return tagged(point_windows(self._store, tenant, described, query, rollup_s), tag)
         return tagged(self._raw(tenant, described, query), tag)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:

@@ -14,6 +14,7 @@ from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
+from tidemill.query.planner import Planner
 from tidemill.query.points import PointQueries
 from tidemill.query.questions import Questions
 from tidemill.query.receipt_list import ReceiptList
@@ -50,8 +51,9 @@ class Queries:
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.analysis = AnalysisQueries(store, self.series)
-        self.points = PointQueries(store, self.series)
-        self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied)
+        planner = Planner(book)
+        self.points = PointQueries(store, self.series, planner)
+        self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied, planner)
         self.questions = Questions(store, hidden, self.many_points)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)

@@ -4,6 +4,7 @@ All selected series come from one statement to the store. In each window the val
 selection become one value (`across`), and expressions are then computed in columns, for each aggregate.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -21,7 +22,8 @@ from tidemill.model.ids import format_series
 from tidemill.query.aggregates import COUNTS
 from tidemill.query.chosen_series import choose_series
 from tidemill.query.instants import format_instants
-from tidemill.query.many_points import ManyPoints
+from tidemill.query.many_points import ManyPoints, answer_head, milliseconds_since, points_in
+from tidemill.query.many_points_answers import Source
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
 from tidemill.query.readers import WindowLength
@@ -56,10 +58,16 @@ class AnswerColumns(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window."""
+    """The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window. The
+    members from `source` on are those of `GET /v1/points`."""
 
     every: str | None
     tz: str
+    source: Source
+    ladder: list[str] | None
+    windows: int
+    points_read: int
+    took_ms: float
     time: list[str]
     items: list[AnswerColumns]
 
@@ -77,6 +85,7 @@ class Questions:
     def answer(self, tenant: str, question: Question) -> Answer:
         """The answer. Raises InputError for expressions that cannot be computed, for groups with several series where
         `across` is not given; NotFoundError for unknown series, LimitError for a question that is too big."""
+        began = time.perf_counter()
         members = self._members(tenant, question)
         names = list(dict.fromkeys(name for _, name in members))
         trees = _trees(question.expressions, names)
@@ -94,7 +103,9 @@ class Questions:
         items = [_selection(key, members[key], part) for key, part in parts.items()]
         items += _computed(trees, parts, members, query.aggregates)
         times = format_instants(begins, query.tz).to_list()
-        return Answer(every.text if every else None, query.tz, times, items)
+        head = answer_head(query, every, rollups=bool(self._many_points.rollup_seconds(tenant, query, series)))
+        head |= {"windows": len(begins), "points_read": 0 if head["source"] == "rollups" else points_in(frame)}
+        return Answer(**head, took_ms=milliseconds_since(began), time=times, items=items)
 
     def _members(self, tenant: str, question: Question) -> Members:
         """The series of each group and selection."""

@@ -42,11 +42,21 @@ def rollups_state(store: Store, tenant: str, series: Sequence[int], every_s: int
 
 
 def series_tag(
-    store: Store, tenant: str, query: QueryParameters, series: Sequence[Description], span: TimeRange
+    store: Store,
+    tenant: str,
+    query: QueryParameters,
+    series: Sequence[Description],
+    span: TimeRange,
+    *,
+    rollup_s: int = 0,
 ) -> str:
-    """The tag of an answer that follows from the points of series in a span."""
+    """The tag of an answer that follows from the points of series in a span, or from rollup windows of `rollup_s`."""
     deleted = {item.series: item.deleted_seq for item in series}
-    return answer_tag(tenant, query, series, points_state(store, tenant, deleted, span))
+    if rollup_s:
+        state = rollups_state(store, tenant, list(deleted), rollup_s, span)
+    else:
+        state = points_state(store, tenant, deleted, span)
+    return answer_tag(tenant, query, series, [rollup_s, state])
 
 
 def feed_tag(

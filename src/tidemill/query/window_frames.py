@@ -8,6 +8,7 @@ Without `fill` a frame has only windows with points. With it, windows run from `
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -95,23 +96,28 @@ def window_frame(
     *,
     after: int = BEFORE_ALL,
     limit: int,
+    rollup_s: int = 0,
 ) -> tuple[pl.DataFrame, Windows]:
     """The windows that begin after `after` (ns) of all series, at most `limit` begins: columns `series`, `ns`, and one
-    for each aggregate and `count`, in order of `ns`; values that a double cannot hold are null. Raises
+    for each aggregate and `count`, in order of `ns`; values that a double cannot hold are null. `rollup_s`: the length
+    (s) of the rollup windows that they are read from (0: from points), as `planner` says. Raises
     TooBigQuestionError before anything is read where the range has too many windows, and LimitError when `fill` would
     need more than MAX_WINDOWS or MAX_CELLS."""
     if every is not None and query.start is not None and query.end is not None:
         check_span(query, every, len(series), query.start, query.end)
     windows = _windows(store, tenant, series, query, every)
+    read = partial(_aggregated, store, tenant, series, query, windows)
+    if rollup_s:
+        read = partial(_rolled_up, store, tenant, series, query, rollup_s)
     fill = query.fill
     if fill is None and every is None and query.start is not None:
         fill = "null"  # the range has a row, with or without points
     if fill is None:
         rows = min(limit * len(series), MAX_CELLS + len(series))
-        frame = _aggregated(store, tenant, series, query, windows, after=after, limit=rows)
+        frame = read(after=after, limit=rows)
     else:
         check_cells(len(series), 1)
-        frame = _aggregated(store, tenant, series, query, windows, after=BEFORE_ALL, limit=MAX_CELLS + 1)
+        frame = read(after=BEFORE_ALL, limit=MAX_CELLS + 1)
         frame = _filled(frame, _grid(store, frame, query, windows, len(series)), series, fill)
         frame = frame.filter(pl.col("ns") > after)
     begins = frame["ns"].unique().sort()
@@ -200,6 +206,24 @@ def _aggregated(
     values = (pl.col("quantiles").list.get(i, null_on_oob=True).alias(n) for i, n in enumerate(quantiles))
     columns = list(dict.fromkeys(["series", "ns", *query.aggregates, "count"]))
     return frame.with_columns(values).select(columns).with_columns(pl.col(sorted(COUNTS & set(columns))).cast(pl.Int64))
+
+
+def _rolled_up(
+    store: Store,
+    tenant: str,
+    series: Sequence[Description],
+    query: WindowQuery,
+    rollup_s: int,
+    *,
+    after: int,
+    limit: int,
+) -> pl.DataFrame:
+    """The same from rollup windows."""
+    span, numbers = time_range(query.start, query.end), [item.series for item in series]
+    bound = {"first": max(span.first_ns, after), "last": span.last_ns, "after": after, "limit": limit}
+    frame = store.frame("rollup_windows", tenant=tenant, series=numbers, every_s=rollup_s, **bound)
+    columns = list(dict.fromkeys(["series", "ns", *query.aggregates, "count"]))
+    return frame.select(columns).with_columns(pl.col("count").cast(pl.Int64))
 
 
 def _grid(store: Store, frame: pl.DataFrame, query: WindowQuery, windows: Windows, series: int) -> pl.Series:

@@ -514,3 +514,19 @@ FROM (
     GROUP BY series, stretch
 )
 ARRAY JOIN points AS point
+
+-- name: rollup_windows
+-- The rollup windows of one length of several series that begin after `after` (ns) in a range, as points_windows has its
+-- windows.
+SELECT r.series AS series, toUnixTimestamp64Nano(r.window) AS ns,
+    -- include: window_aggregate_names
+FROM rollups AS r FINAL
+WHERE r.tenant = {tenant:String}
+  AND r.series IN {series:Array(UInt64)}
+  AND r.every_s = {every_s:UInt32}
+  AND r.count > 0
+  AND r.window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND r.window <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND toUnixTimestamp64Nano(r.window) > {after:Int64}
+ORDER BY ns, series
+LIMIT {limit:UInt32}
