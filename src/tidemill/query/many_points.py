@@ -13,6 +13,7 @@ import polars as pl
 from tidemill.model.offset import Reach
 from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
+from tidemill.query.as_of import History
 from tidemill.query.chosen_series import bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import file_page
@@ -39,15 +40,16 @@ class ManyPoints:
         self,
         store: Store,
         hidden: Hidden,
-        evidence: WindowEvidence,
         applied: Callable[[str], Reach],
-        planner: Planner,
         *,
+        evidence: WindowEvidence,
+        planner: Planner,
+        history: History,
         cells: int = MAX_CELLS,
     ) -> None:
         """`cells`: values of an aggregate that are read at once."""
         self._store, self._hidden, self._cells = store, hidden, cells
-        self._evidence, self._applied, self._planner = evidence, applied, planner
+        self._evidence, self._applied, self._planner, self._history = evidence, applied, planner, history
 
     def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int, known: Known = ()) -> Page:
         """A page, or none where `known` has the tag of its state; gaps end `now_ns` at the latest.
@@ -58,6 +60,8 @@ class ManyPoints:
         began = time.perf_counter()
         check_many_points_query(query)
         series = choose_series(self._store, tenant, query, query.series, self._hidden)
+        if query.as_of is not None:
+            self._history.check(tenant, series, span_of(query), query.as_of, now_ns)
         tag = self._tag(tenant, query, series)
         if tag is not None and tag in known:
             return unchanged(tag)
@@ -71,13 +75,16 @@ class ManyPoints:
 
     def _tag(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> str | None:
         """The tag of an answer about a closed range that follows from the points in it alone."""
-        if not is_closed(query) or query.evidence or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
+        of_more = query.evidence or query.as_of is not None or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg)
+        if of_more or not is_closed(query):
             return None
         rollup_s = self.rollup_seconds(tenant, query, series)
         return series_tag(self._store, tenant, query, series, span_of(query), rollup_s=rollup_s)
 
     def rollup_seconds(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> int:
         """The length (s) of the rollup windows that answer a question; 0: points do."""
+        if query.as_of is not None:
+            return 0
         return self._planner.rollup_seconds(tenant, series, query, query.every)
 
     def _thinned(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], began: float) -> Page:
@@ -144,10 +151,10 @@ class ManyPoints:
         self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], after: int, limit: int
     ) -> tuple[pl.DataFrame, WindowLength | None]:
         """The frame of the windows of a question, and their length; with `points` one of the ladder."""
-        every = query.every
+        every, bound = query.every, dict[str, Any]()
         if query.points is None:
-            rollup_s = self.rollup_seconds(tenant, query, series)
-            bound: dict[str, Any] = {"after": after, "limit": limit, "rollup_s": rollup_s}
+            bound = {"after": after, "limit": limit, "as_of": query.as_of}
+            bound["rollup_s"] = self.rollup_seconds(tenant, query, series)
             return window_frame(self._store, tenant, series, query, every, **bound)[0], every
         start, end = self._extent(tenant, query, series)
         every = window_length_for(query.points, start, end)
@@ -156,7 +163,8 @@ class ManyPoints:
             most = MAX_CELLS // len(series)
             raise too_many_windows("max_cells", MAX_CELLS, what, every=every, start_ns=start, end_ns=end, most=most)
         while True:
-            frame, _ = window_frame(self._store, tenant, series, query, every, after=BEFORE_ALL, limit=query.points + 1)
+            bound = {"after": BEFORE_ALL, "limit": query.points + 1, "as_of": query.as_of}
+            frame, _ = window_frame(self._store, tenant, series, query, every, **bound)
             if frame["ns"].n_unique() <= query.points or every == longer(every):
                 return frame.filter(pl.col("ns") > after), every
             every = longer(every)
@@ -171,20 +179,22 @@ class ManyPoints:
     def _raw(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], began: float) -> Page:
         span = time_range(query.start, query.end)
         after_ns, after_series, after_ordinal = query.cursor or (BEFORE_ALL, 0, BEFORE_ALL)
-        frame = self._store.frame(
-            "many_points",
-            tenant=tenant,
+        bound: dict[str, Any] = {
+            "tenant": tenant,
             **bound_series(series),
-            first=max(span.first_ns, after_ns),
-            firsts=[BEFORE_ALL] * len(series),
-            last=span.last_ns,
-            nulls=1,
-            after_ns=after_ns,
-            after_series=after_series,
-            after_ordinal=after_ordinal,
-            limit=query.page + 1,
-            **quality_params(query.quality, query.marked),
-        )
+            "first": max(span.first_ns, after_ns),
+            "last": span.last_ns,
+            "nulls": 1,
+            "after_ns": after_ns,
+            "after_series": after_series,
+            "after_ordinal": after_ordinal,
+            "limit": query.page + 1,
+        }
+        if query.as_of is not None:
+            frame = self._store.frame("many_points_as_of", **bound, as_of=query.as_of)
+        else:
+            quality = quality_params(query.quality, query.marked)
+            frame = self._store.frame("many_points", **bound, **quality, firsts=[BEFORE_ALL] * len(series))
         page = frame.head(query.page)
         last = page.row(-1, named=True) if len(frame) > len(page) else None
         following = encode_cursor(last["ns"], last["series"], last["ordinal"]) if last else None

@@ -6,9 +6,11 @@ import msgspec
 
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.query import readers
+from tidemill.query.aggregates import FROM_THE_POINT_BEFORE, quantile_names
 from tidemill.query.chosen_series import SeriesIds
 from tidemill.query.ladder import FEWEST, LADDER_TEXT, MOST
 from tidemill.query.parameters import (
+    INSTANT,
     QUALITY_CONFLICT,
     Aggregates,
     Closed,
@@ -75,6 +77,16 @@ Evidence = Annotated[
 PageLimit = Annotated[int | None, limit_of_pages("windows or points", JSON_PAGE, MAX_PAGE)]
 
 
+AsOf = Annotated[
+    int | None,
+    Parameter(
+        "The answer as it stood at this instant, by what had been received; refused where that cannot be known, because"
+        " points were deleted, replayed or expired since. Without `thin`, `evidence`, `quality` and `marked`; of"
+        " windows the aggregates mean, min, max, sum, count, missing, first, last, stddev and median.",
+        readers.instant,
+        INSTANT,
+    ),
+]
 Thin = Annotated[
     Literal["minmax", "lttb"] | None,
     one_of(
@@ -112,6 +124,7 @@ class ManyPointsQuery(SeriesFilter, frozen=True):
     quality: Quality = None
     marked: Marked = None
     evidence: Evidence = False
+    as_of: AsOf = None
 
     @property
     def aggregates(self) -> tuple[str, ...]:
@@ -149,7 +162,7 @@ def check_many_points_query(query: ManyPointsQuery) -> None:
     faults = []
     if query.every is not None and query.points is not None:
         faults.append(Fault("$query.points", "contradiction", "'every' and 'points' both say how long windows are"))
-    faults += _thin_faults(query)
+    faults += _thin_faults(query) + _as_of_faults(query)
     for name, chosen in (("fill", query.fill is not None), ("closed", query.closed == "right")):
         if chosen and not query.in_windows:
             message = f"'{name}' is about windows; give 'every', 'points', or 'agg' for the whole range"
@@ -181,6 +194,24 @@ def _thin_faults(query: ManyPointsQuery) -> list[Fault]:
         for name, value in others.items()
         if value
     ]
+
+
+def _as_of_faults(query: ManyPointsQuery) -> list[Fault]:
+    if query.as_of is None:
+        return []
+    others = {"thin": query.thin, "evidence": query.evidence, "quality": query.quality, "marked": query.marked}
+    if query.is_whole_file and not query.in_windows:
+        others["format"] = query.format
+    faults = [
+        Fault(f"$query.{name}", "contradiction", f"what '{name}' asks for is known of now only, without 'as_of'")
+        for name, value in others.items()
+        if value
+    ]
+    dear = [name for name in query.agg if name == "mode" or name in FROM_THE_POINT_BEFORE or quantile_names([name])]
+    if dear:
+        message = f"'{dear[0]}' is computed of now only, without 'as_of'"
+        faults.append(Fault("$query.agg", "contradiction", message))
+    return faults
 
 
 def with_evidence(query: ManyPointsQuery) -> ManyPointsQuery:

@@ -6,6 +6,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
 from tidemill.query.analysis import AnalysisQueries
+from tidemill.query.as_of import History
 from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
@@ -53,7 +54,14 @@ class Queries:
         self.analysis = AnalysisQueries(store, self.series)
         planner = Planner(book)
         self.points = PointQueries(store, self.series, planner)
-        self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied, planner)
+        self.many_points = ManyPoints(
+            store,
+            hidden,
+            applied,
+            evidence=WindowEvidence(store, log, book),
+            planner=planner,
+            history=History(store, book),
+        )
         self.questions = Questions(store, hidden, self.many_points)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)

@@ -97,16 +97,18 @@ def window_frame(
     after: int = BEFORE_ALL,
     limit: int,
     rollup_s: int = 0,
+    as_of: int | None = None,
 ) -> tuple[pl.DataFrame, Windows]:
     """The windows that begin after `after` (ns) of all series, at most `limit` begins: columns `series`, `ns`, and one
     for each aggregate and `count`, in order of `ns`; values that a double cannot hold are null. `rollup_s`: the length
-    (s) of the rollup windows that they are read from (0: from points), as `planner` says. Raises
+    (s) of the rollup windows that they are read from (0: from points), as `planner` says; `as_of` (ns): as the points
+    stood then. Raises
     TooBigQuestionError before anything is read where the range has too many windows, and LimitError when `fill` would
     need more than MAX_WINDOWS or MAX_CELLS."""
     if every is not None and query.start is not None and query.end is not None:
         check_span(query, every, len(series), query.start, query.end)
     windows = _windows(store, tenant, series, query, every)
-    read = partial(_aggregated, store, tenant, series, query, windows)
+    read = partial(_aggregated, store, tenant, series, query, windows, as_of=as_of)
     if rollup_s:
         read = partial(_rolled_up, store, tenant, series, query, rollup_s)
     fill = query.fill
@@ -172,6 +174,7 @@ def _aggregated(
     *,
     after: int,
     limit: int,
+    as_of: int | None,
 ) -> pl.DataFrame:
     """The windows with points that start after `after` (ns), with the aggregates of the query; at most `limit` rows."""
     span, quality = span_of(query), quality_params(query.quality, query.marked)
@@ -187,8 +190,14 @@ def _aggregated(
         bound["first"] = min(bound["firsts"])
     if kind:
         bound["levels"] = [quantile_level(name) for name in quantiles]
+    name = f"points_{kind}windows_utc" if windows.is_utc else f"points_{kind}windows"
+    if as_of is not None:  # of plain aggregates
+        name, bound["as_of"] = f"{name}_as_of", as_of
+        del bound["firsts"]
+    else:
+        bound |= quality
     frame = store.frame(
-        f"points_{kind}windows_utc" if windows.is_utc else f"points_{kind}windows",
+        name,
         tenant=tenant,
         last=span.last_ns,
         agg=list(query.aggregates),
@@ -196,7 +205,6 @@ def _aggregated(
         after=after,
         limit=limit,
         **bound,
-        **quality,
         **(windows.length if windows.is_utc else windows.bound),
     )
     if windows.every is None:

@@ -530,3 +530,76 @@ WHERE r.tenant = {tenant:String}
   AND toUnixTimestamp64Nano(r.window) > {after:Int64}
 ORDER BY ns, series
 LIMIT {limit:UInt32}
+
+-- name: as_of_changes
+-- The points of series in a range that were deleted, or changed by a replay, after an instant (ns): how many events.
+SELECT toString(why) AS why, count() AS points, toUnixTimestamp64Nano(min(time)) AS first,
+    toUnixTimestamp64Nano(max(time)) AS last
+FROM changes FINAL
+WHERE tenant = {tenant:String}
+  AND series IN {series:Array(UInt64)}
+  AND every_s = 0
+  AND why IN ('deleted', 'replay')
+  AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND changed_at > fromUnixTimestamp64Nano({as_of:Int64}, 'UTC')
+GROUP BY why
+ORDER BY why
+
+-- fragment: points_as_of
+-- The points of several series over a range that stood at `as_of` (ns), by what had been received: of several values of
+-- an instant the last submitted. Parameters as in points_of_series.
+FROM (
+    SELECT tenant, series, time, ordinal, tupleElement(argMax(tuple(v), (s, i)), 1) AS value
+    FROM (
+        SELECT tenant, series, time, ordinal, value AS v, seq AS s, idx AS i
+        FROM points FINAL
+        WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+          AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+          AND received_at <= fromUnixTimestamp64Nano({as_of:Int64}, 'UTC')
+          AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+        UNION ALL
+        SELECT tenant, series, time, toInt64(0), value, seq, idx
+        FROM replaced FINAL
+        WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+          AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+          AND received_at <= fromUnixTimestamp64Nano({as_of:Int64}, 'UTC')
+          AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+    )
+    GROUP BY tenant, series, time, ordinal
+) AS p
+WHERE ({nulls:UInt8} = 1 OR isNotNull(p.value))
+
+-- name: many_points_as_of
+-- As many_points, at an instant.
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value
+-- include: points_as_of
+  AND (p.time, p.series, p.ordinal)
+      > (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_series:UInt64}, {after_ordinal:Int64})
+ORDER BY p.time, p.series, p.ordinal
+LIMIT {limit:UInt32}
+
+-- name: points_windows_as_of
+-- As points_windows, at an instant.
+SELECT
+    p.series AS series,
+    window AS ns,
+    -- include: points_aggregates
+FROM (
+-- include: points_calendar
+FROM (SELECT p.series, p.time, p.ordinal, p.value
+-- include: points_as_of
+) AS p
+-- include: points_calendar_end
+-- include: points_windows_end
+
+-- name: points_windows_utc_as_of
+-- The same in UTC, or over the whole range.
+-- include: points_utc_times
+SELECT
+    p.series AS series,
+    -- include: points_utc_windows
+    AS ns,
+    -- include: points_aggregates
+-- include: points_as_of
+-- include: points_windows_end
