@@ -16,7 +16,7 @@ from tidemill.model.deletion import Deletion
 from tidemill.model.ids import format_series
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import read_query
-from tidemill.query.planner import Planner
+from tidemill.query.planner import WindowPlanner
 from tidemill.query.queries import Queries
 from tidemill.query.series import Description
 from tidemill.query.window_frames import window_frame
@@ -115,7 +115,7 @@ def check_both_ways(house: House, given_: dict[str, str]) -> None:
     series = [Description(**row) for row in rows]
     if not series:
         return
-    assert Planner(house.book).rollup_seconds(house.tenant, series, query, query.every) == 60
+    assert WindowPlanner(house.book).rollup_seconds(house.tenant, series, query, query.every) == 60
     ways = [
         window_frame(house.store, house.tenant, series, query, query.every, limit=1000, rollup_s=rollup_s)[0]
         for rollup_s in (60, 0)

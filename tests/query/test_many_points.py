@@ -18,12 +18,12 @@ from tests.query.support import SECOND, START, EmptyLog, asked, book, document, 
 from tidemill.errors import InputError, LimitError, NotFoundError
 from tidemill.model.time import format_instant
 from tidemill.query.aggregates import AGGREGATES
-from tidemill.query.as_of import History
+from tidemill.query.as_of import PastAnswers
 from tidemill.query.gaps import WindowEvidence
 from tidemill.query.ladder import LADDER, longer, window_length_for
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.many_points_query import ManyPointsQuery
-from tidemill.query.planner import Planner
+from tidemill.query.planner import WindowPlanner
 from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
 
@@ -297,7 +297,11 @@ def test_windows_of_a_file_are_read_in_parts(store: Store, two: tuple[str, str])
     asking = queries(store)
     for shape in ("rows", "columns"):
         query = asked(ManyPointsQuery, feed="signals", every="1m", agg="sum,increase,count", format="csv", shape=shape)
-        evidence, planner, history = WindowEvidence(store, EmptyLog(), book()), Planner(book()), History(store, book())
+        evidence, planner, history = (
+            WindowEvidence(store, EmptyLog(), book()),
+            WindowPlanner(book()),
+            PastAnswers(store, book()),
+        )
         given: dict[str, Any] = {"evidence": evidence, "planner": planner, "history": history, "cells": 50}
         parts = ManyPoints(store, lambda _: (), lambda _: (0,), **given)
         at_once = whole(asking.many_points.read_many("default", query, NOW))

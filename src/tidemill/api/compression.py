@@ -50,10 +50,10 @@ class CompressedAnswers:
             await self._app(scope, receive, send)
             return
         header = next((value for name, value in scope["headers"] if name == b"accept-encoding"), b"")
-        await self._app(scope, receive, _Answer(send, accepted_encoding(header)).send)
+        await self._app(scope, receive, _PackedAnswer(send, accepted_encoding(header)).send)
 
 
-class _Answer:
+class _PackedAnswer:
     """One answer on its way: its head is held back until its first piece shows whether to compress it."""
 
     def __init__(self, send: Any, encoding: str | None) -> None:

@@ -17,7 +17,7 @@ from tidemill.query.series import Description
 from tidemill.store.client import Store
 
 
-class History:
+class PastAnswers:
     """Knows since when answers are what they are."""
 
     def __init__(self, store: Store, book: FeedBook) -> None:

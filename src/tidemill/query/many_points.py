@@ -13,7 +13,7 @@ import polars as pl
 from tidemill.model.offset import Reach
 from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
-from tidemill.query.as_of import History
+from tidemill.query.as_of import PastAnswers
 from tidemill.query.chosen_series import bound_series, choose_series
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import file_page
@@ -23,7 +23,7 @@ from tidemill.query.many_points_answers import columns_page, columns_table, raw_
 from tidemill.query.many_points_query import ManyPointsQuery, check_many_points_query, with_evidence
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import quality_params, time_range
-from tidemill.query.planner import Planner
+from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
@@ -43,8 +43,8 @@ class ManyPoints:
         applied: Callable[[str], Reach],
         *,
         evidence: WindowEvidence,
-        planner: Planner,
-        history: History,
+        planner: WindowPlanner,
+        history: PastAnswers,
         cells: int = MAX_CELLS,
     ) -> None:
         """`cells`: values of an aggregate that are read at once."""

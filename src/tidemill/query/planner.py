@@ -18,7 +18,7 @@ KEPT: Final = frozenset({"mean", "min", "max", "sum", "count"})  # aggregates of
 _UNITS: Final = ("ns", "us", "ms", "s", "m", "h", "d")  # of windows that begin at multiples since the epoch, in UTC
 
 
-class Planner:
+class WindowPlanner:
     """Knows the rollups of the feeds in a book."""
 
     def __init__(self, book: FeedBook) -> None:

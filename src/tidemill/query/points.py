@@ -15,7 +15,7 @@ from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import csv_head
 from tidemill.query.parameters import quality_params, time_range
-from tidemill.query.planner import Planner
+from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
 from tidemill.query.points_query import PointsQuery, check_points_query
@@ -61,7 +61,7 @@ class PointPage(msgspec.Struct, frozen=True):
 class PointQueries:
     """Reads the points of a series. Raises NotFoundError as `SeriesQueries` does."""
 
-    def __init__(self, store: Store, series: SeriesQueries, planner: Planner) -> None:
+    def __init__(self, store: Store, series: SeriesQueries, planner: WindowPlanner) -> None:
         self._store, self._series, self._planner = store, series, planner
 
     def read_points(self, tenant: str, series: str, query: PointsQuery, known: Known = ()) -> Page:
