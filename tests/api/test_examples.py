@@ -35,6 +35,7 @@ STARTED = datetime.now(UTC) - timedelta(days=1)
 TIME = "2026-01-31T12:00:00Z"  # in place of the times at which things happened here
 # What differs from one run to the next, and what stands in its place.
 STEADY: dict[str, Any] = {
+    "took_ms": 2.5,
     "erased_at": None,
     "state": {"erased": "applied"},
     "stalled_s": 0.0,

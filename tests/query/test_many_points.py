@@ -14,12 +14,16 @@ import polars as pl
 import pytest
 
 from tests.query.conftest import Writer
-from tests.query.support import SECOND, START, asked, document, ns, queries, whole
+from tests.query.support import SECOND, START, EmptyLog, asked, book, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError, NotFoundError
 from tidemill.model.time import format_instant
 from tidemill.query.aggregates import AGGREGATES
+from tidemill.query.as_of import PastAnswers
+from tidemill.query.gaps import WindowEvidence
 from tidemill.query.ladder import LADDER, longer, window_length_for
-from tidemill.query.many_points import ManyPointsQuery
+from tidemill.query.many_points import ManyPoints
+from tidemill.query.many_points_query import ManyPointsQuery
+from tidemill.query.planner import WindowPlanner
 from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
 
@@ -243,3 +247,119 @@ def test_no_range_has_more_windows_than_asked_for() -> None:
         assert every == LADDER[0] or (length - 1) // shorter.nominal_ns + 2 > points
     assert longer(LADDER[0]) == LADDER[1]
     assert longer(LADDER[-1]) == LADDER[-1]
+
+
+def test_an_answer_says_how_it_was_made(store: Store, two: tuple[str, str]) -> None:
+    found = answer(store, series=",".join(two), points="10")
+    assert found["every"] in found["ladder"]
+    assert found["ladder"] == [length.text for length in LADDER]
+    assert found["windows"] == len(found["time"])
+    assert found["points_read"] == 154 + 90, "points with values"
+    assert 0 < found["took_ms"] < 60_000
+    raw = answer(store, series=two[1], limit="7")
+    assert (raw["windows"], raw["points_read"], raw["ladder"], raw["every"]) == (0, 7, None, None)
+
+
+def read_file(body: bytes, kind: str) -> pl.DataFrame:
+    read = {"ndjson": pl.read_ndjson, "csv": pl.read_csv, "arrow": pl.read_ipc_stream, "parquet": pl.read_parquet}
+    return read[kind](io.BytesIO(body))
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "arrow", "parquet"])
+def test_a_file_of_raw_points_is_whole_series_by_series(store: Store, two: tuple[str, str], kind: str) -> None:
+    rows = answer(store, feed="signals", shape="rows", tz="Asia/Kolkata", limit="1000")["items"]
+    query = asked(ManyPointsQuery, feed="signals", format=kind, tz="Asia/Kolkata")
+    page = queries(store).many_points.read_many("default", query, NOW)
+    assert page.next is None
+    table = read_file(whole(page), kind)
+    assert table.columns == ["series", "time", "value"]
+    if kind in ("arrow", "parquet"):
+        table = table.with_columns(
+            pl.col("time").dt.convert_time_zone("Asia/Kolkata").dt.to_string("%Y-%m-%dT%H:%M:%S%:z")
+        )
+    assert table.to_dicts() == sorted(rows, key=lambda row: (row["series"], row["time"]))
+
+
+@pytest.mark.parametrize("kind", ["ndjson", "csv", "arrow", "parquet"])
+def test_a_file_of_nothing_has_its_columns(store: Store, two: tuple[str, str], kind: str) -> None:
+    for given in ({"end": "2025-01-01"}, {"end": "2025-01-01", "every": "1h"}):
+        query = asked(ManyPointsQuery, feed="signals", format=kind, **given)
+        body = whole(queries(store).many_points.read_many("default", query, NOW))
+        own = whole(queries(store).points.read_points("default", two[0], asked(PointsQuery, format=kind, **given)))
+        if kind == "ndjson":
+            assert body == own == b""
+            continue
+        assert read_file(body, kind).columns == ["series", "time", "mean" if "every" in given else "value"]
+        assert read_file(own, kind).columns[0] == "time"
+
+
+def test_windows_of_a_file_are_read_in_parts(store: Store, two: tuple[str, str]) -> None:
+    asking = queries(store)
+    for shape in ("rows", "columns"):
+        query = asked(ManyPointsQuery, feed="signals", every="1m", agg="sum,increase,count", format="csv", shape=shape)
+        evidence, planner, history = (
+            WindowEvidence(store, EmptyLog(), book()),
+            WindowPlanner(book()),
+            PastAnswers(store, book()),
+        )
+        given: dict[str, Any] = {"evidence": evidence, "planner": planner, "history": history, "cells": 50}
+        parts = ManyPoints(store, lambda _: (), lambda _: (0,), **given)
+        at_once = whole(asking.many_points.read_many("default", query, NOW))
+        assert whole(parts.read_many("default", query, NOW)) == at_once
+
+
+@pytest.mark.parametrize("method", ["minmax", "lttb"])
+def test_thinned_points_are_points_and_hide_no_extremes(store: Store, writer: Writer, method: str) -> None:
+    random_ = random.Random(7)
+    kept: dict[str, dict[str, float]] = {}
+    for name, count in (("short", 40), ("long", 900), ("longer", 2000)):
+        key = writer.series("signals", "value", {"name": name})
+        at = sorted(random_.sample(range(10_000), count))
+        values = [random_.gauss(0, 1) for _ in at]
+        values[random_.randrange(count)], values[random_.randrange(count)] = 99.0, -99.0
+        writer.points(key, [START + n * SECOND for n in at], values)
+        writer.points(key, [START + 10_001 * SECOND], [None])
+        kept[key] = {format_instant(START + n * SECOND): value for n, value in zip(at, values, strict=True)}
+    found = answer(store, feed="signals", points="100", thin=method)
+    assert (found["windows"], found["points_read"], found["ladder"]) == (0, 2940, None)
+    for item in found["series"]:
+        points, own = dict(zip(item["times"], item["columns"]["value"], strict=True)), kept[item["id"]]
+        assert points.items() <= own.items()
+        assert item["times"] == sorted(item["times"])
+        assert {max(own.values()), min(own.values())} <= set(points.values())
+        assert {min(own), max(own)} <= set(points)
+        if len(own) <= 100:
+            assert (points, item["thinned_from"]) == (own, None)
+        else:
+            assert 40 < len(points) <= 100
+            assert item["thinned_from"] == len(own)
+    rows = answer(store, feed="signals", points="100", thin=method, shape="rows")["items"]
+    assert len(rows) == sum(len(item["times"]) for item in found["series"])
+
+
+def test_minmax_keeps_the_extremes_of_every_stretch(store: Store, writer: Writer) -> None:
+    key = writer.series("signals", "value")
+    values = [float(n * 7919 % 1009) for n in range(1000)]
+    writer.points(key, [START + n * SECOND for n in range(1000)], values)
+    found = answer(store, series=key, points="42", thin="minmax")["series"][0]["columns"]["value"]
+    for stretch in range(20):
+        part = values[stretch * 50 : stretch * 50 + 50]
+        assert {min(part), max(part)} <= set(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"thin": "minmax"}, "missing"),
+        ({"thin": "lttb", "points": "20", "agg": "mean"}, "contradiction"),
+        ({"thin": "lttb", "points": "20", "limit": "5"}, "contradiction"),
+        ({"thin": "lttb", "points": "20", "fill": "null"}, "needs_every"),
+        ({"thin": "middle", "points": "20"}, "invalid"),
+    ],
+)
+def test_thinning_contradicts_windows_and_pages(
+    store: Store, two: tuple[str, str], given: dict[str, str], code: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        answer(store, feed="signals", **given)
+    assert [fault.code for fault in refused.value.faults] == [code]

@@ -20,6 +20,7 @@ from tidemill.api.analysis_warm_up import WARM_UP
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.changes import CHANGE_ROUTES
+from tidemill.api.compression import CompressedAnswers
 from tidemill.api.deletions import DELETION_ROUTES
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
@@ -95,6 +96,7 @@ def create_app(services: Services) -> Front:
     inner = Litestar(
         HANDLERS,
         guards=[guard],
+        middleware=[CompressedAnswers],
         dependencies=_dependencies(shared),
         exception_handlers=litestar_errors.exception_handlers(routes.methods),
         lifespan=[

@@ -121,7 +121,7 @@ def get_feed(call: ReadCall[FeedQuery], feed: str) -> FeedDetail:
 def list_feed_points(call: ReadCall[FeedPointsQuery], feed: Feed) -> Page:
     """Points of one field in [start, end), in time order. A feed with several fields needs `field`; its tags filter,
     also by their plain names."""
-    return call.queries.feeds.points(call.tenant, feed, call.query)
+    return call.queries.feeds.points(call.tenant, feed, call.query, call.known)
 
 
 @reading_feed(
@@ -133,7 +133,7 @@ def list_feed_points(call: ReadCall[FeedPointsQuery], feed: Feed) -> Page:
 )
 def list_rows(call: ReadCall[RowsQuery], feed: Feed) -> Page:
     """Mean, deviations and count of each record of a feed with shape `summary`, and the receipt of its payload."""
-    return call.queries.rows.read_rows(call.tenant, feed, call.query)
+    return call.queries.rows.read_rows(call.tenant, feed, call.query, call.known)
 
 
 @reading_feed(
@@ -161,7 +161,7 @@ def list_rollups(call: ReadCall[RollupsQuery], feed: Feed) -> Page:
     `field_aggregate`; `count` is the number of records in the window. Tags filter, also by their plain names
     (`user_id=a1`). With `evidence=true` also `n`, `expected`, `coverage`, `rejected`, `late`, `restated_at`, `sealed`,
     and for a feed with a source the results of its polls."""
-    return call.queries.feeds.rollups(call.tenant, feed, call.query)
+    return call.queries.feeds.rollups(call.tenant, feed, call.query, call.known)
 
 
 @reading(

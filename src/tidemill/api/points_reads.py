@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from litestar import post
 from litestar.di import NamedDependency
 
@@ -11,7 +12,8 @@ from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_st
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.query.answers import Page
-from tidemill.query.many_points import ManyPointsQuery, PointColumns, PointRows
+from tidemill.query.many_points_answers import PointColumns, PointRows
+from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import QueryParameters
 from tidemill.query.questions import Answer
 
@@ -28,8 +30,9 @@ def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
     over at most `points` windows whose length the server picks, with `agg` alone over the whole range, else raw. All
     windows follow the calendar of `tz`. A page has at most `limit` windows (or raw points), and at most 1,000,000
     values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
-    which one was due, and `why` is `unknown` where the reason cannot be known."""
-    return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock())
+    which one was due, and `why` is `unknown` where the reason cannot be known. `ladder` has the lengths from which
+    `points` picks."""
+    return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock(), call.known)
 
 
 @post(
@@ -51,7 +54,9 @@ async def query_series(
     and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
     zero."""
     parse_query(request, QueryParameters)
-    question = decode_question(await request.body())
+    body = await request.body()
+    question = decode_question(body)
+    request.scope["state"]["question"] = msgspec.json.decode(body)  # for the nearest questions, if it is too big
     return await ask_store(lambda: services.queries.questions.answer(principal.tenant, question))
 
 

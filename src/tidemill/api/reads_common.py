@@ -4,6 +4,7 @@ The declaration parses requests and documents the route in OpenAPI and docs/refe
 threads of their own, so that slow queries wait for each other and intake never waits for them.
 """
 
+import re
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
@@ -36,6 +37,7 @@ _FILES: Final = {
     MEDIA_TYPES["csv"]: Schema(type=OpenAPIType.STRING, description="A line for each item, after one with the names."),
     MEDIA_TYPES["ndjson"]: Schema(type=OpenAPIType.STRING, description="An item of the JSON answer on each line."),
 }
+_TAG: Final = re.compile(r'"([^"]*)"')
 _limiter: RunVar[CapacityLimiter] = RunVar("reads")
 _T = TypeVar("_T")
 AnyRequest = Request[Any, Any, Any]
@@ -54,6 +56,11 @@ class ReadCall(Generic[Q]):
     def tenant(self) -> str:
         """The tenant whose data is read."""
         return self.principal.tenant
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The tags of answers that the client has (`If-None-Match`)."""
+        return frozenset(_TAG.findall(self.request.headers.get("if-none-match", "")))
 
     @property
     def queries(self) -> Queries:
@@ -153,11 +160,15 @@ def parse_query(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) 
 
 def _response(request: AnyRequest, answer: Any) -> Response[Any]:
     """The response of an answer: a page is streamed while the store still writes it; `Link: <...>; rel="next"` leads to
-    the next page, if any."""
+    the next page, if any. A page with a tag may be kept, and asked again with `If-None-Match`: then `304`."""
     if isinstance(answer, Response):
         return answer
     page = answer if isinstance(answer, Page) else json_page(answer)
     headers = {} if page.next is None else {"Link": f'<{next_page(request, page.next)}>; rel="next"'}
+    if page.etag is not None:
+        headers |= {"ETag": f'W/"{page.etag}"', "Cache-Control": "private, no-cache"}
+    if page.unchanged:
+        return Response(b"", status_code=304, headers=headers, media_type=page.media_type)
     if isinstance(page.body, bytes):
         return Response(page.body, media_type=page.media_type, headers=headers)
     return Stream(_pieces(page.body), media_type=page.media_type, headers=headers)

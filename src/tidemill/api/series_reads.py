@@ -68,7 +68,7 @@ def list_points(call: ReadCall[PointsQuery], series: str) -> Page:
     has `flags`: how a local time was read that a clock change repeated (`fold_earlier`, `fold_later`) or skipped
     (`gap_shifted`), or that the feed's shift was added (`shifted`), and `marks`: the reason codes of rules that flagged
     it. `quality=good` leaves flagged points out, `marked=CODE` selects those with that mark, also for windows."""
-    return call.queries.points.read_points(call.tenant, series, call.query)
+    return call.queries.points.read_points(call.tenant, series, call.query, call.known)
 
 
 SERIES_ROUTES: Final = [list_series, count_series, get_series, list_points]

@@ -26,18 +26,26 @@ MEDIA_TYPES: Final = {
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
 }
+STORE_ROWS: Final = {
+    "json": "JSONEachRow",
+    "ndjson": "JSONEachRow",
+    "csv": "CSV",
+}  # text without a head, which the store sends as it reads
 COLUMNAR: Final = frozenset({"arrow", "parquet"})
 
 
 class Page(msgspec.Struct, frozen=True):
     """One page of an answer. `next` is the cursor of the following page; null on the last one.
 
-    A `body` that is an iterator comes from the store while it is sent: read it to its end or close it.
+    A `body` that is an iterator comes from the store while it is sent: read it to its end or close it. `etag`: the tag
+    of the state that it was made from; `unchanged`: the client has an answer of that state already, and gets no body.
     """
 
     body: Body
     media_type: str = MEDIA_TYPES["json"]
     next: str | None = None
+    etag: str | None = None
+    unchanged: bool = False
 
 
 def json_page(value: Any, next_cursor: str | None = None) -> Page:

@@ -15,22 +15,27 @@ from tidemill.model.time import duration_ns
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.feed_files import ALL_ROWS, refuse_pages, windows_file
 from tidemill.query.parameters import (
     QUALITY_CONFLICT,
     FieldName,
+    Format,
     Marked,
     Order,
     Quality,
     RangeParameters,
     Tags,
-    limit_to,
+    TimeRange,
+    limit_of_pages,
     one_of,
     page_cursor,
     quality_params,
     time_range,
 )
+from tidemill.query.point_files import points_file
 from tidemill.query.rollups import window_evidence
 from tidemill.query.series import Hidden
+from tidemill.query.states import Known, feed_tag, tagged, unchanged
 from tidemill.store.client import Store
 
 
@@ -41,8 +46,9 @@ class FeedPointsQuery(RangeParameters, frozen=True):
     tags: Tags = {}
     quality: Quality = None
     marked: Marked = None
-    limit: Annotated[int, limit_to(1_000_000)] = 100_000
+    limit: Annotated[int | None, limit_of_pages("points", 100_000, 1_000_000)] = None
     cursor: Annotated[tuple[int, int, int] | None, page_cursor(int, int, int)] = None
+    format: Format = "json"
 
 
 class RollupsQuery(RangeParameters, frozen=True):
@@ -54,8 +60,9 @@ class RollupsQuery(RangeParameters, frozen=True):
         Literal["true", "false"],
         one_of("Add what each window should have held, and what became of the rest.", "true", "false"),
     ] = "false"
-    limit: Annotated[int, limit_to(10_000)] = 1000
+    limit: Annotated[int | None, limit_of_pages("windows", 1000, 10_000)] = None
     cursor: Annotated[tuple[int, str] | None, page_cursor(int, str)] = None
+    format: Format = "json"
 
 
 _WINDOW_NAMES: Final = {"1m": "minute", "1h": "hour", "1d": "day"}
@@ -105,30 +112,46 @@ class FeedQueries:
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
 
-    def points(self, tenant: str, feed: Feed, query: FeedPointsQuery) -> Page:
-        """A JSON array of FeedPoint, in time order; missing samples are left out.
+    def points(self, tenant: str, feed: Feed, query: FeedPointsQuery, known: Known = ()) -> Page:
+        """A JSON array of FeedPoint, in time order; missing samples are left out. Another format is a whole file with
+        the ids of series, series by series.
 
         Raises InputError unless the feed has points and `field` names one of several fields.
         """
         if query.quality is not None and query.marked is not None:
             raise InputError(QUALITY_CONFLICT.message, (QUALITY_CONFLICT,))
-        span = time_range(query.start, query.end)
+        span, field = time_range(query.start, query.end), _chosen_field(feed, query.field)
+        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        tag = feed_tag(self._store, tenant, query, feed, filters, field=field)
+        if tag is not None and tag in known:
+            return unchanged(tag)
+        if query.format != "json":
+            return tagged(self._points_file(tenant, filters | {"field": field}, query, span), tag)
         first, series, ordinal = query.cursor or (span.first_ns, 0, _LOWEST)
         bound = {
-            **feed_filters(tenant, feed, query.tags, self._hidden(tenant)),
-            "field": _chosen_field(feed, query.field),
+            **filters,
+            "field": field,
             "first": first,
             "first_series": series,
             "first_ordinal": ordinal,
             "last": span.last_ns,
             **quality_params(query.quality, query.marked),
-            "limit": query.limit,
+            "limit": query.limit or 100_000,
         }
         beyond = self._store.rows("feed_points_ahead", **bound)
         following = encode_cursor(beyond[0]["ns"], beyond[0]["series"], beyond[0]["ordinal"]) if beyond else None
-        return Page(answers.json_array(self._store.stream("feed_points", "JSONEachRow", **bound)), next=following)
+        points = answers.json_array(self._store.stream("feed_points", "JSONEachRow", **bound))
+        return Page(points, next=following, etag=tag)
 
-    def rollups(self, tenant: str, feed: Feed, query: RollupsQuery) -> Page:
+    def _points_file(self, tenant: str, filters: Mapping[str, Any], query: FeedPointsQuery, span: TimeRange) -> Page:
+        refuse_pages(limit=query.limit, cursor=query.cursor)
+        rows = self._store.rows("feed_series", **filters)
+        series = {row["series"]: row["deleted_seq"] for row in rows}
+        words: dict[str, Any] = {"kind": query.format, "zone": "UTC"}
+        quality = quality_params(query.quality, query.marked)
+        return points_file(self._store, tenant, series, span, **words, nulls=False, quality=quality)
+
+    def rollups(self, tenant: str, feed: Feed, query: RollupsQuery, known: Known = ()) -> Page:
         """A JSON array of windows, each with its begin (`minute`, `hour` or `day` for windows of that length, else
         `time`), the tags, each field's aggregates, and `count`.
 
@@ -139,24 +162,41 @@ class FeedQueries:
             raise shape_error(feed, "rollups", "keeps no rollups")
         span, sign = time_range(query.start, query.end), -1 if query.order == "desc" else 1
         after_ns, after_tags = query.cursor or (before_first_ns(sign), "")
-        rows = self._store.rows(
-            "rollup_rows",
-            **feed_filters(tenant, feed, query.tags, self._hidden(tenant)),
-            every_s=duration_ns(feed.rollups.every) // 10**9,
-            first=span.first_ns,
-            last=span.last_ns,
-            sign=sign,
-            after_ns=after_ns,
-            after_tags=after_tags,
-            limit=query.limit + 1,
-        )
-        page = rows[: query.limit]
+        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        every_s, plain = duration_ns(feed.rollups.every) // 10**9, query.evidence == "false"
+        tag = feed_tag(self._store, tenant, query, feed, filters, every_s=every_s) if plain else None
+        if tag is not None and tag in known:
+            return unchanged(tag)
+        bound = {
+            **filters,
+            "every_s": every_s,
+            "first": span.first_ns,
+            "last": span.last_ns,
+            "sign": sign,
+            "after_ns": after_ns,
+            "after_tags": after_tags,
+        }
+        if query.format != "json":
+            refuse_pages(limit=query.limit, cursor=query.cursor, evidence=query.evidence)
+            lines = self._store.stream("rollup_rows", "JSONEachRow", **bound, limit=ALL_ROWS)
+            file = windows_file(lines, feed, self._fields(tenant, feed), query.format, _begins(feed))
+            return tagged(file, tag)
+        limit = query.limit or 1000
+        rows = self._store.rows("rollup_rows", **bound, limit=limit + 1)
+        page = rows[:limit]
         following = encode_cursor(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
         windows = [_window(row, feed) for row in page]
         if query.evidence == "true":
             added = window_evidence(self._store, tenant, feed, page)
             windows = [window | more for window, more in zip(windows, added, strict=True)]
-        return answers.json_page(windows, following)
+        return tagged(answers.json_page(windows, following), tag)
+
+    def _fields(self, tenant: str, feed: Feed) -> list[str]:
+        """The fields of a feed, in its order; then its registers, which only the store knows."""
+        if feed.registers is None:
+            return list(feed.fields)
+        known = {row["field"] for row in self._store.rows("feed_fields", tenant=tenant, feed=feed.name)}
+        return [*feed.fields, *sorted(known - set(feed.fields))]
 
 
 def feed_filters(tenant: str, feed: Feed, tags: Mapping[str, str], hidden: Collection[int]) -> dict[str, Any]:
@@ -199,13 +239,17 @@ def _chosen_field(feed: Feed, field: str | None) -> str:
     return field
 
 
+def _begins(feed: Feed) -> str:
+    """The name of the begin of a feed's windows."""
+    return _WINDOW_NAMES.get(feed.rollups.every if feed.rollups else "", "time")
+
+
 def _window(row: dict[str, Any], feed: Feed) -> dict[str, Any]:
     """The answer's members of one rollup window; fields in the feed's order, null where a field had no point."""
     aggregates = feed.rollups.aggregates if feed.rollups else ()
     columns = {name: number for number, name in enumerate(row["fields"])}
     names = [*feed.fields, *sorted(set(columns) - set(feed.fields))]
-    begins = _WINDOW_NAMES.get(feed.rollups.every if feed.rollups else "", "time")
-    window: dict[str, Any] = {begins: row["time"], **{tag: row["tags"].get(tag) for tag in feed.tags}}
+    window: dict[str, Any] = {_begins(feed): row["time"], **{tag: row["tags"].get(tag) for tag in feed.tags}}
     for name in names:
         for aggregate in aggregates:
             values = row["counts" if aggregate == "count" else f"groupArray({aggregate})"]

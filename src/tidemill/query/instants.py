@@ -1,4 +1,4 @@
-"""Instants as texts, a column at a time."""
+"""Instants as the texts of answers, in columns."""
 
 import polars as pl
 

@@ -209,6 +209,16 @@ def limit_of_files(what: str, page: int, largest_page: int, maximum: int) -> Par
     return Parameter(description, readers.limit(maximum), {"type": "integer", "minimum": 1, "maximum": maximum})
 
 
+def limit_of_pages(what: str, page: int, largest_page: int) -> Parameter:
+    """A `limit` parameter of a route whose JSON is a page, and whose files are whole unless a limit is given."""
+    description = (
+        f"Most {what} of a page, at most {largest_page}: as json {page} unless given; in other formats the answer is "
+        "whole unless given."
+    )
+    schema = {"type": "integer", "minimum": 1, "maximum": largest_page}
+    return Parameter(description, readers.limit(largest_page), schema)
+
+
 def page_cursor(*kinds: type) -> Parameter:
     """A `cursor` parameter whose parts have these types (int or str)."""
     return Parameter("Where the last page ended: its `next`, or from its `Link` header.", cursor_reader(*kinds), TEXT)

@@ -10,14 +10,21 @@ import msgspec
 
 from tidemill.model.ids import format_series
 from tidemill.query import answers
+from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.files import csv_head
 from tidemill.query.parameters import quality_params, time_range
+from tidemill.query.planner import WindowPlanner
+from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
 from tidemill.query.points_query import PointsQuery, check_points_query
 from tidemill.query.series import Description, SeriesQueries
+from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
+from tidemill.query.window_frames import span_of
 from tidemill.store.client import Store
 
+COLUMNS: Final = ("time", "value", "flags", "marks")
 FLAGS: Final = ("fold_earlier", "fold_later", "gap_shifted", "shifted")  # a bit each, the lowest first
 
 
@@ -54,31 +61,42 @@ class PointPage(msgspec.Struct, frozen=True):
 class PointQueries:
     """Reads the points of a series. Raises NotFoundError as `SeriesQueries` does."""
 
-    def __init__(self, store: Store, series: SeriesQueries) -> None:
-        self._store, self._series = store, series
+    def __init__(self, store: Store, series: SeriesQueries, planner: WindowPlanner) -> None:
+        self._store, self._series, self._planner = store, series, planner
 
-    def read_points(self, tenant: str, series: str, query: PointsQuery) -> Page:
-        """A page of points, or of windows. Raises InputError for parameters that contradict each other."""
+    def read_points(self, tenant: str, series: str, query: PointsQuery, known: Known = ()) -> Page:
+        """A page of points, or of windows; none where `known` has the tag of its state. Raises InputError for
+        parameters that contradict each other."""
         check_points_query(query)
         described = self._series.describe(tenant, series)
+        tag, rollup_s = None, self._planner.rollup_seconds(tenant, [described], query, query.every)
+        if is_closed(query) and FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
+            tag = series_tag(self._store, tenant, query, [described], span_of(query), rollup_s=rollup_s)
+            if tag in known:
+                return unchanged(tag)
         if query.every is not None or query.agg:
-            return point_windows(self._store, tenant, described, query)
-        return self._raw(tenant, described, query)
+            return tagged(point_windows(self._store, tenant, described, query, rollup_s), tag)
+        return tagged(self._raw(tenant, described, query), tag)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:
-        page, following = self._bounds(tenant, described, query)
-        kind = query.format
-        bound = {**page, "sign": -1 if query.order == "desc" else 1}
+        kind, descending = query.format, query.order == "desc"
+        if query.is_whole_file and kind in answers.COLUMNAR and not descending:
+            span, quality = time_range(query.start, query.end), quality_params(query.quality, query.marked)
+            words: dict[str, Any] = {"kind": kind, "zone": query.tz, "names": False}
+            chosen = {described.series: described.deleted_seq}
+            return points_file(self._store, tenant, chosen, span, **words, nulls=True, quality=quality)
+        bound, following = self._bounds(tenant, described, query)
+        order = "_descending" if descending else ""
         if kind in answers.COLUMNAR:
-            stream = self._store.stream("points_typed", answers.STORE_FORMATS[kind], **bound)
+            stream = self._store.stream(f"points_typed{order}", answers.STORE_FORMATS[kind], **bound)
             return Page(stream, answers.MEDIA_TYPES[kind], following)
-        fmt = "JSONEachRow" if kind == "json" else answers.STORE_FORMATS[kind]
-        name = "points_flagged_csv" if kind == "csv" else "points_flagged"
-        rows = self._store.stream(name, fmt, **bound, tz=query.tz, flags=list(FLAGS))
+        name = f"points_flagged_csv{order}" if kind == "csv" else f"points_flagged{order}"
+        rows = self._store.stream(name, answers.STORE_ROWS[kind], **bound, tz=query.tz, flags=list(FLAGS))
         if kind != "json":
-            return Page(rows, answers.MEDIA_TYPES[kind], following)
-        head = {"series": format_series(described.series), "tz": query.tz}
-        return Page(answers.object_with_items(head, answers.json_array(rows), {"next": following}), next=following)
+            head = csv_head(COLUMNS) if kind == "csv" else b""
+            return Page(with_head(head, rows), answers.MEDIA_TYPES[kind], following)
+        top = {"series": format_series(described.series), "tz": query.tz}
+        return Page(answers.object_with_items(top, answers.json_array(rows), {"next": following}), next=following)
 
     def _bounds(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
         """Parameters that select the page as a range of (time, ordinal), both ends included, and the next cursor."""
@@ -93,14 +111,16 @@ class PointQueries:
         }
         low, high = _LOWEST, _HIGHEST
         descending = query.order == "desc"
+        if query.is_whole_file:
+            return {**bound, "first_ordinal": low, "last_ordinal": high}, None
         if query.cursor and descending:
             bound["last"], high = query.cursor
         elif query.cursor:
             bound["first"], low = query.cursor
         if descending:
-            beyond = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.limit)
+            beyond = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.page)
         else:
-            beyond = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.limit)
+            beyond = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.page)
         if beyond and descending:
             bound["first"], low = beyond[0]["ns"], beyond[0]["ordinal"] + 1
         elif beyond:

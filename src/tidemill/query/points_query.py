@@ -1,6 +1,6 @@
 """The query of a page of points, raw or in windows."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from tidemill.errors import Fault, InputError, count_of_faults
 from tidemill.query.parameters import (
@@ -15,9 +15,11 @@ from tidemill.query.parameters import (
     Quality,
     RangeParameters,
     Zone,
-    limit_to,
+    limit_of_pages,
     page_cursor,
 )
+
+JSON_PAGE: Final = 10_000
 
 
 class PointsQuery(RangeParameters, frozen=True):
@@ -29,11 +31,21 @@ class PointsQuery(RangeParameters, frozen=True):
     tz: Zone = "UTC"
     fill: Fill = None
     order: Order = "asc"
-    limit: Annotated[int, limit_to(1_000_000)] = 10_000
+    limit: Annotated[int | None, limit_of_pages("points or windows", JSON_PAGE, 1_000_000)] = None
     cursor: Annotated[tuple[int, int] | None, page_cursor(int, int)] = None
     format: Format = "json"
     quality: Quality = None
     marked: Marked = None
+
+    @property
+    def page(self) -> int:
+        """Most points or windows of a page."""
+        return self.limit or JSON_PAGE
+
+    @property
+    def is_whole_file(self) -> bool:
+        """Whether the answer is a file of everything, and no page."""
+        return self.format != "json" and self.limit is None and self.cursor is None
 
     @property
     def aggregates(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.log.contract import LogReader
 from tidemill.model.offset import Reach
 from tidemill.query.analysis import AnalysisQueries
+from tidemill.query.as_of import PastAnswers
 from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
@@ -14,6 +15,7 @@ from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
+from tidemill.query.planner import WindowPlanner
 from tidemill.query.points import PointQueries
 from tidemill.query.questions import Questions
 from tidemill.query.receipt_list import ReceiptList
@@ -50,8 +52,16 @@ class Queries:
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.analysis = AnalysisQueries(store, self.series)
-        self.points = PointQueries(store, self.series)
-        self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied)
+        planner = WindowPlanner(book)
+        self.points = PointQueries(store, self.series, planner)
+        self.many_points = ManyPoints(
+            store,
+            hidden,
+            applied,
+            evidence=WindowEvidence(store, log, book),
+            planner=planner,
+            history=PastAnswers(store, book),
+        )
         self.questions = Questions(store, hidden, self.many_points)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)

@@ -4,6 +4,7 @@ All selected series come from one statement to the store. In each window the val
 selection become one value (`across`), and expressions are then computed in columns, for each aggregate.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,14 +17,18 @@ from tidemill.checks.expression.parse import parse_expression
 from tidemill.checks.expression.tokens import ExpressionError
 from tidemill.checks.expression.tree import Node, names_in
 from tidemill.checks.faults import name_hint
-from tidemill.errors import Fault, InputError, LimitError, count_of_faults
+from tidemill.errors import Fault, InputError, TooBigQuestionError, count_of_faults
 from tidemill.model.ids import format_series
 from tidemill.query.aggregates import COUNTS
 from tidemill.query.chosen_series import choose_series
 from tidemill.query.instants import format_instants
-from tidemill.query.many_points import ManyPoints, ManyPointsQuery
+from tidemill.query.many_points import ManyPoints, answer_head, milliseconds_since, points_in
+from tidemill.query.many_points_answers import Source
+from tidemill.query.many_points_query import ManyPointsQuery
+from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
+from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
-from tidemill.query.window_frames import BEFORE_ALL, MAX_WINDOWS, check_cells
+from tidemill.query.window_frames import BEFORE_ALL, check_cells
 from tidemill.store.client import Store
 
 ACROSS: Final = ("sum", "mean", "min", "max")
@@ -53,10 +58,16 @@ class AnswerColumns(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window."""
+    """The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window. The
+    members from `source` on are those of `GET /v1/points`."""
 
     every: str | None
     tz: str
+    source: Source
+    ladder: list[str] | None
+    windows: int
+    points_read: int
+    took_ms: float
     time: list[str]
     items: list[AnswerColumns]
 
@@ -74,6 +85,7 @@ class Questions:
     def answer(self, tenant: str, question: Question) -> Answer:
         """The answer. Raises InputError for expressions that cannot be computed, for groups with several series where
         `across` is not given; NotFoundError for unknown series, LimitError for a question that is too big."""
+        began = time.perf_counter()
         members = self._members(tenant, question)
         names = list(dict.fromkeys(name for _, name in members))
         trees = _trees(question.expressions, names)
@@ -84,15 +96,16 @@ class Questions:
         frame, every = self._many_points.windows(tenant, query, series, BEFORE_ALL, MAX_WINDOWS + 1)
         begins = frame["ns"].unique().sort()
         if len(begins) > MAX_WINDOWS:
-            message = f"More than {MAX_WINDOWS} windows; ask for a shorter range or longer windows"
-            raise LimitError("max_windows", MAX_WINDOWS, message)
+            raise _too_many_windows(query, begins, every, max(len(series), len(members) + len(trees)))
         check_cells(frame.height, 1)
         check_cells(len(members) + len(trees), len(begins))
         parts = _combined(frame, begins, members, query.aggregates, question.across)
         items = [_selection(key, members[key], part) for key, part in parts.items()]
         items += _computed(trees, parts, members, query.aggregates)
         times = format_instants(begins, query.tz).to_list()
-        return Answer(every.text if every else None, query.tz, times, items)
+        head = answer_head(query, every, rollups=bool(self._many_points.rollup_seconds(tenant, query, series)))
+        head |= {"windows": len(begins), "points_read": 0 if head["source"] == "rollups" else points_in(frame)}
+        return Answer(**head, took_ms=milliseconds_since(began), time=times, items=items)
 
     def _members(self, tenant: str, question: Question) -> Members:
         """The series of each group and selection."""
@@ -103,6 +116,17 @@ class Questions:
                 group = tuple((tag, item.tags.get(tag, "")) for tag in sorted(kept))
                 members.setdefault((group, name or item.field), []).append(item)
         return members
+
+
+def _too_many_windows(
+    query: ManyPointsQuery, begins: pl.Series, every: WindowLength | None, columns: int
+) -> TooBigQuestionError:
+    assert every is not None  # else the range is one window
+    start = int(begins[0]) if query.start is None else query.start
+    end = int(begins[-1]) + every.nominal_ns if query.end is None else query.end
+    what = f"More than {MAX_WINDOWS} windows"
+    most = MAX_CELLS // columns
+    return too_many_windows("max_windows", MAX_WINDOWS, what, every=every, start_ns=start, end_ns=end, most=most)
 
 
 def _check_members(question: Question, members: Members) -> None:

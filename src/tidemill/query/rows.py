@@ -13,21 +13,24 @@ from tidemill.model.time import parse_instant
 from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.feed_files import ALL_ROWS, refuse_pages, rows_file
 from tidemill.query.feeds import before_first_ns, feed_filters, shape_error
 from tidemill.query.origins import Origins, Rules, judging_rules
 from tidemill.query.parameters import (
+    Format,
     Order,
     QueryParameters,
     RangeParameters,
     Tags,
     TimeRange,
-    limit_to,
+    limit_of_pages,
     page_cursor,
     time_range,
 )
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.receipts import Links, receipt_links
 from tidemill.query.series import Hidden
+from tidemill.query.states import Known, feed_tag, tagged, unchanged
 from tidemill.store.client import Store
 
 MAX_REPLACED: Final = 10_000
@@ -38,8 +41,9 @@ class RowsQuery(RangeParameters, frozen=True):
 
     order: Order = "asc"
     tags: Tags = {}
-    limit: Annotated[int, limit_to(10_000)] = 1000
+    limit: Annotated[int | None, limit_of_pages("rows", 1000, 10_000)] = None
     cursor: Annotated[tuple[int, str] | None, page_cursor(int, str)] = None
+    format: Format = "json"
 
 
 class RowLineageQuery(QueryParameters, frozen=True):
@@ -104,14 +108,24 @@ class RowQueries:
         self._store, self._hidden = store, hidden
         self._origins = Origins(store, book)
 
-    def read_rows(self, tenant: str, feed: Feed, query: RowsQuery) -> Page:
-        """A JSON array of SummaryRow. Raises InputError for a feed of another shape."""
+    def read_rows(self, tenant: str, feed: Feed, query: RowsQuery, known: Known = ()) -> Page:
+        """A JSON array of SummaryRow; another format is a whole file. Raises InputError for a feed of another shape."""
         sign = -1 if query.order == "desc" else 1
         after, span = query.cursor or (before_first_ns(sign), ""), time_range(query.start, query.end)
-        rows = self._rows(tenant, feed, query.tags, span, query.limit + 1, sign=sign, after=after)
-        page = rows[: query.limit]
+        filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        tag = feed_tag(self._store, tenant, query, feed, filters)
+        if tag is not None and tag in known:
+            return unchanged(tag)
+        if query.format != "json":
+            refuse_pages(limit=query.limit, cursor=query.cursor)
+            bound = self._bound(tenant, feed, query.tags, span, sign=sign, after=after)
+            lines = self._store.stream("summary_rows", "JSONEachRow", **bound, limit=ALL_ROWS)
+            return tagged(rows_file(lines, feed, query.format), tag)
+        limit = query.limit or 1000
+        rows = self._rows(tenant, feed, query.tags, span, limit + 1, sign=sign, after=after)
+        page = rows[:limit]
         following = encode_cursor(page[-1]["ns"], page[-1]["tags_text"]) if len(rows) > len(page) else None
-        return answers.json_page([_row(row, feed) for row in page], following)
+        return tagged(answers.json_page([_row(row, feed) for row in page], following), tag)
 
     def lineage(self, tenant: str, feed: Feed, time: str, query: RowLineageQuery) -> RowLineage:
         """The lineage of the row at `time` (RFC 3339, any offset). A feed with tags needs those that select one row.
@@ -160,18 +174,23 @@ class RowQueries:
         after: tuple[int, str] = (before_first_ns(1), ""),
     ) -> list[dict[str, Any]]:
         """At most `count` rows with these tags after `after` (ns, tags), ascending (`sign` 1) or descending (-1)."""
+        bound = self._bound(tenant, feed, tags, span, sign=sign, after=after)
+        return self._store.rows("summary_rows", **bound, limit=count)
+
+    def _bound(
+        self, tenant: str, feed: Feed, tags: Mapping[str, str], span: TimeRange, *, sign: int, after: tuple[int, str]
+    ) -> dict[str, Any]:
+        """The parameters of the query summary_rows but for its limit. Raises InputError for a feed of another shape."""
         if feed.shape.kind != "summary":
             raise shape_error(feed, "rows", "has no rows")
-        return self._store.rows(
-            "summary_rows",
+        return {
             **feed_filters(tenant, feed, tags, self._hidden(tenant)),
-            first=span.first_ns,
-            last=span.last_ns,
-            sign=sign,
-            after_ns=after[0],
-            after_tags=after[1],
-            limit=count,
-        )
+            "first": span.first_ns,
+            "last": span.last_ns,
+            "sign": sign,
+            "after_ns": after[0],
+            "after_tags": after[1],
+        }
 
     def _replaced(self, tenant: str, feed: Feed, ns: int, tags_text: str) -> list[ReplacedRow]:
         rows = self._store.rows(

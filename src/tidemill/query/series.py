@@ -20,6 +20,7 @@ from tidemill.query.analysis_answers import FrequencyMetrics
 from tidemill.query.analysis_parameters import Bands, Peaks
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
+from tidemill.query.files import csv_head
 from tidemill.query.parameters import (
     TEXT,
     FeedName,
@@ -30,10 +31,13 @@ from tidemill.query.parameters import (
     RangeParameters,
     SeriesName,
     Tags,
+    TimeRange,
     limit_to,
     page_cursor,
+    quality_params,
     time_range,
 )
+from tidemill.query.point_files import points_file, with_head
 from tidemill.query.samples_document import samples_document
 from tidemill.store.client import Store
 
@@ -200,12 +204,16 @@ class SeriesQueries:
         extent = self._store.rows("series_extent", **bound)[0]
         span = {"first": extent["first_ns"], "last": extent["last_ns"]}
         kind = query.format
+        if kind in answers.COLUMNAR:
+            time = TimeRange(span["first"], span["last"])
+            words: dict[str, Any] = {"kind": kind, "zone": "UTC", "quality": quality_params(None, None)}
+            chosen = {described.series: described.deleted_seq}
+            return points_file(self._store, tenant, chosen, time, **words, nulls=True, names=False)
         if kind != "json":
-            name = "points_typed" if kind in answers.COLUMNAR else "points_text"
-            zone = {} if kind in answers.COLUMNAR else {"tz": "UTC"}
-            whole = {"first_ordinal": -(2**63), "last_ordinal": 2**63 - 1, "sign": 1, "good": 0, "mark": ""}
-            stream = self._store.stream(name, answers.STORE_FORMATS[kind], **bound, **span, **whole, **zone)
-            return Page(stream, answers.MEDIA_TYPES[kind])
+            whole = {"first_ordinal": -(2**63), "last_ordinal": 2**63 - 1, "good": 0, "mark": ""}
+            text = self._store.stream("points_text", answers.STORE_ROWS[kind], **bound, **span, **whole, tz="UTC")
+            head = csv_head(("time", "value")) if kind == "csv" else b""
+            return Page(with_head(head, text), answers.MEDIA_TYPES[kind])
         _check_samples(extent["count"] + extent["missing"], series)
         samples = self._store.stream("series_samples", "RowBinary", **bound, **span)
         return Page(samples_document(_head(described, extent), samples))

@@ -114,6 +114,22 @@ LEFT JOIN receipts AS theirs ON theirs.seq = old.by_seq
 ORDER BY old.seq DESC, old.idx DESC
 LIMIT {limit:UInt32}
 
+-- name: feed_series
+-- The series of one field of a feed (of all, where it is empty), each with the offset up to which its points are deleted,
+-- and its tags.
+SELECT series, deleted_seq, tags
+FROM series FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND ({field:String} = '' OR field = {field:String}) AND NOT deleted
+  AND series NOT IN ({hidden:Array(UInt64)})
+  AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+ORDER BY series
+
+-- name: feed_fields
+-- The fields of which a feed has series.
+SELECT DISTINCT toString(field) AS field
+FROM series FINAL
+WHERE tenant = {tenant:String} AND feed = {feed:String} AND NOT deleted
+
 -- name: feed_points_ahead
 -- The end of a page of a feed's points: (ns, series, ordinal) of the first point that no longer fits. No row: all fit.
 SELECT toUnixTimestamp64Nano(p.time) AS ns, p.series AS series, p.ordinal AS ordinal

@@ -19,6 +19,10 @@ WHERE p.tenant = {tenant:String}
 -- The points of several series over a range. `deleted_seqs` and `firsts` (ns) are those of `series`, side by side.
 -- `nulls` 1: also missing samples. `good` and `mark` as in points_chosen.
 FROM points AS p FINAL
+-- include: points_of_series_chosen
+
+-- fragment: points_of_series_chosen
+-- The conditions of points_of_series.
 WHERE p.tenant = {tenant:String}
   AND p.series IN {series:Array(UInt64)}
   AND (arrayMax({deleted_seqs:Array(UInt64)}) = 0
@@ -32,19 +36,27 @@ WHERE p.tenant = {tenant:String}
   AND ({mark:String} = '' OR has(p.marks, {mark:String}))
 
 -- fragment: points_page
--- Of them the points from (first, first_ordinal) to (last, last_ordinal), both included; `sign` -1: in descending
--- order.
+-- Of them the points from (first, first_ordinal) to (last, last_ordinal), both included.
   AND (p.time > fromUnixTimestamp64Nano({first:Int64}, 'UTC') OR p.ordinal >= {first_ordinal:Int64})
   AND (p.time < fromUnixTimestamp64Nano({last:Int64}, 'UTC') OR p.ordinal <= {last_ordinal:Int64})
-ORDER BY {sign:Int8} * toUnixTimestamp64Nano(p.time), {sign:Int8} * p.ordinal
 
--- fragment: points_zoned
--- Time and value as texts show them: RFC 3339 in a zone.
+-- fragment: points_by_key
+-- The order of the table's key: read without sorting, and sent while it is read.
+ORDER BY p.tenant, p.series, p.time, p.ordinal
+
+-- fragment: points_by_key_descending
+-- The same backwards.
+ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
+
+-- fragment: points_zone
+-- How points_time writes a time: its digits and its offset.
 WITH
     t -> replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T') AS digits,
     t -> formatDateTime(t, '%z') AS offset
-SELECT
-    if({tz:String} = 'UTC',
+
+-- fragment: points_time
+-- The time of a point as texts show it: RFC 3339 in a zone.
+if({tz:String} = 'UTC',
         concat(digits(p.time), 'Z'),
         concat(
             digits(toTimeZone(p.time, {tz:String})),
@@ -52,7 +64,14 @@ SELECT
             ':',
             substring(offset(toTimeZone(p.time, {tz:String})), 4, 2)
         )
-    ) AS time,
+    )
+
+-- fragment: points_zoned
+-- Time and value as texts show them.
+-- include: points_zone
+SELECT
+    -- include: points_time
+    AS time,
     p.value AS value
 
 -- fragment: points_date
@@ -214,34 +233,43 @@ SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
 ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
 LIMIT 1 OFFSET {limit:UInt32}
 
--- name: points_text
--- A page of points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times
--- in a zone. `sign` is 1 for ascending, -1 for descending order.
--- include: points_zoned
--- include: points_range
--- include: points_page
-SETTINGS format_csv_null_representation = ''
-
--- name: points_flagged
--- The same with each point's marks and the words of its flags: `flags` are those of the bits, the lowest first.
+-- fragment: points_flags
+-- Time, value, and the marks of a point and the words of its flags: `flags` are those of the bits, the lowest first.
 -- include: points_zoned
     , if(p.flags = 0, emptyArrayString(), arrayFilter(
         (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
     )) AS flags
     , CAST(p.marks AS Array(String)) AS marks
--- include: points_range
--- include: points_page
-SETTINGS format_csv_null_representation = ''
 
--- name: points_flagged_csv
+-- fragment: points_flags_csv
 -- The same with marks and words joined by spaces.
 -- include: points_zoned
     , if(p.flags = 0, '', arrayStringConcat(arrayFilter(
         (word, bit) -> bitTest(p.flags, bit - 1), {flags:Array(String)}, arrayEnumerate({flags:Array(String)})
     ), ' ')) AS flags
     , arrayStringConcat(p.marks, ' ') AS marks
+
+-- name: points_text
+-- Points from (first, first_ordinal) to (last, last_ordinal), both included, for text formats: RFC 3339 times in a zone.
+-- include: points_zoned
 -- include: points_range
 -- include: points_page
+-- include: points_by_key
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_flagged
+-- The same with marks and flags.
+-- include: points_flags
+-- include: points_range
+-- include: points_page
+-- include: points_by_key
+
+-- name: points_flagged_csv
+-- The same for CSV.
+-- include: points_flags_csv
+-- include: points_range
+-- include: points_page
+-- include: points_by_key
 SETTINGS format_csv_null_representation = ''
 
 -- name: points_typed
@@ -249,6 +277,29 @@ SETTINGS format_csv_null_representation = ''
 SELECT p.time AS time, p.value AS value
 -- include: points_range
 -- include: points_page
+-- include: points_by_key
+
+-- name: points_flagged_descending
+-- The same with marks and flags in descending order.
+-- include: points_flags
+-- include: points_range
+-- include: points_page
+-- include: points_by_key_descending
+
+-- name: points_flagged_csv_descending
+-- The same for CSV in descending order.
+-- include: points_flags_csv
+-- include: points_range
+-- include: points_page
+-- include: points_by_key_descending
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_typed_descending
+-- The same for columnar formats in descending order: times as timestamps in ns UTC.
+SELECT p.time AS time, p.value AS value
+-- include: points_range
+-- include: points_page
+-- include: points_by_key_descending
 
 -- fragment: points_utc_times
 -- The time of a point (ns) and its clock in UTC.
@@ -391,3 +442,164 @@ SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ord
       > (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_series:UInt64}, {after_ordinal:Int64})
 ORDER BY p.time, p.series, p.ordinal
 LIMIT {limit:UInt32}
+
+-- name: points_file_text
+-- Raw points of several series for text formats, series by series.
+-- include: points_zone
+SELECT
+    leftPad(lower(hex(p.series)), 16, '0') AS series,
+    -- include: points_time
+    AS time,
+    p.value AS value
+-- include: points_of_series
+-- include: points_by_key
+SETTINGS format_csv_null_representation = ''
+
+-- name: points_file_rows
+-- The same as rows of a fixed length, for columnar formats; `empty` 1: the sample has no value.
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, toUInt8(isNull(p.value)) AS empty,
+    ifNull(p.value, 0) AS value
+-- include: points_of_series
+-- include: points_by_key
+
+-- name: points_state
+-- The state of the points of several series in a range: how many rows there are, and the sum of their hashes. Anything
+-- that changes an answer changes a row. Without FINAL: rows that others replaced count until the store merges them.
+SELECT count() AS rows, toString(sum(cityHash64(p.series, p.time, p.ordinal, p.version, p.seq, p.idx, p.flags, p.marks,
+    isNull(p.value), ifNull(p.value, 0)))) AS hash
+FROM points AS p
+-- include: points_of_series_chosen
+
+-- name: rollups_state
+-- The same of rollup windows of one length that begin in a range.
+SELECT count() AS rows,
+    toString(sum(cityHash64(r.series, r.window, r.version, r.count, r.mean, r.min, r.max, r.sum, r.sealed))) AS hash
+FROM rollups AS r
+WHERE r.tenant = {tenant:String}
+  AND r.series IN {series:Array(UInt64)}
+  AND r.every_s = {every_s:UInt32}
+  AND r.window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND r.window <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+
+-- name: points_extremes
+-- How many points series have in a range, and the first and the last one of each.
+SELECT p.series AS series, count() AS count,
+    toUnixTimestamp64Nano(min(p.time)) AS first_ns,
+    toUnixTimestamp64Nano(max(p.time)) AS last_ns,
+    argMin(p.ordinal, (p.time, p.ordinal)) AS first_ordinal,
+    argMax(p.ordinal, (p.time, p.ordinal)) AS last_ordinal,
+    argMin(p.value, (p.time, p.ordinal)) AS first_value,
+    argMax(p.value, (p.time, p.ordinal)) AS last_value
+-- include: points_of_series
+GROUP BY series
+
+-- name: points_all
+-- All points of series in a range.
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value
+-- include: points_of_series
+
+-- name: points_of_stretches
+-- The points with the smallest and the largest value (of several the first) of stretches of time, which begin at
+-- `begins` (ns) and are `widths` (ns) long, side by side with `series`.
+SELECT series, point.1 AS ns, point.2 AS ordinal, point.3 AS value
+FROM (
+    SELECT p.series AS series,
+        intDiv(toUnixTimestamp64Nano(p.time) - transform(p.series, {series:Array(UInt64)}, {begins:Array(Int64)}, toInt64(0)),
+            transform(p.series, {series:Array(UInt64)}, {widths:Array(Int64)}, toInt64(1))) AS stretch,
+        arrayDistinct([
+            argMin((toUnixTimestamp64Nano(p.time), p.ordinal, p.value), (p.value, p.time, p.ordinal)),
+            argMin((toUnixTimestamp64Nano(p.time), p.ordinal, p.value), (-p.value, p.time, p.ordinal))
+        ]) AS points
+    -- include: points_of_series
+    GROUP BY series, stretch
+)
+ARRAY JOIN points AS point
+
+-- name: rollup_windows
+-- The rollup windows of one length of several series that begin after `after` (ns) in a range, as points_windows has its
+-- windows.
+SELECT r.series AS series, toUnixTimestamp64Nano(r.window) AS ns,
+    -- include: window_aggregate_names
+FROM rollups AS r FINAL
+WHERE r.tenant = {tenant:String}
+  AND r.series IN {series:Array(UInt64)}
+  AND r.every_s = {every_s:UInt32}
+  AND r.count > 0
+  AND r.window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND r.window <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND toUnixTimestamp64Nano(r.window) > {after:Int64}
+ORDER BY ns, series
+LIMIT {limit:UInt32}
+
+-- name: as_of_changes
+-- The points of series in a range that were deleted, or changed by a replay, after an instant (ns): how many events.
+SELECT toString(why) AS why, count() AS points, toUnixTimestamp64Nano(min(time)) AS first,
+    toUnixTimestamp64Nano(max(time)) AS last
+FROM changes FINAL
+WHERE tenant = {tenant:String}
+  AND series IN {series:Array(UInt64)}
+  AND every_s = 0
+  AND why IN ('deleted', 'replay')
+  AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND changed_at > fromUnixTimestamp64Nano({as_of:Int64}, 'UTC')
+GROUP BY why
+ORDER BY why
+
+-- fragment: points_as_of
+-- The points of several series over a range that stood at `as_of` (ns), by what had been received: of several values of
+-- an instant the last submitted. Parameters as in points_of_series.
+FROM (
+    SELECT tenant, series, time, ordinal, tupleElement(argMax(tuple(v), (s, i)), 1) AS value
+    FROM (
+        SELECT tenant, series, time, ordinal, value AS v, seq AS s, idx AS i
+        FROM points FINAL
+        WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+          AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+          AND received_at <= fromUnixTimestamp64Nano({as_of:Int64}, 'UTC')
+          AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+        UNION ALL
+        SELECT tenant, series, time, toInt64(0), value, seq, idx
+        FROM replaced FINAL
+        WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
+          AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+          AND received_at <= fromUnixTimestamp64Nano({as_of:Int64}, 'UTC')
+          AND seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))
+    )
+    GROUP BY tenant, series, time, ordinal
+) AS p
+WHERE ({nulls:UInt8} = 1 OR isNotNull(p.value))
+
+-- name: many_points_as_of
+-- As many_points, at an instant.
+SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value
+-- include: points_as_of
+  AND (p.time, p.series, p.ordinal)
+      > (fromUnixTimestamp64Nano({after_ns:Int64}, 'UTC'), {after_series:UInt64}, {after_ordinal:Int64})
+ORDER BY p.time, p.series, p.ordinal
+LIMIT {limit:UInt32}
+
+-- name: points_windows_as_of
+-- As points_windows, at an instant.
+SELECT
+    p.series AS series,
+    window AS ns,
+    -- include: points_aggregates
+FROM (
+-- include: points_calendar
+FROM (SELECT p.series, p.time, p.ordinal, p.value
+-- include: points_as_of
+) AS p
+-- include: points_calendar_end
+-- include: points_windows_end
+
+-- name: points_windows_utc_as_of
+-- The same in UTC, or over the whole range.
+-- include: points_utc_times
+SELECT
+    p.series AS series,
+    -- include: points_utc_windows
+    AS ns,
+    -- include: points_aggregates
+-- include: points_as_of
+-- include: points_windows_end
