@@ -20,6 +20,7 @@ from tidemill.api.analysis_warm_up import WARM_UP
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.changes import CHANGE_ROUTES
+from tidemill.api.cross_origin import CrossOrigin
 from tidemill.api.deletions import DELETION_ROUTES
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
@@ -39,6 +40,7 @@ from tidemill.api.page import PAGE_FILE_ROUTES
 from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
+from tidemill.api.proxies import TrustedProxies
 from tidemill.api.replays import REPLAY_ROUTES
 from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.series import SeriesRoutes
@@ -50,6 +52,7 @@ from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.sessions import SessionRing
+from tidemill.settings import origins_of
 
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
@@ -73,6 +76,7 @@ def create_app(services: Services) -> Front:
     """The ASGI application over `services`. Its lifespan starts the background work and closes the log at its end."""
     gate, metrics = Gate(), Metrics()
     hosts = ServerHosts(services.settings.host, services.settings.hosts)
+    shared_origins = CrossOrigin(origins_of(services.settings.cors_origins))
     sessions = SessionRing(services.catalog, services.keys, services.clock)
     authenticator = Authenticator(services.keys, sessions, hosts, open_access=services.open_access)
     intake = Intake(services, gate, metrics)
@@ -97,6 +101,7 @@ def create_app(services: Services) -> Front:
         scope = handler.opt.get("scope", "read")
         if scope is not None:
             headers, address = dict(connection.scope["headers"]), client_address(connection.scope)
+            connection.scope["needs"] = scope  # type: ignore[typeddict-unknown-key]
             unsafe = connection.scope["method"] not in SAFE_METHODS  # type: ignore[typeddict-item]
             principal = authenticator.authorize(headers, scope, address, unsafe=unsafe)
             connection.scope["principal"] = principal  # type: ignore[typeddict-unknown-key]
@@ -122,7 +127,10 @@ def create_app(services: Services) -> Front:
         gate,
         metrics,
         allowed=lambda path: litestar_errors.allowed_methods(inner, path, routes.methods),
-        admission=Admission(hosts),
+        admission=Admission(hosts, shared_origins),
+        proxies=TrustedProxies(services.settings.trusted_proxies),
+        shared=shared_origins,
+        admitted=lambda scope: authenticator.still_admits(dict(scope["headers"]), scope.get("needs")),
     )
 
 

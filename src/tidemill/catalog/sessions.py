@@ -77,6 +77,7 @@ class SessionRing:
         digest = _digest(token)
         session = self._sessions.get(digest)
         if session is None and time.monotonic() - self._refreshed_at > REFRESH_EVERY_S:
+            self._refreshed_at = time.monotonic()
             self.refresh()
             session = self._sessions.get(digest)
         if session is None or session.stored.secure != secure:
@@ -116,7 +117,6 @@ class SessionRing:
     def refresh(self) -> None:
         """Read all sessions again. Raises what the catalog raises."""
         with self._lock:
-            self._refreshed_at = time.monotonic()
             sessions = {}
             for entry in self._catalog.list(SESSIONS_PREFIX):
                 key_id, _, digest = entry.key.removeprefix(SESSIONS_PREFIX).partition("/")
