@@ -33,7 +33,9 @@ from tidemill.api.hosts import ServerHosts
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.jobs import JOB_ROUTES
+from tidemill.api.keys import KEY_ROUTES
 from tidemill.api.ledger import LEDGER_ROUTES
+from tidemill.api.limits import LIMIT_ROUTES
 from tidemill.api.metrics import Metrics
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.page import PAGE_FILE_ROUTES
@@ -48,6 +50,7 @@ from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.session import SESSION_ROUTES, SignIn, keep_sessions
 from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.storage import STORAGE_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -58,7 +61,7 @@ HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES,
-    *SESSION_ROUTES,
+    *SESSION_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -91,6 +94,7 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
+    shared |= {"sessions": sessions}
     shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
@@ -113,7 +117,7 @@ def create_app(services: Services) -> Front:
         exception_handlers=litestar_errors.exception_handlers(routes.methods),
         lifespan=[
             lifecycle.lifespan(services, health),
-            keep_sessions(sessions),
+            keep_sessions(services.catalog, services.keys, sessions),
             pool_lifespan(pool, WARM_UP if services.warm_workers else ()),
         ],
         state=State(shared),
@@ -145,5 +149,5 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = ("services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in")
+    names = ("services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in", "sessions")
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

@@ -10,6 +10,7 @@ import hashlib
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -87,6 +88,7 @@ class SessionRing:
         if principal is None or self._is_over(digest, session, now):
             return None
         self._used_ns[digest] = now
+        self._keys.note_use(session.key_id)
         return principal
 
     def end(self, token: str) -> None:
@@ -97,6 +99,13 @@ class SessionRing:
         if session is not None:
             self._catalog.delete(_key(session.key_id, digest))
             self.refresh()
+
+    def counts(self) -> dict[str, int]:
+        """How many sessions each key has that are not over, by the ids of the keys."""
+        now, counts = self._clock(), Counter[str]()
+        for digest, session in list(self._sessions.items()):
+            counts[session.key_id] += not self._is_over(digest, session, now)
+        return counts
 
     def keep(self) -> int:
         """Write when the sessions were used last, and remove those that are over; returns how many were removed. Raises
