@@ -16,7 +16,8 @@ PIECES = st.lists(
         [
             'name = "a"\n', "# a comment\n", "[time]\n", 'path = "$.t"\n', "\n", "[[rules]]\n", "[retention]\n",
             "[retention] # kept\n", 'points = "9d"\n', "seal_rollups = true\n", "[retention.more]\n",
-            'text = """\n[retention]\n"""\n', "[ retention ]\n", "retention.points = '1d'\n", 'retention = { points = "1d" }\n',
+            'text = """\n[retention]\n"""\n', "[ retention ]\n", "retention.points = '1d'\n",
+            'retention = { points = "1d" }\n',
         ]
     ),
     max_size=8,
