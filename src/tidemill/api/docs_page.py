@@ -17,10 +17,11 @@ from tidemill.api.problem_codes import PROBLEMS
 
 _METHODS: Final = ("get", "put", "post", "delete")
 _MAX_EXAMPLE: Final = 6000  # characters of an example that are shown
+# No form and no password field: a browser offers to keep neither.
 _KEY: Final = (
-    "<form class=who data-who><span data-says role=status>Programs send a key: <code>Authorization: Bearer KEY</code>."
-    "</span><label for=key>Key to try with</label><input id=key type=password autocomplete=off spellcheck=false "
-    'placeholder="tm_..."><span class=soft>It stays in this field, and is forgotten with the page.</span></form>'
+    "<div class=who><span data-says role=status>Programs send a key: <code>Authorization: Bearer KEY</code>."
+    "</span><label for=key>Key to try with</label><input id=key class=secret autocomplete=off spellcheck=false "
+    'placeholder="tm_..."><span class=soft>It stays in this field, and is forgotten with the page.</span></div>'
 )
 Operation = tuple[str, str, dict[str, Any]]  # path, method, description
 

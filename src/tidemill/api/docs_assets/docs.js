@@ -139,7 +139,6 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
 }
-document.querySelector("[data-who]").addEventListener("submit", (event) => event.preventDefault());
 document.getElementById("find").addEventListener("input", (event) => {
   filter(event.target.value.toLowerCase().split(/\s+/).filter(Boolean));
 });
