@@ -1,4 +1,4 @@
-"""What flows: received = accepted + rejected + waiting in every window and in the totals, whatever goes on meanwhile."""
+"""What flows: received = accepted + rejected + waiting in every window and in the totals, whatever goes on."""
 
 import json
 import time

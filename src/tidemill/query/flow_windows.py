@@ -1,6 +1,5 @@
 """The windows of an answer of flow: their begins, and into which of them a time of receipt falls."""
 
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec

@@ -1,7 +1,7 @@
 """The payloads of the log that are not applied yet, by tenant and feed: how many wait, since when, and their bytes.
 
-The log is read forward, once, without bodies (about 1 µs an entry), and only beyond what is applied: while nothing waits
-this costs nothing, and a long backlog takes 24 bytes a payload. What is applied meanwhile is dropped at the next call.
+The log is read forward, once, without bodies (about 1 µs an entry), and only beyond what is applied: while nothing
+waits this costs nothing, and a long backlog takes 24 bytes a payload. What is applied is dropped at the next call.
 """
 
 import sys
