@@ -44,6 +44,7 @@ from tidemill.api.series import SeriesRoutes
 from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.status import STATUS_ROUTES, StoreFacts
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -52,6 +53,7 @@ HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *FLOW_ROUTES,
+    *STATUS_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -81,6 +83,7 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator}
+    shared |= {"store_facts": StoreFacts(services)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
@@ -128,5 +131,5 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = ("services", "queries", "health", "document", "followers", "authenticator")
+    names = ("services", "queries", "health", "document", "followers", "authenticator", "store_facts")
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}
