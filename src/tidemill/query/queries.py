@@ -22,6 +22,7 @@ from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import RejectionQueries
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
+from tidemill.query.stream import StreamQueries
 from tidemill.query.waiting import WaitingPayloads
 from tidemill.query.why import WhyQueries
 from tidemill.store.client import Store
@@ -63,3 +64,4 @@ class Queries:
         self.meterdata = Meterdata(store, hidden)
         self.waiting = WaitingPayloads(log, applied)
         self.flow = FlowQueries(store, self.waiting)
+        self.stream = StreamQueries(store, self.changes, hidden, seals)
