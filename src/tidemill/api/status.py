@@ -58,13 +58,13 @@ class MillPart(msgspec.Struct, frozen=True):
 
 
 class StorePart(msgspec.Struct, frozen=True):
-    """The store. `why`: of `down`. `points`: rows of points, also those that a merge will remove."""
+    """The store. `why`: of `down`. `point_rows`: rows of points, also those that a merge will remove; `store_bytes`: of
+    all tables on disk."""
 
     state: Literal["up", "down"]
     why: str
-    version: str | None
-    points: int | None
-    bytes: int | None
+    point_rows: int | None
+    store_bytes: int | None
 
 
 class DiskPart(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ class Status(msgspec.Struct, frozen=True):
 class Proof(msgspec.Struct, frozen=True):
     """A verification that ended. `by`: the id of the key that asked for it (`open`: access was open; empty: not known).
     `feed`, `since`: what it was limited to (null: everything). `adds_up`: everything is accounted for; `findings`: how
-    many differences by code; `seconds`: how long it took."""
+    many differences by code; `took_s`: how long it took."""
 
     id: str
     finished_at: str
@@ -105,7 +105,7 @@ class Proof(msgspec.Struct, frozen=True):
     complete: bool
     findings: dict[str, int]
     totals: Totals
-    seconds: float
+    took_s: float
 
 
 class LastProof(msgspec.Struct, frozen=True):
@@ -211,9 +211,8 @@ def _status(
         store=StorePart(
             state="up" if state.store.up else "down",
             why=state.store.reason if admin else "",
-            version=facts.get("version"),
-            points=facts.get("points"),
-            bytes=facts.get("bytes"),
+            point_rows=facts.get("points"),
+            store_bytes=facts.get("bytes"),
         ),
         disk=DiskPart(
             state="low" if low else "ok",
@@ -251,7 +250,7 @@ def get_last_proof(call: ReadCall[LastProofQuery]) -> LastProof:
         complete=report.complete,
         findings=report.counts,
         totals=report.totals,
-        seconds=report.seconds,
+        took_s=report.seconds,
     )
     return LastProof(proof, round(max(0, call.services.clock() - job.finished_ns) / NS_PER_S, 3), running)
 
