@@ -130,11 +130,10 @@ class StoreFacts:
         self._store = services.store
         self._facts: dict[str, Any] = {}
         self._read_at = 0.0
-        self._reading: asyncio.Lock | None = None
+        self._reading = asyncio.Lock()
 
     async def facts(self) -> dict[str, Any]:
         """`version`, `points`, `bytes`; the last known ones while the store does not answer."""
-        self._reading = self._reading or asyncio.Lock()
         async with self._reading:
             if time.monotonic() - self._read_at > _ABOUT_S:
                 try:

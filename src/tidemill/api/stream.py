@@ -22,6 +22,7 @@ from tidemill.api.changes import KEEP_ALIVE_S, RETRY_MS, check_feed
 from tidemill.api.followers import Follower, Followers
 from tidemill.api.front import client_address
 from tidemill.api.health import Health
+from tidemill.api.problems import WrongKeysError
 from tidemill.api.reads_common import AnyRequest, answer_specs, ask_store, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.api.sources import SourceItem, source_item
@@ -92,7 +93,7 @@ async def follow_all(
     def is_admitted() -> bool:
         try:
             return authenticator.authorize(headers, "read", address).tenant == principal.tenant
-        except AccessError:
+        except (AccessError, WrongKeysError):
             return False
 
     follower = followers.add_follower(principal.tenant)
@@ -211,7 +212,7 @@ class Tail:
         """The state of the server: when a part fails or recovers, and every HEALTH_S where a number changed."""
         if not self._wants("health"):
             return []
-        state, before, now = await self._health.state(), self._shown, time.monotonic()
+        state, before, now = await self._health.recent_state(), self._shown, time.monotonic()
         degraded = state.shown(details=self._admin).degraded
         up: Literal["up", "down"] = "up" if state.store.up else "down"
         lag = state.mill.lag if self._admin else None

@@ -142,9 +142,10 @@ def _keys(chosen: pl.DataFrame, options: SearchOptions) -> pl.DataFrame:
 def _greater(columns: tuple[pl.Expr, ...], bounds: tuple[Any, ...]) -> pl.Expr:
     """Whether the columns are after the bounds, compared as tuples."""
     (column, *others), (bound, *further) = columns, bounds
-    if not others:
-        return column > bound
-    return (column > bound) | ((column == bound) & _greater(tuple(others), tuple(further)))
+    after: pl.Expr = column > bound
+    if others:
+        after |= (column == bound) & _greater(tuple(others), tuple(further))
+    return after
 
 
 def _facets(chosen: pl.DataFrame, options: SearchOptions) -> dict[str, list[FacetValue]]:
