@@ -7,6 +7,7 @@ see whether each part works.
 import asyncio
 import platform
 import time
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import msgspec
@@ -27,6 +28,7 @@ from tidemill.query.flow import lag_s
 from tidemill.query.parameters import FeedName, QueryParameters
 
 _ABOUT_S: Final = 5.0  # how long the facts of the store are kept
+_PROMPT_S: Final = 0.3  # how long a request waits for facts that are being read
 _PAGE: Final = 20
 
 
@@ -124,24 +126,28 @@ class LastProofQuery(QueryParameters, frozen=True):
 
 
 class StoreFacts:
-    """What the store says of itself, asked for at most every few seconds, by any number of requests at once."""
+    """What the store says of itself. Read at most every few seconds, beside the requests: none waits for a store that
+    hangs."""
 
     def __init__(self, services: Services) -> None:
         self._store = services.store
         self._facts: dict[str, Any] = {}
-        self._read_at = 0.0
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
+        self._read_at = -_ABOUT_S
 
     async def facts(self) -> dict[str, Any]:
-        """`version`, `points`, `bytes`; the last known ones while the store does not answer."""
-        async with self._reading:
-            if time.monotonic() - self._read_at > _ABOUT_S:
-                try:
-                    self._facts = (await ask_store(lambda: self._store.rows("store_facts")))[0]
-                except (UnavailableError, StoreQueryError):
-                    return self._facts
-                self._read_at = time.monotonic()
+        """`version`, `points`, `bytes` as last read; empty before the store has answered once."""
+        reads = self._reading is not None and not self._reading.done()
+        if not reads and time.monotonic() - self._read_at >= _ABOUT_S:
+            self._read_at = time.monotonic()
+            self._reading = asyncio.create_task(self._read(), name="store_facts")
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=_PROMPT_S)
         return self._facts
+
+    async def _read(self) -> None:
+        with suppress(UnavailableError, StoreQueryError):
+            self._facts = (await ask_store(lambda: self._store.rows("store_facts")))[0]
 
 
 @get("/v1/status", tags=["health"], summary="The parts of the server", operation_id="getStatus")
