@@ -23,7 +23,7 @@ from tidemill.api.followers import Follower, Followers
 from tidemill.api.front import client_address
 from tidemill.api.health import Health
 from tidemill.api.problems import WrongKeysError
-from tidemill.api.reads_common import AnyRequest, answer_specs, ask_store, operation_of, parse_query
+from tidemill.api.reads_common import AnyRequest, answer_specs, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.api.sources import SourceItem, source_item
 from tidemill.catalog.keys import Principal
@@ -85,7 +85,7 @@ async def follow_all(
     connection an event may come twice, and none is left out. A comment is sent after every 15 s without an event. The
     stream ends when its key is revoked."""
     query = parse_query(request, StreamQuery)
-    await ask_store(lambda: check_feed(services, principal.tenant, query.feed))
+    await asyncio.to_thread(check_feed, services, principal.tenant, query.feed)
     reached = _start(request, services, followers, principal.tenant)
     scope: Any = request.scope
     headers, address = dict(scope["headers"]), client_address(scope)
