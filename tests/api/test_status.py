@@ -23,6 +23,8 @@ def test_every_part_is_shown(whole: Api) -> None:
     assert status["store"]["point_rows"] > 0
     assert status["disk"]["free_bytes"] > 0
     assert set(status["versions"]) == {"tidemill", "python", "log", "store"}
+    document = problem(whole.client.get("/v1/status?part=mill"), 400, "invalid")
+    assert [fault["path"] for fault in document["errors"]] == ["$query.part"]
 
 
 def test_it_answers_while_the_store_is_down(api: Api) -> None:

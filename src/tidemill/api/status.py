@@ -17,7 +17,7 @@ from litestar.di import NamedDependency
 from tidemill import __version__
 from tidemill.api.health import Health, State
 from tidemill.api.job_views import instant_text
-from tidemill.api.reads_common import ReadCall, answers_with, ask_store, reading
+from tidemill.api.reads_common import AnyRequest, ReadCall, answers_with, ask_store, parse_query, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.verifications import CatalogVerifications
@@ -150,15 +150,24 @@ class StoreFacts:
             self._facts = (await ask_store(lambda: self._store.rows("store_facts")))[0]
 
 
-@get("/v1/status", tags=["health"], summary="The parts of the server", operation_id="getStatus")
+@get(
+    "/v1/status",
+    tags=["health"],
+    summary="The parts of the server",
+    operation_id="getStatus",
+    responses=answers_with(Status, "The parts, each with its state.", 400),
+)
 async def get_status(
+    request: AnyRequest,
     principal: NamedDependency[Principal],
     services: NamedDependency[Services],
     health: NamedDependency[Health],
+    *,
     store_facts: NamedDependency[StoreFacts],
 ) -> Status:
     """API, mill, store and disk: whether each works, since when, how fast, and how far behind. Answers also while the
     store is down. Numbers are for administrators; `degraded` says to others only that something is."""
+    parse_query(request, QueryParameters)
     state, admin = await health.state(), "admin" in principal.scopes
     facts = await store_facts.facts() if admin and state.store.up else {}
     waiting_s = await asyncio.to_thread(_longest_wait_s, services, principal.tenant) if admin else None
