@@ -27,6 +27,8 @@ from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
+from tidemill.api.find import FIND_ROUTES
+from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
@@ -51,7 +53,9 @@ from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.session import SESSION_ROUTES, SignIn, keep_sessions
 from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.status import STATUS_ROUTES, StoreFacts
 from tidemill.api.storage import STORAGE_ROUTES
+from tidemill.api.stream import STREAM_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -63,6 +67,8 @@ HANDLERS: Final[list[Any]] = [
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES,
     *SESSION_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *FLOW_ROUTES,
+    *STATUS_ROUTES, *STREAM_ROUTES, *FIND_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -97,6 +103,7 @@ def create_app(services: Services) -> Front:
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
     shared |= {"sessions": sessions}
     shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
+    shared |= {"store_facts": StoreFacts(services)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
@@ -151,5 +158,16 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = ("services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in", "sessions")
+    names = (
+        "services",
+        "queries",
+        "health",
+        "document",
+        "followers",
+        "authenticator",
+        "store_facts",
+        "page",
+        "sign_in",
+        "sessions",
+    )
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

@@ -19,7 +19,7 @@ from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.front import client_address
 from tidemill.api.job_upkeep import job_gauges
-from tidemill.api.metrics import MILL_COUNTERS, Metrics
+from tidemill.api.metrics import MILL_COUNTERS, Acknowledgements, Metrics
 from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch, TrimWatch
 from tidemill.errors import TidemillError, UnavailableError
@@ -34,6 +34,7 @@ STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
 DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
 WATCH_EVERY_S: Final = 1.0
+RECENT_S: Final = 0.9
 PUBLIC: Final = {"scope": None}
 
 
@@ -126,6 +127,10 @@ class Health:
 
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
+        self.started_ns = services.clock()
+        self._looking = asyncio.Lock()
+        self._recent: State | None = None
+        self._recent_at = 0.0
         self._store = StoreWatch(services.store.ping)
         self._stalls = [StallWatch() for _ in services.log.partitions]
         self._trims = [TrimWatch() for _ in services.log.partitions]
@@ -133,6 +138,22 @@ class Health:
     def _statuses(self) -> tuple[MillStatus | None, ...]:
         """The last status that the mill of each partition wrote."""
         return tuple(mill.telemetry() for mill in self._services.mills)
+
+    def heartbeat_ns(self) -> int:
+        """When the last turn of the mill began, ns since the epoch; of several partitions the oldest (0: never)."""
+        status = combine_statuses(self._statuses())
+        return status.looped_at_ns if status else 0
+
+    def acknowledgements(self) -> Acknowledgements:
+        """How long acknowledgements take."""
+        return self._metrics.acknowledgements()
+
+    async def recent_state(self) -> State:
+        """The state as it was within the last second: for any number of streams that look every second."""
+        async with self._looking:
+            if self._recent is None or time.monotonic() - self._recent_at > RECENT_S:
+                self._recent, self._recent_at = await self.state(), time.monotonic()
+            return self._recent
 
     async def state(self) -> State:
         """The present state of log, mill and store."""

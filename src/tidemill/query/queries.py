@@ -11,6 +11,8 @@ from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
+from tidemill.query.find import Finder
+from tidemill.query.flow import FlowQueries
 from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
@@ -23,6 +25,8 @@ from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import RejectionQueries
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
+from tidemill.query.stream import StreamQueries
+from tidemill.query.waiting import WaitingPayloads
 from tidemill.query.why import WhyQueries
 from tidemill.store.client import Store
 
@@ -50,7 +54,7 @@ class Queries:
         self.receipt_list = ReceiptList(store, log, applied)
         self.rejections = RejectionQueries(store, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
-        self.series = SeriesQueries(store, hidden)
+        self.series = SeriesQueries(store, hidden, applied)
         self.analysis = AnalysisQueries(store, self.series)
         planner = WindowPlanner(book)
         self.points = PointQueries(store, self.series, planner)
@@ -69,3 +73,7 @@ class Queries:
         self.changes = Changes(store, hidden, applied, seals)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
+        self.finder = Finder(store, self.series, self.receipts)
+        self.waiting = WaitingPayloads(log, applied)
+        self.flow = FlowQueries(store, self.waiting)
+        self.stream = StreamQueries(store, self.changes, hidden, seals)
