@@ -50,7 +50,7 @@ class Queries:
         self.stored_payloads = StoredPayloads(store, log)
         self.payload_records = PayloadRecords(store, log, book)
         self.receipt_list = ReceiptList(store, log, applied)
-        self.rejections = RejectionQueries(store, seals, len(log.partitions))
+        self.rejections = RejectionQueries(store, book, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.analysis = AnalysisQueries(store, self.series)
