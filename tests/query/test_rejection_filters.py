@@ -121,3 +121,48 @@ def test_a_facet_that_is_none_is_named(store: Store, by: str) -> None:
     with pytest.raises(InputError) as raised:
         summary(store, by=by)
     assert raised.value.faults[0].path.startswith("$query.by")
+
+
+def test_values_and_tags_are_read_each_by_itself(store: Store, writer: Writer) -> None:
+    written = [
+        '{"time": "x", "pump": "p1", "bar": 17.5, "at": {"site": 4}}',
+        '{"time": "2026-01-01T00:00:00Z",\n "pump": 7, "bar": 1e3}',
+        '{"pump": "p2", "bar": "high"}',
+        '{"pump": "p3", "bar": 3',
+        "",
+    ]
+    for index, record in enumerate(written):
+        writer.rejection(7, index, "pumps", ["any"], record=record)
+    writer.rejection(8, 0, "removed", ["any"], record=written[0])
+    page = queries(store, book=book(pumps=PUMPS)).rejections.list_rejections("default", asked(RejectionsQuery))
+    assert [(item.values, item.tags) for item in reversed(page.items)] == [
+        ({"bar": 17.5}, {"pump": "p1", "site": "4"}),
+        ({"bar": 1000.0}, {}),
+        ({}, {"pump": "p2"}),
+        ({}, {}),
+        ({}, {}),
+        ({}, {}),
+    ]
+
+
+def test_values_beyond_the_bounds_of_the_contract_are_read(store: Store, writer: Writer) -> None:
+    definition = f"{PUMPS}min = 0\nmax = 16\nscale = 0.5\n"
+    writer.rejection(7, 0, "pumps", ["out_of_range"], record='{"bar": 200}')
+    page = queries(store, book=book(pumps=definition)).rejections.list_rejections("default", asked(RejectionsQuery))
+    assert page.items[0].values == {"bar": 100.0}
+
+
+@pytest.mark.parametrize(
+    ("feed", "record", "values"),
+    [
+        ("telemetry", '{"time": 1, "value": [0, 0, 128, 63], "tags": ["system"]}', {"value": 1.0}),
+        ("meters", '{"timestamp": "x", "tags": {"muid": "m1"}, "0100011D00FF": 0.25}', {"0100011D00FF": 0.25}),
+        ("dropzone", '{"time_stamp": "x", "data": [1, 2]}', {}),
+        ("signals", "0.5", {"value": 0.5}),
+        ("location", '{"lat": 91, "long": 7, "accuracy": "bad"}', {"lat": 91.0, "long": 7.0}),
+    ],
+)
+def test_values_of_the_recipes(store: Store, writer: Writer, feed: str, record: str, values: dict[str, float]) -> None:
+    writer.rejection(7, 0, feed, ["any"], record=record)
+    page = queries(store).rejections.list_rejections("default", asked(RejectionsQuery))
+    assert page.items[0].values == values

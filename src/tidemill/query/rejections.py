@@ -38,6 +38,7 @@ from tidemill.query.parameters import (
 )
 from tidemill.query.point_windows import format_instants
 from tidemill.query.receipts import receipts_by_seq
+from tidemill.query.rejected_values import NOTHING_READ, ReadMembers, read_members
 from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store, run_parallel
 
@@ -161,8 +162,9 @@ class Rejection(msgspec.Struct, frozen=True):
     """A record that did not become points. `time` is null where none could be read; `record` is its JSON, in which NaN
     and infinities, which JSON does not have, are texts, or else the raw text, ending with `…` after 64 KiB, empty where
     the payload could not be cut (`detail` says both); `record_text` is what was sent where `record` is JSON that
-    differs from it; `series` are those that its points would have belonged to, as far as known; `winner` is null unless
-    a reason is `duplicate`; `recovered_by` is the replay that made points of the record after all."""
+    differs from it; `values` (by field) and `tags` are those that can be read of it, whatever else is wrong with it;
+    `series` are those that its points would have belonged to, as far as known; `winner` is null unless a reason is
+    `duplicate`; `recovered_by` is the replay that made points of the record after all."""
 
     feed: str
     receipt: str
@@ -173,6 +175,8 @@ class Rejection(msgspec.Struct, frozen=True):
     detail: str
     record: AnyJson
     record_text: str | None
+    values: dict[str, float]
+    tags: dict[str, str]
     rules_version: int
     series: list[str]
     winner: Winner | None
@@ -241,7 +245,11 @@ class RejectionQueries:
         receipts = receipts_by_seq(self._store, tenant, (row["winner_seq"] for row in page if row["winner_seq"]))
         ended = dict(enumerate(before)) | {number: (row["seq"], row["idx"]) for number, row in taken}
         following = self._cursor(tenant, tuple(ended.values())) if more else None
-        return RejectionPage([_rejection(row, receipts) for row in page], following)
+        members = [] if self._book is None else read_members(self._book, tenant, page)
+        read = members or [NOTHING_READ] * len(page)
+        return RejectionPage(
+            [_rejection(row, receipts, known) for row, known in zip(page, read, strict=True)], following
+        )
 
     def answer_rejections(self, tenant: str, query: RejectionsQuery, kind: str) -> Page:
         """The selection: a RejectionPage as `json`, else a file in the format `kind`."""
@@ -360,7 +368,7 @@ def _keys_after_row(before: RejectionKeys, row: dict[str, Any]) -> RejectionKeys
     return (*before[:last], *above)
 
 
-def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
+def _rejection(row: dict[str, Any], receipts: dict[int, str], read: ReadMembers) -> Rejection:
     record = json_or_text(row["record"])
     winner = Winner(receipts.get(row["winner_seq"]), row["winner_idx"]) if row["winner_seq"] else None
     return Rejection(
@@ -373,6 +381,8 @@ def _rejection(row: dict[str, Any], receipts: dict[int, str]) -> Rejection:
         detail=row["detail"],
         record=record,
         record_text=None if isinstance(record, str | msgspec.Raw) else row["record"],
+        values=read.values,
+        tags=read.tags,
         rules_version=row["rules_version"],
         series=[format_series(number) for number in row["series"]],
         winner=winner,
