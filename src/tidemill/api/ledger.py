@@ -150,12 +150,13 @@ def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
     scope="admin",
     tags=["ledger"],
     summary="The whole story of one instant",
-    responses=answer_specs(Story, "Ordered events, a verdict, and where nothing stands what is around."),
+    responses=answer_specs(Story, "Ordered events, a verdict, and what is around."),
 )
 def get_why(call: ReadCall[WhyQuery]) -> Story:
     """Explains an instant of a series (named by its id, or by feed, field and tags): when and in which payload it was
     received, the results of the rules, duplicates, replacements, replays, windows, deletions, and a verdict in one
-    sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source then.
+    sentence. Around it: points, records rejected nearby, the state of the source then and its polls, and the next point
+    or rejected record on either side.
     `verdict.state` is the first that applies: `stands`, `deleted`, `rejected`, `expired` (past retention),
     `received_null` (a record came, and its value was null or absent), `possibly_rejected`, `waiting` (not applied yet),
     `unsearched` (payloads that may hold a record of it are more than 500, or larger than 16 MiB) or `never_received`.
