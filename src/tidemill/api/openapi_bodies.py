@@ -36,6 +36,18 @@ _REJECTIONS: Final[dict[str, Schema | Reference]] = {
     "receipt": _RECEIPT,
     "start": _instant("Received from this instant on (RFC 3339)."),
     "end": _instant("Received before this instant (RFC 3339)."),
+    "items": Schema(
+        type=OpenAPIType.ARRAY,
+        items=Schema(
+            type=OpenAPIType.OBJECT,
+            properties={"receipt": _RECEIPT, "index": Schema(type=OpenAPIType.INTEGER, minimum=0)},
+            required=["receipt", "index"],
+            additional_properties=False,
+        ),
+        min_items=1,
+        max_items=MAX_RECEIPTS,
+        description="These rejected records.",
+    ),
 }
 _REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
     "feed": Schema(type=OpenAPIType.STRING, description="The feed to whose payloads the rules are applied again."),
@@ -59,6 +71,9 @@ _REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
     ),
     "dry_run": Schema(
         type=OpenAPIType.BOOLEAN, default=False, description="Compute the difference, and write nothing."
+    ),
+    "definition": Schema(
+        type=OpenAPIType.STRING, description="A draft of the feed's definition (TOML) to apply, in a dry run only."
     ),
 }
 

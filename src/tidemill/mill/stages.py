@@ -69,6 +69,10 @@ class TransformPipeline:
         self._max_depth = max_depth
         self._decoders: dict[tuple[str, str, int], Decoder] = {}
 
+    def with_book(self, book: VersionBook) -> "TransformPipeline":
+        """The same stages for the versions of another book."""
+        return TransformPipeline(book, self._status, self._max_depth)
+
     def transform(
         self, tenant: str, name: str, version: int, entries: Sequence[LogEntry], past: Past = NO_PAST
     ) -> TransformedBatch:

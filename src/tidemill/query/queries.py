@@ -20,6 +20,7 @@ from tidemill.query.questions import Questions
 from tidemill.query.receipt_list import ReceiptList
 from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import RejectionQueries
+from tidemill.query.replay_differences import ReplayDifferences
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
 from tidemill.query.stored_payloads import StoredPayloads
@@ -49,6 +50,7 @@ class Queries:
         self.receipts = Receipts(store, log)
         self.stored_payloads = StoredPayloads(store, log)
         self.payload_records = PayloadRecords(store, log, book)
+        self.replay_differences = ReplayDifferences(store, hidden)
         self.receipt_list = ReceiptList(store, log, applied)
         self.rejections = RejectionQueries(store, book, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
