@@ -2,21 +2,22 @@
 says what a definition may hold. Neither stores anything."""
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, post
 from litestar.di import NamedDependency
 
 from tidemill.api.feed_trial_task import FeedTrial, TrialTask
 from tidemill.api.openapi_bodies import PostTrial
-from tidemill.api.reads_common import AnyRequest, answers_with, ask_store, parse_query
+from tidemill.api.reads_common import AnyRequest, ReadCall, answers_with, ask_store, parse_query, reading
 from tidemill.api.services import Services
 from tidemill.api.trial_body import MAX_SAMPLE, TrialRequest, decode_trial
 from tidemill.catalog.keys import Principal
-from tidemill.errors import LimitError
-from tidemill.feeds.schema import definition_schema
-from tidemill.query.parameters import QueryParameters
+from tidemill.errors import Fault, InputError, LimitError
+from tidemill.feeds.schema import definition_schema, table_schema
+from tidemill.query import readers
+from tidemill.query.parameters import TEXT, Parameter, QueryParameters
 
 LONGEST_S: Final = 10.0  # of a trial; a sample of a hundred records takes some 30 ms
 _PROCESS: Final = 1  # of the pool: the one of everything but forecasts
@@ -78,20 +79,34 @@ def _task(asked: TrialRequest, tenant: str, services: Services) -> TrialTask:
     )
 
 
-@get(
+class FeedSchemaQuery(QueryParameters, frozen=True):
+    """Which part of the schema."""
+
+    table: Annotated[
+        str | None,
+        Parameter("Only this table, such as `Tag`, `TimePolicy` or `check range`.", readers.word, TEXT),
+    ] = None
+
+
+@reading(
     "/v1/feeds/schema",
+    FeedSchemaQuery,
+    of_store=False,
     tags=["feeds"],
     summary="What a definition may hold",
-    operation_id="getFeedSchema",
     responses=answers_with(dict[str, Any], "A JSON Schema (2020-12) with the meaning of every key.", 400),
-    opt={"scope": "read"},
 )
-async def get_feed_schema(request: AnyRequest) -> Response[dict[str, Any]]:
+def get_feed_schema(call: ReadCall[FeedSchemaQuery]) -> Response[dict[str, Any]]:
     """The JSON Schema of feed definitions, for completion and hover in editors: every table and key with its meaning,
     its default and the words that it takes; the checks that rules may name, those of plug-ins included, with their
     options. What goes beyond types, a trial says."""
-    parse_query(request, QueryParameters)
-    return Response(definition_schema(), headers={"Cache-Control": "private, max-age=3600"})
+    name = call.query.table
+    schema = definition_schema() if name is None else table_schema(name)
+    if schema is None:
+        tables = definition_schema()["$defs"]
+        message = f"table: '{name}' is no table of a definition{readers.nearest(str(name), tables)}"
+        raise InputError(message, (Fault("$query.table", "invalid", message),))
+    return Response(schema, headers={"Cache-Control": "private, max-age=3600"})
 
 
 TRIAL_ROUTES: Final = [try_feed, get_feed_schema]

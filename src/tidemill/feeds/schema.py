@@ -21,6 +21,12 @@ _PLAIN_TYPES: Final = ("number", "numbers", "text_number", "boolean")
 _JSON_TYPES: Final = {"text": "string", "number": "number", "integer": "integer", "true or false": "boolean"}
 
 
+def table_schema(table: str) -> dict[str, Any] | None:
+    """The schema of one table (`Tag`, `TimePolicy`), which may refer to others; None where there is none."""
+    found = definition_schema()["$defs"].get(table)
+    return None if found is None else {"$schema": DIALECT, **found}
+
+
 @cache
 def definition_schema() -> dict[str, Any]:
     """The schema, JSON Schema 2020-12. `$defs` has a table each, its `description` the table's docstring; every
