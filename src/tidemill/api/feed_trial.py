@@ -42,8 +42,8 @@ async def try_feed(
     The sample is a text, bytes in Base64, or the bytes of a `receipt`; it has at most 1 MiB. Faults of the definition
     come with line and columns. Duplicates and rules that look back are judged by the sample alone."""
     parse_query(request, QueryParameters)
-    asked = decode_trial(await request.body())
-    task = await ask_store(lambda: _task(asked, principal.tenant, services))
+    trial = decode_trial(await request.body())
+    task = await ask_store(lambda: _task(trial, principal.tenant, services))
     pool = request.app.state["analyses"].pool
     try:
         async with asyncio.timeout(LONGEST_S):
@@ -54,12 +54,12 @@ async def try_feed(
     return Response(answer, media_type="application/json")
 
 
-def _task(asked: TrialRequest, tenant: str, services: Services) -> TrialTask:
+def _task(trial: TrialRequest, tenant: str, services: Services) -> TrialTask:
     """The task of a request. Raises NotFoundError, GoneError and LimitError for its receipt."""
-    body = asked.body
-    sample, form, received_ns = asked.sample, None, asked.received_ns
+    body = trial.body
+    sample, form, received_ns = trial.sample, None, trial.received_ns
     if body.receipt is not None:
-        payload = services.queries.stored_payloads.read(tenant, body.receipt, MAX_SAMPLE).entry.payload
+        payload = services.queries.payload_entries.read(tenant, body.receipt, MAX_SAMPLE).entry.payload
         sample, form = payload.body, None if body.content_type else payload.format
         received_ns = payload.received_ns if received_ns is None else received_ns
     return TrialTask(

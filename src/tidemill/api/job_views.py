@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.model.job import AnyJob, State
-from tidemill.model.replay import RejectedRecord, RejectionFilter, Replay, ReplayOutcome
+from tidemill.model.replay import LedgerRecord, RejectionFilter, Replay, ReplayOutcome
 from tidemill.model.time import format_instant
 from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport
 
@@ -27,7 +27,7 @@ class RejectionSelection(msgspec.Struct, frozen=True, kw_only=True, omit_default
     receipt: str | None = None
     start: str | None = None
     end: str | None = None
-    items: tuple[RejectedRecord, ...] | None = None
+    items: tuple[LedgerRecord, ...] | None = None
 
 
 class PayloadSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,7 +7,7 @@ import msgspec
 from tidemill.api.json_body import convert_document, decode_document, refuse_faults
 from tidemill.errors import Fault
 from tidemill.model.payload import MAX_RECORDS
-from tidemill.model.replay import RejectedRecord, RejectionFilter, ReplayRequest
+from tidemill.model.replay import LedgerRecord, RejectionFilter, ReplayRequest
 from tidemill.model.time import parse_instant
 
 MAX_RECEIPTS: Final = 10_000
@@ -85,8 +85,8 @@ def replay_request_of(body: ReplayBody, version: int) -> ReplayRequest:
     )
 
 
-def _items(only: RejectionsBody) -> tuple[RejectedRecord, ...] | None:
-    return None if only.items is None else tuple(RejectedRecord(item.receipt, item.index) for item in only.items)
+def _items(only: RejectionsBody) -> tuple[LedgerRecord, ...] | None:
+    return None if only.items is None else tuple(LedgerRecord(item.receipt, item.index) for item in only.items)
 
 
 def _faults(body: ReplayBody) -> list[Fault]:

@@ -10,7 +10,7 @@ from tidemill.model.job import Job, Role
 DRAFT_VERSION: Final = 2**32 - 1  # that stands for a draft, which has no version of its own
 
 
-class RejectedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LedgerRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A rejected record: the receipt of its payload, and its index in it."""
 
     receipt: str
@@ -25,7 +25,7 @@ class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     receipt: str | None = None
     start_ns: int | None = None
     end_ns: int | None = None
-    items: tuple[RejectedRecord, ...] | None = None
+    items: tuple[LedgerRecord, ...] | None = None
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -25,9 +25,9 @@ from tidemill.model.time import format_instant
 from tidemill.query.answers import AnyJson
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import QueryParameters, limit_to, page_cursor
+from tidemill.query.payload_entries import PayloadEntries, StoredPayload
 from tidemill.query.receipts import Links, receipt_links, receipts_by_seq
 from tidemill.query.rejections import Winner, json_or_text
-from tidemill.query.stored_payloads import StoredPayload, StoredPayloads
 from tidemill.rules.apply import judge_records
 from tidemill.rules.every_value import every_value
 from tidemill.rules.fold_known import KnownTimes
@@ -148,7 +148,7 @@ class PayloadRecords:
 
     def __init__(self, store: Store, log: LogReader, book: FeedBook) -> None:
         self._store, self._book = store, book
-        self._payloads = StoredPayloads(store, log)
+        self._payloads = PayloadEntries(store, log)
 
     def page(self, tenant: str, receipt: str, query: PayloadRecordsQuery) -> PayloadRecordPage:
         """A page of records. Raises NotFoundError, GoneError, and LimitError for a payload of more than 16 MiB."""

@@ -14,6 +14,7 @@ from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
+from tidemill.query.payload_entries import PayloadEntries
 from tidemill.query.payload_records import PayloadRecords
 from tidemill.query.points import PointQueries
 from tidemill.query.questions import Questions
@@ -23,7 +24,6 @@ from tidemill.query.rejections import RejectionQueries
 from tidemill.query.replay_differences import ReplayDifferences
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
-from tidemill.query.stored_payloads import StoredPayloads
 from tidemill.query.why import WhyQueries
 from tidemill.store.client import Store
 
@@ -48,7 +48,7 @@ class Queries:
         seals: Seals = PROCESS_SEALS,
     ) -> None:
         self.receipts = Receipts(store, log)
-        self.stored_payloads = StoredPayloads(store, log)
+        self.payload_entries = PayloadEntries(store, log)
         self.payload_records = PayloadRecords(store, log, book)
         self.replay_differences = ReplayDifferences(store, hidden)
         self.receipt_list = ReceiptList(store, log, applied)

@@ -28,7 +28,7 @@ class StoredPayload(msgspec.Struct, frozen=True):
         return self.state == "stored"
 
 
-class StoredPayloads:
+class PayloadEntries:
     """Reads payloads of any tenant."""
 
     def __init__(self, store: Store, log: LogReader) -> None:
