@@ -55,7 +55,7 @@ class Explainer:
 
     def unexplained(self, tenant: str, feed: str, absent: pl.DataFrame, tombstones: pl.DataFrame) -> pl.DataFrame:
         """Of absent points (`decoded.POINTS`) those that nothing explains; `tombstones`: see
-        `receipt_check.PayloadEntries`."""
+        `receipt_check.StoredPayloads`."""
         rest = self.alive(tenant, absent)
         rest = rest.join(tombstones.filter(pl.col("series") == 0), on=["seq", "idx"], how="anti")
         rest = rest.join(tombstones, on=["seq", "idx", "series"], how="anti")

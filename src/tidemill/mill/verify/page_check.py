@@ -11,7 +11,7 @@ from tidemill.mill.replay import milled
 from tidemill.mill.verify import kinds, receipt_check
 from tidemill.mill.verify.decoded import VersionedReader
 from tidemill.mill.verify.point_check import PointCheck
-from tidemill.mill.verify.receipt_check import PayloadEntries
+from tidemill.mill.verify.receipt_check import StoredPayloads
 from tidemill.mill.verify.report import Findings
 from tidemill.model.verification import Totals
 from tidemill.store.client import Store
@@ -75,7 +75,7 @@ class PageCheck:
         tombstones = self._store.frame("verify_tombstones", **where)
         by_seq = {row["seq"]: row for row in payloads.iter_rows(named=True)}
         recovered = int(ledger["recovered"].sum())
-        stored = PayloadEntries(
+        stored = StoredPayloads(
             tenant, where["feed"], by_seq, receipt_check.rejected_records(ledger, tombstones), tombstones, recovered
         )
         entries = receipt_check.entries_of(stored, self._deleted_until(stored), findings)
@@ -85,7 +85,7 @@ class PageCheck:
         totals.add(of_points)
         return totals, owned
 
-    def _deleted_until(self, stored: PayloadEntries) -> int:
+    def _deleted_until(self, stored: StoredPayloads) -> int:
         """The offset of the feed's last deletion; 0 where no payload is deleted."""
         if all(row["state"] != "deleted" for row in stored.rows.values()):
             return 0

@@ -8,7 +8,7 @@ import polars as pl
 from tidemill.mill.verify import kinds
 from tidemill.mill.verify.decoded import POINTS, RECORD, DecodedPayloads
 from tidemill.mill.verify.explain import Explainer
-from tidemill.mill.verify.receipt_check import PayloadEntries
+from tidemill.mill.verify.receipt_check import StoredPayloads
 from tidemill.mill.verify.report import Findings
 from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
@@ -28,7 +28,7 @@ class PointCheck:
         self._explainer = explainer
 
     def check_points(
-        self, stored: PayloadEntries, decoded: DecodedPayloads, findings: Findings
+        self, stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings
     ) -> tuple[Totals, dict[int, int]]:
         """Check the points of these payloads; returns (sums, how many of the points that each payload makes are
         current)."""
@@ -53,17 +53,17 @@ class PointCheck:
         totals = Totals(points=due["here"].count(), replaced=both.height, removed=absent.height - missing.height)
         return totals, owned
 
-    def _current(self, stored: PayloadEntries, made: pl.DataFrame) -> pl.DataFrame:
+    def _current(self, stored: StoredPayloads, made: pl.DataFrame) -> pl.DataFrame:
         points = self._store.frame("verify_points", **_range(stored.tenant, made)).rename({"time_ns": "time"})
         return points.select(*(pl.col(name).cast(POINTS[name]) for name in (*KEY, "value")), pl.lit(True).alias("here"))
 
-    def _replaced(self, stored: PayloadEntries, absent: pl.DataFrame) -> pl.DataFrame:
+    def _replaced(self, stored: StoredPayloads, absent: pl.DataFrame) -> pl.DataFrame:
         if absent.is_empty():
             return absent.select(*MOMENT, "value")
         values = self._store.frame("verify_replaced", **_range(stored.tenant, absent)).rename({"time_ns": "time"})
         return values.select(pl.col(name).cast(POINTS[name]) for name in (*MOMENT, "value"))
 
-    def _rejected(self, stored: PayloadEntries, current: pl.DataFrame, findings: Findings) -> None:
+    def _rejected(self, stored: StoredPayloads, current: pl.DataFrame, findings: Findings) -> None:
         """Note current points of rejected records, but not those of deleted series: they are in no answer, and wait to
         be purged."""
         alive = self._explainer.alive(stored.tenant, current)
@@ -75,7 +75,7 @@ class PointCheck:
             )  # fmt: skip
         findings.more(kinds.PointRejected, alive.height - room)
 
-    def _values(self, stored: PayloadEntries, points: pl.DataFrame, column: str, findings: Findings) -> None:
+    def _values(self, stored: StoredPayloads, points: pl.DataFrame, column: str, findings: Findings) -> None:
         differ = points.filter(~same_bits(points["value"], points[column]))
         room = findings.room(kinds.PointDiffers)
         for row in differ.head(room).iter_rows(named=True):
@@ -85,7 +85,7 @@ class PointCheck:
             )  # fmt: skip
         findings.more(kinds.PointDiffers, differ.height - room)
 
-    def _missing(self, stored: PayloadEntries, missing: pl.DataFrame, findings: Findings) -> None:
+    def _missing(self, stored: StoredPayloads, missing: pl.DataFrame, findings: Findings) -> None:
         room = findings.room(kinds.PointMissing)
         shown = missing.head(room)
         instead = self._instead(stored.tenant, shown)

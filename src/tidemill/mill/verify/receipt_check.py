@@ -20,7 +20,7 @@ STATES: Final = frozenset({"applied", "refused", "poison", "deleted"})
 _faults = msgspec.json.Decoder(tuple[Fault, ...]).decode
 
 
-class PayloadEntries(msgspec.Struct, frozen=True):
+class StoredPayloads(msgspec.Struct, frozen=True):
     """Payloads of one feed as the store has them. `rows` by seq; `rejected` (`seq`, `idx`, `reasons`): their rejected
     records, also deleted ones, and without recovered ones, of which there are `recovered`; `tombstones` (`seq`, `idx`,
     `series`): deleted records, or (`series` above 0) points of theirs."""
@@ -46,7 +46,7 @@ def rejected_records(ledger: pl.DataFrame, tombstones: pl.DataFrame) -> pl.DataF
     return both.unique(RECORD, keep="first", maintain_order=True)
 
 
-def entries_of(stored: PayloadEntries, deleted_until: int, findings: Findings) -> list[LogEntry]:
+def entries_of(stored: StoredPayloads, deleted_until: int, findings: Findings) -> list[LogEntry]:
     """The payloads that have their bytes, as entries of the log; notes bytes that are not what the row says.
     `deleted_until`: the offset of the feed's last deletion."""
     entries = []
@@ -66,7 +66,7 @@ def entries_of(stored: PayloadEntries, deleted_until: int, findings: Findings) -
     return entries
 
 
-def _deleted(stored: PayloadEntries, seq: int, deleted_until: int, findings: Findings) -> None:
+def _deleted(stored: StoredPayloads, seq: int, deleted_until: int, findings: Findings) -> None:
     body = stored.rows[seq]["body"]
     if body:
         _say(findings, kinds.PayloadBytes, stored, seq, "bytes of a deleted payload", 0, len(body))
@@ -75,7 +75,7 @@ def _deleted(stored: PayloadEntries, seq: int, deleted_until: int, findings: Fin
 
 
 def decode_again(
-    reader: VersionedReader, stored: PayloadEntries, entries: Iterable[LogEntry], findings: Findings
+    reader: VersionedReader, stored: StoredPayloads, entries: Iterable[LogEntry], findings: Findings
 ) -> DecodedPayloads:
     """What these payloads hold. A refused payload's records make no points, and poison is one record."""
     parts = []
@@ -104,7 +104,7 @@ def decode_again(
     return decoded
 
 
-def check_receipts(stored: PayloadEntries, decoded: DecodedPayloads, findings: Findings) -> Totals:
+def check_receipts(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> Totals:
     """Compare the receipts with the ledger and with the records that there are; returns the sums."""
     records = dict(decoded.counts.select("seq", "records").iter_rows())
     rejected = dict(stored.rejected.group_by("seq").len().iter_rows())
@@ -136,7 +136,7 @@ def check_receipts(stored: PayloadEntries, decoded: DecodedPayloads, findings: F
     )
 
 
-def _records(stored: PayloadEntries, decoded: DecodedPayloads, findings: Findings) -> None:
+def _records(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
     """Note records that the ledger names and the payload lacks, and records that cannot make points and are not in the
     ledger."""
     beyond = stored.rejected.join(decoded.counts, on="seq").filter(pl.col("idx") >= pl.col("end"))
@@ -146,7 +146,7 @@ def _records(stored: PayloadEntries, decoded: DecodedPayloads, findings: Finding
         _say(findings, kinds.RecordUnaccounted, stored, seq, f"record {idx}", "in the ledger", "not there")
 
 
-def _nulls(stored: PayloadEntries, decoded: DecodedPayloads, findings: Findings) -> None:
+def _nulls(stored: StoredPayloads, decoded: DecodedPayloads, findings: Findings) -> None:
     """Note where null values and times in the row of a payload are not those of its records. A payload that was applied
     before these were noted has none. Times are not compared where nothing tells that of an accepted record."""
     untimed = set(decoded.unclear.join(stored.rejected, on=RECORD, how="anti")["seq"])
@@ -163,7 +163,7 @@ def _nulls(stored: PayloadEntries, decoded: DecodedPayloads, findings: Findings)
 
 
 def _say(
-    findings: Findings, kind: type[kinds.FindingKind], stored: PayloadEntries, seq: int, what: str, *sides: object
+    findings: Findings, kind: type[kinds.FindingKind], stored: StoredPayloads, seq: int, what: str, *sides: object
 ) -> None:
     expected, observed = sides
     findings.add(kind, what=what, expected=expected, observed=observed, **stored.about(seq))
@@ -181,7 +181,7 @@ def _text(reasons: dict[str, int]) -> str:
     return ", ".join(f"{code} {n}" for code, n in sorted(reasons.items())) or "none"
 
 
-def _spans(stored: PayloadEntries, entries: Sequence[LogEntry]) -> dict[int, tuple[int, int]]:
+def _spans(stored: StoredPayloads, entries: Sequence[LogEntry]) -> dict[int, tuple[int, int]]:
     """The first and the last instant (ns) that the rows of payloads note, by offset."""
     rows = {entry.seq: stored.rows[entry.seq] for entry in entries}
     return {seq: (row["first_ns"], row["last_ns"]) for seq, row in rows.items() if row["first_ns"] is not None}
@@ -198,7 +198,7 @@ def _counted(entries: list[LogEntry], records: int) -> DecodedPayloads:
     return msgspec.structs.replace(joined_payloads([]), counts=counts)
 
 
-def _entry(stored: PayloadEntries, seq: int, row: dict[str, Any], body: bytes, sha256: bytes) -> LogEntry:
+def _entry(stored: StoredPayloads, seq: int, row: dict[str, Any], body: bytes, sha256: bytes) -> LogEntry:
     payload = Payload(
         receipt=row["receipt"],
         tenant=stored.tenant,
