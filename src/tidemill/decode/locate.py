@@ -55,7 +55,7 @@ class Locator:
         if self._text[at : at + 1] != "{":
             return None
         at = skip_white(self._text, at + 1)
-        while self._left > 0 and self._text[at : at + 1] == '"':
+        while at - begin <= self._left and self._text[at : at + 1] == '"':
             name, after = scan_value(self._text, at)
             at = skip_white(self._text, after)
             if self._text[at : at + 1] != ":":
@@ -72,17 +72,17 @@ class Locator:
 
     def _item(self, at: int, item: int) -> int | None:
         """The offset of an item of an array. The scan is counted."""
-        begin = at
+        begin, passed = at, 0
         if self._text[at : at + 1] != "[":
             return None
         at = skip_white(self._text, at + 1)
-        for _ in range(item):
+        while passed < item and at - begin <= self._left:
             at = skip_white(self._text, scan_value(self._text, at)[1])
-            if self._text[at : at + 1] != "," or at - begin > self._left:
-                return None
-            at = skip_white(self._text, at + 1)
+            if self._text[at : at + 1] != ",":
+                break
+            passed, at = passed + 1, skip_white(self._text, at + 1)
         self._left -= at - begin
-        return None if self._text[at : at + 1] in ("]", "") else at
+        return at if passed == item and self._text[at : at + 1] not in ("]", "") else None
 
 
 def _same_key(name: str, key: str) -> bool:
