@@ -61,6 +61,7 @@ SLOW = {
     "mill/test_retention.py",
     "mill/test_submissions.py",
     "mill/test_submissions_kept.py",
+    "mill/test_trial.py",
     "mill/test_two_mills.py",
     "mill/test_verify.py",
     "mill/test_why.py",

@@ -325,6 +325,14 @@ def unchanged(houses: Houses, method: str, path: str) -> httpx.Response:
     return ask(houses.whole, method, path, houses.known, headers={"If-None-Match": "*"})
 
 
+def in_part(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known, headers={"Range": "bytes=1-2"})
+
+
+def beyond_its_end(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known, headers={"Range": "bytes=99999999-"})
+
+
 def unavailable(houses: Houses, method: str, path: str) -> httpx.Response:
     if path == "/readyz":
         return houses.full.client.get(path)
@@ -346,6 +354,7 @@ REACH: dict[int, Reach] = {
     201: created,
     202: stored,
     204: deleted,
+    206: in_part,
     304: unchanged,
     400: malformed,
     401: without_key,
@@ -357,6 +366,7 @@ REACH: dict[int, Reach] = {
     412: stale,
     413: too_large,
     415: unreadable,
+    416: beyond_its_end,
     421: misnamed,
     422: too_big_a_question,
     429: guessing,

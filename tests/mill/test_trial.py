@@ -124,7 +124,7 @@ def located(tried: Tried) -> None:
 
 
 @settings(
-    max_examples=rounds(3, 100),
+    max_examples=rounds(2, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],

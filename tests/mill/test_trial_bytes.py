@@ -5,7 +5,6 @@ import json
 import struct
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -216,4 +215,6 @@ def test_a_locator_has_a_budget() -> None:
     locator = Locator(body, budget=1000)
     assert locator.locate(0, [100_000, "a"]) is None
     assert locator.locate(0, [0, "a"]) is None  # it is used up
-    assert msgspec.json.decode(body[(span := Locator(body).locate(0, [100_000, "a"])).start : span.end]) == 2  # type: ignore[union-attr]  # it is there
+    span = Locator(body).locate(0, [100_000, "a"])
+    assert span is not None
+    assert body[span.start : span.end] == b"2"

@@ -84,7 +84,7 @@ class FeedSchemaQuery(QueryParameters, frozen=True):
 
     table: Annotated[
         str | None,
-        Parameter("Only this table, such as `Tag`, `TimePolicy` or `check range`.", readers.word, TEXT),
+        Parameter("Only this table, such as `Tag`, `TimePolicy` or `check:range`.", readers.word, TEXT),
     ] = None
 
 

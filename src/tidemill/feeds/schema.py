@@ -58,7 +58,7 @@ def _add_checks(tables: dict[str, Any]) -> None:
             described: dict[str, Any] = {} if kind is None else {"type": kind}
             described |= {"description": option.meaning}
             options[option.name] = described if option.required else described | {"default": option.default}
-        tables[f"check {name}"] = {
+        tables[f"check:{name}"] = {
             "title": name,
             "type": "object",
             "description": check_meaning(check),
@@ -68,4 +68,4 @@ def _add_checks(tables: dict[str, Any]) -> None:
             "examples": [check_example(check, name)] if check.example else [],
         }
         of_check = {"properties": {"check": {"const": name}}}
-        rule["allOf"].append({"if": of_check, "then": {"properties": {"options": {"$ref": f"#/$defs/check {name}"}}}})
+        rule["allOf"].append({"if": of_check, "then": {"properties": {"options": {"$ref": f"#/$defs/check:{name}"}}}})
