@@ -28,6 +28,7 @@ SLOW = {
     "api/test_changes.py",
     "api/test_damaged.py",
     "api/test_deletions.py",
+    "api/test_feed_trial.py",
     "api/test_hung_store.py",
     "api/test_openapi.py",
     "api/test_schemathesis.py",

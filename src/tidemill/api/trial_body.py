@@ -45,7 +45,10 @@ class TrialRequest(msgspec.Struct, frozen=True):
 
 def decode_trial(raw: bytes) -> TrialRequest:
     """The request of a body. Raises InputError naming every fault by its path."""
-    body, faults = convert_document(decode_document(raw), TrialBody)
+    data = decode_document(raw)
+    if isinstance(data, dict):  # null is what a member has that is left out
+        data = {name: value for name, value in data.items() if value is not None}
+    body, faults = convert_document(data, TrialBody)
     if body is None:
         refuse_faults(faults)
     assert body is not None
