@@ -31,6 +31,7 @@ SLOW = {
     "api/test_feed_trial.py",
     "api/test_hung_store.py",
     "api/test_openapi.py",
+    "api/test_replay_drafts.py",
     "api/test_schemathesis.py",
     "api/test_sockets.py",
     "backup/test_restore.py",

@@ -26,5 +26,5 @@ CREATE TABLE replay_differences (
     new_reasons Array(LowCardinality(String))
 ) ENGINE = ReplacingMergeTree
 PARTITION BY (tenant, replay)
-ORDER BY (kind, row)
+ORDER BY (tenant, replay, kind, row)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
