@@ -155,11 +155,17 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "getDescription": {"series": "{load}", "tz": "Europe/Zurich"},
     "getSeriesLineage": {"series": "{series}", "time": NOON},
     "getWhy": {"series": "{series}", "time": NOON},
+    "tryFeed": {
+        "body": {"definition": PUMPS, "sample": json.dumps([READING, READING | {"pressure": 99}]), "received_at": NOON}
+    },
+    "getFeedSchema": {"table": "Rollup"},
+    "listPayloadRecords": {"receipt": "{rejected}"},
+    "getPayloadRecord": {"receipt": "{rejected}", "index": "0"},
     "listReceipts": {"feed": "pumps", "state": "applied", "limit": "2"},
     "getReceipt": {"receipt": "{receipt}"},
     "getPayload": {"receipt": "{receipt}"},
     "listRejections": {"feed": "pumps", "limit": "2"},
-    "summarizeRejections": {"feed": "pumps"},
+    "summarizeRejections": {"feed": "pumps", "every": "1h", "windows_of": "time", "by": "reason,tag.pump"},
     "listSources": {},
     "getSources": {"feed": "meters"},
     "listPolls": {"feed": "meters", "limit": "2"},
@@ -172,6 +178,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "createReplay": {"body": {"feed": "pumps", "start": "2026-01-01T00:00:00Z", "dry_run": True}},
     "listReplays": {},
     "getReplay": {"replay": "{replay}"},
+    "getReplayDifference": {"replay": "{draft}", "kind": "records"},
     "cancelReplay": {"replay": "{queued}"},
     "removeFeed": {"feed": "pumps", "dry_run": "true"},
     "deleteFeedData": {"feed": "pumps", "dry_run": "true"},
@@ -223,7 +230,7 @@ def fill(client: httpx.Client) -> dict[str, str]:
     client.put("/v1/feeds/pumps", content=PUMPS)
     sent("/v1/feeds/pumps", READING | {"pressure": 4.0})
     known = {"receipt": sent("/v1/feeds/pumps", READING)}
-    sent("/v1/feeds/pumps", [READING | {"pressure": 99, "time": "2025-06-01T12:30:00Z"}])
+    known["rejected"] = sent("/v1/feeds/pumps", [READING | {"pressure": 99, "time": "2025-06-01T12:30:00Z"}])
     sent("/v1/feeds/dropzone", ROW | {"data": [1, 2]})
     sent("/v1/feeds/dropzone", ROW)
     sent("/v1/feeds/meters", {"data": [METER]})
@@ -239,6 +246,9 @@ def fill(client: httpx.Client) -> dict[str, str]:
     deleted = client.delete("/v1/feeds/pumps/points", params={"tag.pump": "p9", "end": "2025-06-02"}).json()
     known["deletion"] = deleted["id"]
     until(lambda: client.get(f"/v1/deletions/{known['deletion']}").json()["state"] != "requested")
+    draft = replay | {"definition": PUMPS.replace("max = 16", "max = 100")}
+    known["draft"] = client.post("/v1/replays", json=draft).json()["id"]
+    until(lambda: client.get(f"/v1/replays/{known['draft']}").json()["state"] == "done")
     return known
 
 

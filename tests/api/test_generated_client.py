@@ -27,6 +27,8 @@ ANY_JSON = {
     "DefinitionChange.new",
     "Option.default",
     "Rule.options.*",
+    "PayloadRecordItem.record",
+    "get /v1/feeds/schema 200 application/json.*",
     "get /v1/receipts/{receipt}/payload 200 application/json",
 }
 

@@ -23,9 +23,12 @@ from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.replay_request import RejectionsBody, ReplayBody
 from tidemill.api.wrong_keys import MAX_A_MINUTE
 from tidemill.catalog.keys import create_key
+from tidemill.catalog.replays import CatalogReplays
 from tidemill.feeds.recipes import RECIPES
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
+from tidemill.model.ids import new_receipt
+from tidemill.model.replay import Replay, ReplayOutcome, ReplayRequest
 
 DOCUMENT = Document().data
 OPERATIONS = {
@@ -45,6 +48,8 @@ PUT_FEED = ("put", "/v1/feeds/{feed}")
 POST_REPLAY = ("post", "/v1/replays")
 POST_JOB = ("post", "/v1/jobs")
 POST_QUERY = ("post", "/v1/query")
+POST_TRIAL = ("post", "/v1/feeds/trial")
+DIFFERENCE = "/v1/replays/{replay}/difference"
 REPLAY = {"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}
 VERIFY = {"kind": "verify", "feed": "dropzone", "since": "2100-01-01T00:00:00Z"}
 CANCELS = {"/v1/replays/{replay}": (POST_REPLAY, "replay"), "/v1/jobs/{job}": (POST_JOB, "job")}
@@ -94,6 +99,7 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
     )
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
     known |= {"version": "1", "rule": "range", "key": "0" * 16}
+    known |= {"version": "1", "rule": "range", "index": "0"}
     known["replay"] = whole.client.post("/v1/replays", json=REPLAY, headers=WAIT).json()["id"]
     known["job"] = known["replay"]
     known["deletion_id"] = whole.client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT).json()["id"]
@@ -125,12 +131,16 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options = {"content": sent(path)} | options
     if (method, path) == PUT_FEED:
         options = {"content": RECIPES["dropzone"].replace('"dropzone"', f'"{known["feed"]}"')} | options
-    if (method, path) == POST_REPLAY:
-        options = {"json": REPLAY} | options
-    if (method, path) == POST_JOB:
-        options = {"json": VERIFY} | options
-    if (method, path) == POST_QUERY:
-        options = {"json": {"select": {"series": [known["series"]]}, "every": "1h"}} | options
+    bodies: dict[tuple[str, str], Callable[[], Any]] = {
+        POST_REPLAY: lambda: REPLAY,
+        POST_JOB: lambda: VERIFY,
+        POST_QUERY: lambda: {"select": {"series": [known["series"]]}, "every": "1h"},
+        POST_TRIAL: lambda: {"definition": RECIPES["dropzone"], "receipt": known["receipt"]},
+    }
+    if (method, path) in bodies:
+        options = {"json": bodies[method, path]()} | options
+    if path == DIFFERENCE and known["replay"] != "never":
+        known = known | {"replay": concluded_replay(api)}
     if path == "/v1/points":
         options.setdefault("params", {"series": known["series"], "every": "1h"})
     if method == "delete" and path in DELETIONS:
@@ -150,6 +160,15 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
                 else httpx.Response(answer.status_code, headers=answer.headers, content=answer.read())
             )
     return api.client.request(method, url(path, known), **options)
+
+
+def concluded_replay(api: Api) -> str:
+    """A replay in the catalog of this house that is over and changed nothing."""
+    request = ReplayRequest(feed="dropzone", version=1, dry_run=True)
+    made = {"id": new_receipt(time.time_ns()), "tenant": "default", "request": request, "created_ns": time.time_ns()}
+    job = Replay(**made, state="done", result=ReplayOutcome())
+    CatalogReplays(api.services.catalog).create(job)
+    return job.id
 
 
 def key(api: Api, scope: str, tenant: str = "default") -> dict[str, str]:
@@ -242,7 +261,7 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
-    never |= {"version": "1", "rule": "never", "deletion_id": "never", "replay": "never", "job": "never"}
+    never |= {"version": "1", "index": "0", "rule": "never", "deletion_id": "never", "replay": "never", "job": "never"}
     if path == "/v1/verify":
         return ask(houses.whole, method, path, never, params={"feed": "never"})
     return ask(houses.whole, method, path, never)
@@ -261,6 +280,9 @@ def too_slow(houses: Houses, method: str, path: str) -> httpx.Response:
 def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
     if path in CANCELS:
         return good(houses, method, path)
+    if path == DIFFERENCE:  # nobody works on it
+        queued = ask(houses.alone, *POST_REPLAY, houses.known).json()["id"]
+        return houses.alone.client.get(url(path, houses.known | {"replay": queued}))
     if (method, path) == ("delete", "/v1/feeds/{feed}"):  # a replay of it is queued, and nobody works on it
         houses.alone.client.put("/v1/feeds/two_fields", content=TWO_FIELDS)
         houses.alone.client.post("/v1/replays", json={"feed": "two_fields", "start": "2026-01-01T00:00:00Z"})
@@ -304,6 +326,14 @@ def guessing(houses: Houses, method: str, path: str) -> httpx.Response:
 
 def unchanged(houses: Houses, method: str, path: str) -> httpx.Response:
     return ask(houses.whole, method, path, houses.known, headers={"If-None-Match": "*"})
+
+
+def in_part(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known, headers={"Range": "bytes=1-2"})
+
+
+def beyond_its_end(houses: Houses, method: str, path: str) -> httpx.Response:
+    return ask(houses.whole, method, path, houses.known, headers={"Range": "bytes=99999999-"})
 
 
 def unavailable(houses: Houses, method: str, path: str) -> httpx.Response:
@@ -380,6 +410,7 @@ REACH: dict[int, Reach] = {
     201: created,
     202: stored,
     204: deleted,
+    206: in_part,
     304: unchanged,
     400: malformed,
     401: without_key,
@@ -391,6 +422,7 @@ REACH: dict[int, Reach] = {
     412: stale,
     413: too_large,
     415: unreadable,
+    416: beyond_its_end,
     421: misnamed,
     422: too_big_a_question,
     429: guessing,

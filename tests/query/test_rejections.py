@@ -42,6 +42,8 @@ def test_a_rejection_tells_the_whole_story(store: Store, writer: Writer) -> None
         "detail": "because",
         "record": {"a": 1.5},
         "record_text": None,
+        "values": {},
+        "tags": {},
         "rules_version": 3,
         "series": [],
         "winner": None,

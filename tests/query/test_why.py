@@ -8,10 +8,11 @@ import polars as pl
 import pytest
 
 from tests.query.conftest import Writer, ids, times
-from tests.query.support import EmptyLog, asked, book, ns, queries
+from tests.query.support import SECOND, EmptyLog, asked, book, ns, queries
 from tests.support.payloads import logged
 from tidemill.errors import InputError, NotFoundError
 from tidemill.model.ids import format_series, series_id
+from tidemill.model.time import format_instant
 from tidemill.query.why import STATES, WhyQuery
 from tidemill.query.why_events import EVENTS
 from tidemill.store.client import Store
@@ -60,7 +61,7 @@ def test_a_value_that_replaced_another_tells_both(store: Store, writer: Writer) 
         "value": 60.5,
         "sentence": f"60.5 stands at {T}, from record 0 of payload r9; it replaced 1 earlier; it is flagged spike.",
     }
-    assert story["around"] is None
+    assert (story["around"]["points"], story["previous"], story["next"]) == ([], None, None)
     assert story["links"]["lineage"] == f"/v1/series/{series}/lineage?time={T}"
 
 
@@ -332,3 +333,29 @@ def test_a_feed_that_is_gone_still_has_its_story(store: Store, writer: Writer) -
     writer.payload(6, "forgotten")
     writer.points(series, [ns(T)], [1.0], seq=6)
     assert tell(store, series=series, options={"book": book()})["verdict"]["state"] == "stands"
+
+
+def test_steps_lead_over_points_and_rejected_records(store: Store, writer: Writer) -> None:
+    series = writer.series("location", "lat", A1)
+    begin = ns(T)
+    writer.points(series, [begin + step * SECOND for step in (-3, 0, 2)], [1.0, 2.0, 3.0], marks=["spike"])
+    writer.points(series, [begin - 3 * SECOND], [1.5], seq=2)  # it replaced the first
+    for index, step in enumerate((-1, 1, 5)):
+        time = begin + step * SECOND
+        writer.rejection(9, index, "location", ["out_of_range"], series=ids(series), time=time)
+    writer.rejection(9, 3, "location", ["out_of_range"], time=begin + SECOND // 2)  # of no known series
+    story, walked = tell(store, series=series), []
+    assert [(point["value"], point["marks"]) for point in story["around"]["points"]] == [(1.5, []), (3.0, ["spike"])]
+    while story["previous"]:
+        story = tell(store, series=series, time=story["previous"]["time"])
+    assert story["time"] == format_instant(begin - 3 * SECOND)
+    while (step := story["next"]) is not None:
+        walked.append((step["kind"], (ns(step["time"]) - begin) // SECOND, step["value"], step["receipt"]))
+        story = tell(store, series=series, time=step["time"])
+    assert walked == [
+        ("rejection", -1, None, "r9"),
+        ("point", 0, 2.0, None),
+        ("rejection", 1, None, "r9"),
+        ("point", 2, 3.0, None),
+        ("rejection", 5, None, "r9"),
+    ]

@@ -1,5 +1,6 @@
 """Makes jobs from the bodies of `POST /v1/jobs`: a kind of job, and the request of that kind."""
 
+import os
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,6 +10,9 @@ from tidemill.api import replay_request
 from tidemill.api.json_body import convert_document, refuse_faults
 from tidemill.api.services import Services
 from tidemill.errors import Fault, InputError, NotFoundError
+from tidemill.feeds.fault_places import SOURCE
+from tidemill.feeds.revise import check_revision
+from tidemill.feeds.variables import visible_variables
 from tidemill.mill.verify.scope import check_feed
 from tidemill.model.ids import new_receipt
 from tidemill.model.job import AnyJob
@@ -39,7 +43,8 @@ def job_of(data: Any, tenant: str, services: Services, now_ns: int) -> AnyJob:
 
 
 def replay_of(body: replay_request.ReplayBody, tenant: str, services: Services, now_ns: int) -> Replay:
-    """The queued replay that a body requests. Raises InputError for an unknown feed or version."""
+    """The queued replay that a body requests. Raises InputError for an unknown feed or version, FeedDefinitionError for
+    a draft with faults."""
     try:
         feed = services.book.current(tenant, body.feed)
     except NotFoundError as error:
@@ -49,6 +54,8 @@ def replay_of(body: replay_request.ReplayBody, tenant: str, services: Services, 
         services.book.version(tenant, body.feed, version)
     except NotFoundError as error:
         raise InputError(error.message, (Fault("$.version", "not_found", error.message),)) from None
+    if body.definition is not None:
+        _check_draft(body.definition, body.feed, tenant, services)
     request = replay_request.replay_request_of(body, version)
     return Replay(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
 
@@ -62,6 +69,17 @@ def verification_of(tenant: str, request: VerifyRequest, now_ns: int, by: str = 
 def requested_by(job: AnyJob, key_id: str) -> AnyJob:
     """The job with the id of the key that asked for it, where its kind keeps that."""
     return msgspec.structs.replace(job, by=key_id) if isinstance(job, Verification) else job
+
+
+def _check_draft(text: str, name: str, tenant: str, services: Services) -> None:
+    closed = services.keys.ever_keys()
+    environment = visible_variables(os.environ, services.settings.source_variables, tenant, closed=closed)
+    check_revision(text, name, services.texts.current(tenant, name), source=SOURCE, environment=environment)
+
+
+def verification_of(tenant: str, request: VerifyRequest, now_ns: int) -> Verification:
+    """The queued verification of a request."""
+    return Verification(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
 
 
 def _replay(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.model.job import AnyJob, State
-from tidemill.model.replay import RejectionFilter, Replay, ReplayOutcome
+from tidemill.model.replay import LedgerRecord, RejectionFilter, Replay, ReplayOutcome
 from tidemill.model.time import format_instant
 from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport
 
@@ -20,12 +20,14 @@ class JobProgress(msgspec.Struct, frozen=True):
 
 
 class RejectionSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Payloads with rejected records that match every given member. Times are of receipt, [start, end)."""
+    """Payloads with rejected records that match every given member. Times are of receipt, [start, end). `items`: these
+    very records."""
 
     reason: str | None = None
     receipt: str | None = None
     start: str | None = None
     end: str | None = None
+    items: tuple[LedgerRecord, ...] | None = None
 
 
 class PayloadSelection(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -101,11 +103,13 @@ class VerifyReportItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplayJobRequest(msgspec.Struct, frozen=True):
-    """The request of a replay: the `version` of a feed to apply, and to which payloads. A dry run writes nothing."""
+    """The request of a replay: the `version` of a feed to apply, and to which payloads. A dry run writes nothing.
+    `draft`: a draft was applied, and `version` is the one that was in force."""
 
     feed: str
     version: int
     dry_run: bool
+    draft: bool
     payloads: PayloadSelection
 
 
@@ -162,7 +166,7 @@ def replay_job(job: Replay) -> ReplayJob:
     links = {"replay": f"/v1/replays/{job.id}", "rejections": f"/v1/rejections?feed={request.feed}&recovered=only"}
     return ReplayJob(
         **_common(job),
-        request=ReplayJobRequest(request.feed, request.version, request.dry_run, payload_selection(job)),
+        request=ReplayJobRequest(request.feed, request.version, request.dry_run, request.draft, payload_selection(job)),
         result=None if job.result is None else replay_difference(job.result),
         links={"self": f"/v1/jobs/{job.id}", **links, "changes": f"/v1/changes?feed={request.feed}"},
     )
@@ -239,5 +243,9 @@ def instant_text(ns: int | None) -> str | None:
 
 def _rejection_selection(only: RejectionFilter) -> RejectionSelection:
     return RejectionSelection(
-        reason=only.reason, receipt=only.receipt, start=instant_text(only.start_ns), end=instant_text(only.end_ns)
+        reason=only.reason,
+        receipt=only.receipt,
+        start=instant_text(only.start_ns),
+        end=instant_text(only.end_ns),
+        items=only.items,
     )

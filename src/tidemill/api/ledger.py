@@ -7,6 +7,7 @@ from typing import Any, Final
 from litestar import Response
 from litestar.openapi.datastructures import ResponseSpec
 
+from tidemill.api.byte_ranges import requested_range
 from tidemill.api.reads_common import ReadCall, answer_specs, problem_spec, reading
 from tidemill.errors import GoneError
 from tidemill.query.answers import Page
@@ -17,6 +18,8 @@ from tidemill.query.receipts import Bytes, Receipt
 from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery
 from tidemill.query.why import Story, WhyQuery
 from tidemill.query.window_lineage import WindowLineage
+
+_BYTES: Final = "application/octet-stream"
 
 
 @reading(
@@ -56,17 +59,20 @@ def get_receipt(call: ReadCall[QueryParameters], receipt: str) -> Receipt:
     summary="The bytes of a payload",
     also=("application/json", "application/x-ndjson"),
     responses={
-        **answer_specs(
-            bytes, "The payload, byte for byte as it came, its content coding undone.", "application/octet-stream"
+        **answer_specs(bytes, "The payload, byte for byte as it came, its content coding undone.", _BYTES),
+        206: ResponseSpec(
+            bytes, generate_examples=False, description="The `Range` that was asked for.", media_type=_BYTES
         ),
         304: ResponseSpec(None, generate_examples=False, description="`If-None-Match` has its hash."),
         410: problem_spec("Its bytes were deleted on request."),
+        416: problem_spec("The `Range` begins behind its end."),
     },
 )
 def get_payload(call: ReadCall[QueryParameters], receipt: str) -> Response[Any]:
     """The payload byte for byte (a packed body unpacked), as a download that no browser will run. `ETag` is its SHA-256
     in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. A matching `If-None-Match`
-    is answered 304. A key with the scope `read` shows every payload of the tenant, its rejected records included."""
+    is answered 304; one `Range` of bytes, as `/records` names those of a record, is answered 206. A key with the scope
+    `read` shows every payload of the tenant, its rejected records included."""
     if call.services.pending_deletions.hides_payload(call.tenant, receipt):
         raise GoneError(f"the bytes of payload '{receipt[:64]}' were deleted on request")
     payload = call.queries.receipts.payload(call.tenant, receipt)
@@ -74,13 +80,19 @@ def get_payload(call: ReadCall[QueryParameters], receipt: str) -> Response[Any]:
     etags = call.request.headers.get("if-none-match", "")
     if payload.sha256 in etags or etags.strip() == "*":
         return Response(b"", status_code=304, headers=headers, media_type=payload.media_type)
-    return Response(payload.body, headers=headers, media_type=payload.media_type)
+    span = requested_range(call.request.headers, len(payload.body), payload.sha256)
+    if span is None:
+        return Response(payload.body, headers=headers, media_type=payload.media_type)
+    headers |= {"Content-Range": f"bytes {span.start}-{span.stop - 1}/{len(payload.body)}"}
+    part = payload.body[span.start : span.stop]
+    return Response(part, status_code=206, headers=headers, media_type=payload.media_type)
 
 
 def _headers(receipt: str, payload: Bytes) -> dict[str, str]:
     digest = base64.b64encode(bytes.fromhex(payload.sha256)).decode()
     kind = {"application/json": "json", "application/x-ndjson": "ndjson"}.get(payload.media_type, "bin")
     return {
+        "Accept-Ranges": "bytes",
         "ETag": f'"{payload.sha256}"',
         "Digest": f"sha-256={digest}",
         "Repr-Digest": f"sha-256=:{digest}:",
@@ -150,12 +162,13 @@ def get_series_lineage(call: ReadCall[LineageQuery], series: str) -> Page:
     scope="admin",
     tags=["ledger"],
     summary="The whole story of one instant",
-    responses=answer_specs(Story, "Ordered events, a verdict, and where nothing stands what is around."),
+    responses=answer_specs(Story, "Ordered events, a verdict, and what is around."),
 )
 def get_why(call: ReadCall[WhyQuery]) -> Story:
     """Explains an instant of a series (named by its id, or by feed, field and tags): when and in which payload it was
     received, the results of the rules, duplicates, replacements, replays, windows, deletions, and a verdict in one
-    sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source then.
+    sentence. Around it: points, records rejected nearby, the state of the source then and its polls, and the next point
+    or rejected record on either side.
     `verdict.state` is the first that applies: `stands`, `deleted`, `rejected`, `expired` (past retention),
     `received_null` (a record came, and its value was null or absent), `possibly_rejected`, `waiting` (not applied yet),
     `unsearched` (payloads that may hold a record of it are more than 500, or larger than 16 MiB) or `never_received`.

@@ -1,6 +1,7 @@
-"""Describes the bodies of `POST /v1/replays`, `POST /v1/jobs` and `POST /v1/query` in the OpenAPI document.
+"""Describes the bodies of `POST /v1/replays`, `POST /v1/jobs`, `POST /v1/query` and `POST /v1/feeds/trial` in the
+OpenAPI document.
 
-Litestar does not derive them; `replay_request.py`, `job_request.py` and `query_body.py` decode them.
+Litestar does not derive them; `replay_request.py`, `job_request.py`, `query_body.py` and `trial_body.py` decode them.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from litestar.openapi.spec import (
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.query_body import PARAMETERS, QuestionBody, SelectorBody
 from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
+from tidemill.api.trial_body import MAX_SHOWN, TrialBody
+from tidemill.query.many_points import ManyPointsQuery
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import declared_parameters
 from tidemill.query.questions import ACROSS
@@ -34,6 +37,18 @@ _REJECTIONS: Final[dict[str, Schema | Reference]] = {
     "receipt": _RECEIPT,
     "start": _instant("Received from this instant on (RFC 3339)."),
     "end": _instant("Received before this instant (RFC 3339)."),
+    "items": Schema(
+        type=OpenAPIType.ARRAY,
+        items=Schema(
+            type=OpenAPIType.OBJECT,
+            properties={"receipt": _RECEIPT, "index": Schema(type=OpenAPIType.INTEGER, minimum=0)},
+            required=["receipt", "index"],
+            additional_properties=False,
+        ),
+        min_items=1,
+        max_items=MAX_RECEIPTS,
+        description="These rejected records.",
+    ),
 }
 _REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
     "feed": Schema(type=OpenAPIType.STRING, description="The feed to whose payloads the rules are applied again."),
@@ -57,6 +72,9 @@ _REPLAY_BODY: Final[dict[str, Schema | Reference]] = {
     ),
     "dry_run": Schema(
         type=OpenAPIType.BOOLEAN, default=False, description="Compute the difference, and write nothing."
+    ),
+    "definition": Schema(
+        type=OpenAPIType.STRING, description="A draft of the feed's definition (TOML) to apply, in a dry run only."
     ),
 }
 
@@ -161,5 +179,25 @@ PostQuestion: Final = _operation_with_body(
         required=["select"],
         additional_properties=False,
         description=" ".join((QuestionBody.__doc__ or "").split()),
+    )
+)
+
+PostTrial: Final = _operation_with_body(
+    Schema(
+        type=OpenAPIType.OBJECT,
+        properties={
+            "definition": Schema(type=OpenAPIType.STRING, description="The definition (TOML, at most 256 KiB)."),
+            "feed": Schema(type=OpenAPIType.STRING, description="The feed that the definition is a version of."),
+            "sample": Schema(type=OpenAPIType.STRING, description="The sample as a text, at most 1 MiB."),
+            "sample_base64": Schema(type=OpenAPIType.STRING, description="The sample as bytes in Base64."),
+            "receipt": _RECEIPT,
+            "content_type": Schema(type=OpenAPIType.STRING, description="As of a request with the sample."),
+            "received_at": _instant("When the sample counts as received (RFC 3339)."),
+            "first": Schema(type=OpenAPIType.INTEGER, minimum=0, default=0, description="The first record to answer."),
+            "limit": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=MAX_SHOWN, default=200),
+        },
+        required=["definition"],
+        additional_properties=False,
+        description=" ".join((TrialBody.__doc__ or "").split()),
     )
 )

@@ -62,6 +62,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
     "unsupported_media_type": Meaning(
         415, "The format cannot be read", "`detail` lists the content types and encodings that are taken."
     ),
+    "range_not_satisfiable": Meaning(
+        416,
+        "There are no such bytes",
+        "Ask for a range that begins before the end. `detail` has the size.",
+    ),
     "expectation_failed": Meaning(417, "What is expected cannot be met", "Send `Expect: 100-continue`, or no Expect."),
     "misdirected": Meaning(
         421,

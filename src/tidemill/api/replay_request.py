@@ -6,25 +6,35 @@ import msgspec
 
 from tidemill.api.json_body import convert_document, decode_document, refuse_faults
 from tidemill.errors import Fault
-from tidemill.model.replay import RejectionFilter, ReplayRequest
+from tidemill.model.payload import MAX_RECORDS
+from tidemill.model.replay import LedgerRecord, RejectionFilter, ReplayRequest
 from tidemill.model.time import parse_instant
 
 MAX_RECEIPTS: Final = 10_000
+MAX_DEFINITION: Final = 256 << 10  # bytes, as of `PUT /v1/feeds/{feed}`
 _WAYS: Final = "either `start` and `end` (times of receipt; one may be left out), or `receipts`, or `rejections`"
 
 
+class RejectedRecordBody(msgspec.Struct, frozen=True):
+    """A rejected record: the receipt of its payload, and its index in it."""
+
+    receipt: str
+    index: int
+
+
 class RejectionsBody(msgspec.Struct, frozen=True):
-    """Payloads that have rejected records which match every given member."""
+    """Payloads that have rejected records which match every given member. `items`: these very records."""
 
     reason: str | None = None
     receipt: str | None = None
     start: str | None = None
     end: str | None = None
+    items: tuple[RejectedRecordBody, ...] | None = None
 
 
 class ReplayBody(msgspec.Struct, frozen=True):
     """The body of a request for a replay. Times are RFC 3339, [start, end), of receipt. `version`: that of the feed to
-    apply (default: the one in force)."""
+    apply (default: the one in force); `definition` instead: a draft (TOML), in a dry run only."""
 
     feed: str
     start: str | None = None
@@ -33,6 +43,7 @@ class ReplayBody(msgspec.Struct, frozen=True):
     rejections: RejectionsBody | None = None
     version: int | None = None
     dry_run: bool = False
+    definition: str | None = None
 
 
 def decode_replay_body(raw: bytes) -> ReplayBody:
@@ -62,8 +73,20 @@ def replay_request_of(body: ReplayBody, version: int) -> ReplayRequest:
         receipts=None if body.receipts is None else tuple(dict.fromkeys(body.receipts)),
         rejections=None
         if only is None
-        else RejectionFilter(reason=only.reason, receipt=only.receipt, start_ns=_ns(only.start), end_ns=_ns(only.end)),
+        else RejectionFilter(
+            reason=only.reason,
+            receipt=only.receipt,
+            start_ns=_ns(only.start),
+            end_ns=_ns(only.end),
+            items=_items(only),
+        ),
+        draft=body.definition is not None,
+        definition=body.definition,
     )
+
+
+def _items(only: RejectionsBody) -> tuple[LedgerRecord, ...] | None:
+    return None if only.items is None else tuple(LedgerRecord(item.receipt, item.index) for item in only.items)
 
 
 def _faults(body: ReplayBody) -> list[Fault]:
@@ -80,8 +103,28 @@ def _faults(body: ReplayBody) -> list[Fault]:
         faults.append(Fault("$.receipts", "out_of_range", message))
     if body.version is not None and body.version < 1:
         faults.append(Fault("$.version", "out_of_range", "versions count from 1"))
+    items = None if body.rejections is None else body.rejections.items
+    if items is not None and not 1 <= len(items) <= MAX_RECEIPTS:
+        message = f"{len(items)} records; one replay takes 1 to {MAX_RECEIPTS}"
+        faults.append(Fault("$.rejections.items", "out_of_range", message))
+    for number, item in enumerate(items or ()):
+        if not 0 <= item.index < MAX_RECORDS:
+            faults.append(Fault(f"$.rejections.items[{number}].index", "out_of_range", "must be the index of a record"))
+    if body.definition is not None:
+        faults += _draft_faults(body)
     if not faults:
         faults += _order_faults(body)
+    return faults
+
+
+def _draft_faults(body: ReplayBody) -> list[Fault]:
+    faults = []
+    if not body.dry_run:
+        faults.append(Fault("$.dry_run", "conflict", "a draft can only be tried: say dry_run, or put it first"))
+    if body.version is not None:
+        faults.append(Fault("$.version", "conflict", "say either which version to apply, or a definition"))
+    if len((body.definition or "").encode("utf-8", "surrogatepass")) > MAX_DEFINITION:
+        faults.append(Fault("$.definition", "too_long", f"a definition has at most {MAX_DEFINITION >> 10} KiB"))
     return faults
 
 

@@ -19,15 +19,26 @@ from tidemill.api.job_views import (
 from tidemill.api.jobs import MAX_QUEUED, queue_job, queued_answer, queued_answers, wait_until_over
 from tidemill.api.openapi_bodies import PostReplay
 from tidemill.api.prefer import preferred_wait_s
-from tidemill.api.reads_common import AnyRequest, answers_with, parse_query, problem_spec
+from tidemill.api.reads_common import (
+    AnyRequest,
+    ReadCall,
+    answer_specs,
+    answers_with,
+    parse_query,
+    problem_spec,
+    reading,
+)
 from tidemill.api.replay_request import decode_replay_body
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.replays import CatalogReplays
+from tidemill.errors import ConflictError
 from tidemill.model.job import OVER, State
 from tidemill.model.replay import Replay
 from tidemill.model.time import format_instant
+from tidemill.query.answers import Page
 from tidemill.query.parameters import QueryParameters
+from tidemill.query.replay_differences import DifferencePage, DifferenceQuery
 
 MAX_LISTED: Final = 200
 
@@ -40,12 +51,15 @@ class ReplayProgress(msgspec.Struct, frozen=True):
 
 
 class ReplayItem(msgspec.Struct, frozen=True):
-    """A replay as the API answers it. `asked`: the chosen payloads; `difference`: what it changed, or would change."""
+    """A replay as the API answers it. `asked`: the chosen payloads; `difference`: what it changed, or would change,
+    with the largest changes (all of them are at `links.difference`). `draft`: a draft was tried, and `version` is the
+    one in force when it was."""
 
     id: str
     feed: str
     version: int
     dry_run: bool
+    draft: bool
     state: State
     payloads: PayloadSelection = msgspec.field(name="asked")
     progress: ReplayProgress
@@ -159,6 +173,33 @@ async def cancel_replay(
     return _item(await to_thread.run_sync(lambda: replays.cancel(principal.tenant, replay, now_ns)))
 
 
+@reading(
+    "/v1/replays/{replay:str}/difference",
+    DifferenceQuery,
+    scope="admin",
+    tags=["ledger"],
+    summary="All that a replay changes",
+    responses={
+        **answer_specs(DifferencePage, "A page of the difference; `next` is the cursor of the next.", more=True),
+        409: problem_spec("It is not concluded yet, or was cancelled."),
+    },
+)
+def get_replay_difference(call: ReadCall[DifferenceQuery], replay: str) -> Page:
+    """What a replay changes, or as a dry run would change, row by row: the windows and points with the largest changes
+    first, or the records whose outcome changes, in the order of the log; of each kind at most a million. As csv, ndjson
+    or parquet the whole kind. Kept of the newest 20 replays, until something of the feed is deleted."""
+    current = CatalogReplays(call.services.catalog).get(call.tenant, replay)
+    outcome = current.result
+    if outcome is None:
+        message = f"replay {replay[:64]} is {current.state}: what it changes is known once it is concluded"
+        raise ConflictError(message)
+    changes = outcome.points_added + outcome.points_removed + outcome.points_changed + outcome.windows_changed
+    changes += outcome.newly_accepted_total + outcome.newly_rejected_total + outcome.reasons_changed
+    return call.queries.replay_differences.answer(
+        call.tenant, replay, current.request.feed, call.query, changes=changes > 0
+    )
+
+
 def _item(replay: Replay) -> ReplayItem:
     request = replay.request
     return ReplayItem(
@@ -166,6 +207,7 @@ def _item(replay: Replay) -> ReplayItem:
         feed=request.feed,
         version=request.version,
         dry_run=request.dry_run,
+        draft=request.draft,
         state=replay.state,
         payloads=payload_selection(replay),
         progress=ReplayProgress(replay.done, replay.total),
@@ -176,10 +218,11 @@ def _item(replay: Replay) -> ReplayItem:
         difference=None if replay.result is None else replay_difference(replay.result),
         links={
             "self": f"/v1/replays/{replay.id}",
+            "difference": f"/v1/replays/{replay.id}/difference",
             "rejections": f"/v1/rejections?feed={request.feed}&recovered=only",
             "changes": f"/v1/changes?feed={request.feed}",
         },
     )
 
 
-REPLAY_ROUTES: Final = [create_replay, list_replays, get_replay, cancel_replay]
+REPLAY_ROUTES: Final = [create_replay, list_replays, get_replay, cancel_replay, get_replay_difference]

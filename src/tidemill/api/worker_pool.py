@@ -68,10 +68,11 @@ class WorkerPool:
             self._give_back(process)
 
     async def warm_up(self, calls: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Start the processes, each by one of `calls`, one after the other; what fails is only logged."""
-        for prefer, (name, arguments) in enumerate(calls):
+        """Start the processes, each by one of `calls`, one after the other (the last one also by all further calls);
+        what fails is only logged."""
+        for number, (name, arguments) in enumerate(calls):
             try:
-                await self.call(name, arguments, prefer=prefer)
+                await self.call(name, arguments, prefer=min(number, len(self._all) - 1))
             except (TidemillError, RuntimeError) as error:
                 log.warning("a worker process is not warm", extra={"facts": {"error": str(error)}})
 

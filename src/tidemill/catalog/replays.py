@@ -4,7 +4,7 @@ import msgspec
 
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.jobs import CatalogJobs
-from tidemill.model.job import OVER
+from tidemill.model.job import CANCELLABLE, OVER
 from tidemill.model.replay import Replay
 
 
@@ -13,6 +13,12 @@ class CatalogReplays(CatalogJobs[Replay]):
 
     def __init__(self, catalog: Catalog) -> None:
         super().__init__(catalog, Replay)
+
+    def cancel(self, tenant: str, job: str, now_ns: int) -> Replay:
+        """See `CatalogJobs.cancel`; the text of a draft is removed, too."""
+        replay = self.get(tenant, job)
+        request = msgspec.structs.replace(replay.request, definition=None)
+        return self.change(replay, only=CANCELLABLE, state="cancelled", finished_ns=now_ns, request=request)
 
     def remove_values(self, tenant: str, feed: str, until_ns: int, now_ns: int) -> None:
         """Remove the values from the results of a feed's replays that were made at or before `until_ns`, because some

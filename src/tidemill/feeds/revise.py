@@ -129,7 +129,13 @@ def check_revision(
         raise definition_error(source, faults)
 
 
+RESERVED_NAMES: Final = frozenset({"trial", "schema"})  # `/v1/feeds/trial`: no feed of such a name could be sent to
+
+
 def _name_faults(text: str, name: str) -> list[DefinitionFault]:
+    if name in RESERVED_NAMES:
+        message = f"'{name}' is a route beside those of feeds; give the feed another name"
+        return [DefinitionFault(("name",), "reserved_name", message)]
     given = tomllib.loads(text).get("name", name)
     if not isinstance(given, str) or given == name:
         return []

@@ -1,21 +1,31 @@
 """A replay: applies payloads again under another version of their feed. Its request, and its outcome. A kind of job
 that the mill runs."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 import msgspec
 
 from tidemill.model.job import Job, Role
 
+DRAFT_VERSION: Final = 2**32 - 1  # that stands for a draft, which has no version of its own
+
+
+class LedgerRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rejected record: the receipt of its payload, and its index in it."""
+
+    receipt: str
+    index: int
+
 
 class RejectionFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Selects payloads with rejected records that match every given field. Times are of receipt, ns UTC, [start,
-    end)."""
+    end). `items`: these very records."""
 
     reason: str | None = None
     receipt: str | None = None
     start_ns: int | None = None
     end_ns: int | None = None
+    items: tuple[LedgerRecord, ...] | None = None
 
 
 class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +33,9 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
     either may be open), their receipts, or their rejections. A range selects payloads that were applied or set aside as
     poison; refused payloads are selected only by their receipts or their rejections.
 
-    `version` is the version of the feed to apply. `dry_run`: compute the difference and write nothing."""
+    `version` is the version of the feed to apply. `dry_run`: compute the difference and write nothing. `draft`: a
+    definition that is no version is applied, in a dry run only; `definition` is its text, kept until the replay is
+    over, and `version` the one in force."""
 
     feed: str
     version: int
@@ -32,6 +44,8 @@ class ReplayRequest(msgspec.Struct, frozen=True, kw_only=True):
     end_ns: int | None = None
     receipts: tuple[str, ...] | None = None
     rejections: RejectionFilter | None = None
+    draft: bool = False
+    definition: str | None = None
 
 
 class WindowDifference(msgspec.Struct, frozen=True, kw_only=True):

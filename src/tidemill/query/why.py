@@ -16,6 +16,7 @@ from tidemill.query.series import Hidden
 from tidemill.query.why_absent import Around, read_surroundings
 from tidemill.query.why_events import Event, instant_events
 from tidemill.query.why_evidence import Gatherer, InstantEvidence, Subject, Subjects
+from tidemill.query.why_neighbours import InstantPoll, NextStep
 from tidemill.query.why_times import is_computed
 from tidemill.query.why_words import capitalize, null_text, record_text, value_text
 from tidemill.store.client import Store
@@ -194,7 +195,8 @@ class WhyQuery(QueryParameters, frozen=True, kw_only=True):
 
 class Story(msgspec.Struct, frozen=True):
     """What happened to one instant. `series` is null for a series that never existed, where the request does not have
-    all parts of its id. `around` is null where a point is current."""
+    all parts of its id. `previous` and `next`: the next point or rejected record on either side. `polls`: those of the
+    feed's source around the instant, at most 20 on either side."""
 
     series: str | None
     feed: str
@@ -203,7 +205,10 @@ class Story(msgspec.Struct, frozen=True):
     time: str
     events: list[Event]
     verdict: InstantVerdict
-    around: Around | None
+    around: Around
+    previous: NextStep | None
+    next: NextStep | None
+    polls: list[InstantPoll]
     links: dict[str, str]
 
 
@@ -224,7 +229,7 @@ class WhyQueries:
         at_ns = query.time
         subject = self._subjects.find_subject(tenant, query.series, query.feed, query.field, query.tags)
         evidence = self._gatherer.gather(tenant, subject, at_ns, self._applied(tenant))
-        absent = None if evidence.points else read_surroundings(self._store, tenant, subject, evidence.feed, at_ns)
+        surroundings = read_surroundings(self._store, tenant, subject, evidence.feed, at_ns)
         return Story(
             series=subject.id,
             feed=subject.feed,
@@ -233,7 +238,10 @@ class WhyQueries:
             time=format_instant(at_ns),
             events=instant_events(evidence),
             verdict=instant_verdict(evidence),
-            around=absent,
+            around=surroundings.around,
+            previous=surroundings.neighbours.previous,
+            next=surroundings.neighbours.next,
+            polls=surroundings.polls,
             links=_links(subject, at_ns, stands=bool(evidence.points)),
         )
 

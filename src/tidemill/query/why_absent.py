@@ -10,6 +10,14 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, duration_ns, format_instant
 from tidemill.query.why_evidence import Subject
+from tidemill.query.why_neighbours import (
+    AroundPoint,
+    InstantNeighbours,
+    InstantPoll,
+    points_around,
+    polls_around,
+    read_neighbours,
+)
 from tidemill.store.client import Store, run_parallel
 
 REACHED: Final = ("data", "empty", "unchanged", "truncated")  # results of polls that the source answered usefully
@@ -60,38 +68,43 @@ class SourceThen(msgspec.Struct, frozen=True):
 
 
 class Around(msgspec.Struct, frozen=True):
-    """The surroundings of an instant without a point. `source` is empty for feeds without a source."""
+    """The surroundings of an instant: up to 50 `points` on either side, and the nearest of them. `source` is empty for
+    feeds without a source."""
 
+    points: list[AroundPoint]
     before: Neighbour | None
     after: Neighbour | None
     rejected_nearby: Nearby
     source: list[SourceThen]
 
 
-def nearest_points(store: Store, tenant: str, subject: Subject, at_ns: int) -> list[dict[str, Any]]:
-    """The nearest points before and after; none for a deleted series."""
-    if not subject.known or subject.deleting:
-        return []
-    bound = {"tenant": tenant, "series": subject.number, "deleted_seq": subject.deleted_seq}
-    return store.rows("lineage_near", **bound, at=at_ns)
+class Surroundings(msgspec.Struct, frozen=True):
+    """What is around an instant, its neighbours, and the polls of its source."""
+
+    around: Around
+    neighbours: InstantNeighbours
+    polls: list[InstantPoll]
 
 
-def read_surroundings(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Around:
+def read_surroundings(store: Store, tenant: str, subject: Subject, feed: Feed | None, at_ns: int) -> Surroundings:
     """The surroundings of an instant of a series."""
-    declared = _declared_interval(feed)
-    near, source, rejected = run_parallel(
-        lambda: nearest_points(store, tenant, subject, at_ns),
-        lambda: _source(store, tenant, subject, at_ns) if feed is None or feed.source else [],
+    declared, polled = _declared_interval(feed), feed is None or feed.source
+    points, source, polls, rejected = run_parallel(
+        lambda: points_around(store, tenant, subject, at_ns),
+        lambda: _source(store, tenant, subject, at_ns) if polled else [],
+        lambda: polls_around(store, tenant, subject, at_ns) if polled else [],
         lambda: _nearby(store, tenant, subject, at_ns, declared) if declared else None,
     )
-    before = next((row for row in near if row["at"] < at_ns), None)
-    after = next((row for row in near if row["at"] > at_ns), None)
-    return Around(
+    neighbours = read_neighbours(store, tenant, subject, at_ns, points)
+    before, after = neighbours.nearest
+    around = Around(
+        points=neighbours.points,
         before=_neighbour(subject, before),
         after=_neighbour(subject, after),
         rejected_nearby=rejected or _nearby(store, tenant, subject, at_ns, _usual_interval(before, after)),
         source=source,
     )
+    return Surroundings(around, neighbours, polls)
 
 
 def _neighbour(subject: Subject, row: Mapping[str, Any] | None) -> Neighbour | None:

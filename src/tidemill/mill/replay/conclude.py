@@ -26,7 +26,8 @@ _WINNER: Final = ("winner_seq", "winner_idx")
 
 class Conclusion(msgspec.Struct, frozen=True):
     """A replay's plan; all its rejections now (REJECTED), those of `deleted` records, which still count; the whole
-    ledger of its payloads before (`old`); `windows` that it restates (`compare.WINDOW_CHANGES`); what it changes."""
+    ledger of its payloads before (`old`); `windows` that it restates (`compare.WINDOW_CHANGES`); what it changes,
+    and the `records` whose outcome changes (`difference.record_changes`)."""
 
     offsets: OffsetSet
     plan: ReplayPlan
@@ -35,6 +36,7 @@ class Conclusion(msgspec.Struct, frozen=True):
     old: pl.DataFrame
     windows: pl.DataFrame
     difference: ReplayOutcome
+    records: pl.DataFrame
 
 
 class Concluding:
@@ -62,12 +64,14 @@ class Concluding:
         moved = window_differences.changed_windows(
             self._store, self._known, plan, offsets, tenant=replay.tenant, feed=feed
         )
+        before = _not_recovered(old)
         outcome = difference.replay_outcome(
-            difference.record_counts(counts, _not_recovered(old), rejected),
+            difference.record_counts(counts, before, rejected),
             difference.point_counts(plan),
             difference.window_counts(moved, rollups.every_ns(feed) // 1_000_000_000),
         )
-        return Conclusion(offsets, plan, rejected, ledger.concat_rejections([deleted]), old, moved, outcome)
+        records = difference.record_changes(counts, before.rename({"time_ns": "time"}), rejected)
+        return Conclusion(offsets, plan, rejected, ledger.concat_rejections([deleted]), old, moved, outcome, records)
 
     def _ledger(self, tenant: str, feed: str, offsets: OffsetSet) -> pl.DataFrame:
         """All rows of the ledger of these payloads, also of recovered records."""

@@ -33,6 +33,21 @@ def record_counts(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFram
     }
 
 
+def record_changes(counts: pl.DataFrame, before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """The records whose outcome changes: `seq`, `idx`, `time` (i64 ns, null where there is none), `old_reasons`,
+    `new_reasons` (empty: accepted). The parameters as of `record_counts`, the rejections with `time`."""
+    known = pl.concat([frame.select(*RECORD, pl.col("time").cast(pl.Int64)) for frame in (before, after)])
+    times = known.drop_nulls("time").unique(RECORD, keep="last", maintain_order=True)
+    old, new = _each(counts, before), _each(counts, after)
+    both = old.rename({"reasons": "old_reasons"}).join(
+        new.rename({"reasons": "new_reasons"}), on=RECORD, how="full", coalesce=True
+    )
+    none = pl.lit([], dtype=pl.List(pl.String))
+    both = both.with_columns(pl.col("old_reasons", "new_reasons").cast(pl.List(pl.String)).fill_null(none))
+    changed = both.filter(pl.col("old_reasons").list.sort() != pl.col("new_reasons").list.sort())
+    return changed.join(times, on=RECORD, how="left").select(*RECORD, "time", "old_reasons", "new_reasons")
+
+
 def point_counts(plan: ReplayPlan) -> dict[str, Any]:
     """The counts of points, and those with the largest change."""
     moved = plan.moved

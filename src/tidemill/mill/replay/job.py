@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import polars as pl
 
 from tidemill.catalog.replays import CatalogReplays
@@ -23,12 +24,16 @@ from tidemill.errors import (
     UnavailableError,
 )
 from tidemill.feeds.book import FeedBook
+from tidemill.feeds.definition import Feed
+from tidemill.feeds.load import load_feed
+from tidemill.feeds.variables import AS_WRITTEN
 from tidemill.mill import rollups
 from tidemill.mill.context import MillContext
 from tidemill.mill.progress import PartitionProgress
 from tidemill.mill.replay import milled
 from tidemill.mill.replay.conclude import Concluding
 from tidemill.mill.replay.folder import Folder
+from tidemill.mill.replay.kept_differences import KeptDifferences
 from tidemill.mill.replay.offset_set import OffsetSet
 from tidemill.mill.replay.publications import Publications
 from tidemill.mill.replay.replay_history import ReplayPast, numbered_runs
@@ -36,12 +41,34 @@ from tidemill.mill.replay.selection import read_revived_payloads, select_payload
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import MillState, PublishManifest
 from tidemill.model.job import UNDER_WAY
-from tidemill.model.replay import Replay, ReplayOutcome
+from tidemill.model.replay import DRAFT_VERSION, Replay, ReplayOutcome, ReplayRequest
+from tidemill.model.time import NS_PER_S
 
 _log = logging.getLogger(__name__)
 
 MAX_POINTS: Final = 5_000_000  # of one replay: they are decided together, in some 400 bytes each
 _LOOK_EVERY_S: Final = 0.2
+
+
+class ReplayStages(msgspec.Struct, frozen=True):
+    """What a replay applies: a version of a feed (of a draft DRAFT_VERSION), and the stages that know it."""
+
+    version: int
+    feed: Feed
+    pipeline: TransformPipeline
+
+
+class DraftBook:
+    """A book that has a draft of one feed of a tenant beside its versions."""
+
+    def __init__(self, book: FeedBook, tenant: str, draft: Feed) -> None:
+        self._book, self._tenant, self._draft = book, tenant, draft
+
+    def version(self, tenant: str, name: str, version: int) -> Feed:
+        """The version of a feed; DRAFT_VERSION of the draft's feed is the draft."""
+        if (tenant, name, version) == (self._tenant, self._draft.name, DRAFT_VERSION):
+            return self._draft
+        return self._book.version(tenant, name, version)
 
 
 class Replays:
@@ -69,18 +96,22 @@ class Replays:
         self._path = path
         self._owns = owns
         self._concluding = Concluding(context, pipeline)
+        self._differences = KeptDifferences(self._store)
         self._publications = Publications(context, pipeline, replays, state, path, owns=owns)
         self._look = True
         self._looked = 0.0
         self._current: Replay | None = None
         self._past: tuple[str, ReplayPast] | None = None
+        self._stages: tuple[str, ReplayStages] | None = None
 
     def wake(self) -> None:
         """Look for replays at the next step: there may be a new one, or one was cancelled."""
         self._look = True
 
     def begin_anew(self, tenant: str, feed: str) -> None:
-        """Restart the replays of a feed of which something is deleted: their files on disk must not restore it."""
+        """Restart the replays of a feed of which something is deleted: their files on disk must not restore it, and the
+        differences that are kept of its replays must not show it."""
+        self._differences.drop_feed(tenant, feed)
         for replay in self._replays.list(tenant):
             if replay.request.feed == feed and replay.state in UNDER_WAY:
                 self._folder(replay).remove()  # no replay that is published: the deletions of its feed wait as well
@@ -161,7 +192,7 @@ class Replays:
         """Put one portion through the rules."""
         milled.mill_portion(
             self._store,
-            self._pipeline,
+            self._stages_of(replay).pipeline,
             folder,
             selection.filter(pl.col("portion") == number),
             tenant=replay.tenant,
@@ -177,8 +208,9 @@ class Replays:
         reach("replay.after_portion")
 
     def _begin(self, replay: Replay, folder: Folder, applied: int) -> None:
-        self._book.version(replay.tenant, replay.request.feed, replay.request.version)
-        selection = select_payloads(self._store, replay.tenant, replay.request, applied)
+        stages = self._stages_of(replay)
+        request = msgspec.structs.replace(replay.request, version=stages.version)
+        selection = select_payloads(self._store, replay.tenant, request, applied)
         self._replays.change(replay, state="running", started_ns=self._clock(), total=selection.height, done=0)
         if selection.is_empty():
             self._finish(replay, folder, ReplayOutcome())
@@ -188,7 +220,8 @@ class Replays:
     def _looks_back(self, replay: Replay, selection: pl.DataFrame) -> bool:
         """Whether rules of any version to apply need history."""
         versions = selection["feed_version"].unique().to_list()
-        return any(self._pipeline.looks_back(replay.tenant, replay.request.feed, version) for version in versions)
+        pipeline = self._stages_of(replay).pipeline
+        return any(pipeline.looks_back(replay.tenant, replay.request.feed, version) for version in versions)
 
     def _in_runs(self, replay: Replay, selection: pl.DataFrame) -> pl.DataFrame:
         """The selection with `run`: where rules look back, payloads between the chosen ones are part of the history."""
@@ -211,8 +244,10 @@ class Replays:
     def _conclude(self, replay: Replay, folder: Folder, selection: pl.DataFrame, applied: int) -> None:
         """Conclude a replay whose portions are all milled: publish it or, for a dry run, report what it would
         change."""
-        feed = self._book.version(replay.tenant, replay.request.feed, replay.request.version)
+        feed = self._stages_of(replay).feed
         conclusion = self._concluding.conclude(replay, feed, folder)
+        self._differences.write(replay, conclusion, selection, rollups.every_ns(feed) // NS_PER_S)
+        self._prune_differences(replay.tenant)
         if replay.request.dry_run:
             self._finish(replay, folder, conclusion.difference)
             return
@@ -232,22 +267,49 @@ class Replays:
         self._publications.begin(manifest)
         self._past = None
 
+    def _stages_of(self, replay: Replay) -> "ReplayStages":
+        """The version that a replay applies, or its draft, and the stages that do."""
+        if self._stages is None or self._stages[0] != replay.id:
+            self._stages = replay.id, self._make_stages(replay)
+        return self._stages[1]
+
+    def _make_stages(self, replay: Replay) -> "ReplayStages":
+        request = replay.request
+        if request.definition is None:
+            feed = self._book.version(replay.tenant, request.feed, request.version)
+            return ReplayStages(request.version, feed, self._pipeline)
+        draft = load_feed(request.definition, source=f"the draft of '{request.feed}'", environment=AS_WRITTEN)
+        draft = msgspec.structs.replace(draft, version=DRAFT_VERSION)
+        return ReplayStages(DRAFT_VERSION, draft, self._pipeline.with_book(DraftBook(self._book, replay.tenant, draft)))
+
+    def _prune_differences(self, tenant: str) -> None:
+        alive = {replay.id for replay in self._replays.list(tenant) if replay.state not in ("cancelled", "failed")}
+        self._differences.prune(tenant, alive)
+
     def _finish(self, replay: Replay, folder: Folder, outcome: ReplayOutcome) -> None:
-        self._replays.change(replay, state="done", finished_ns=self._clock(), result=outcome)
+        request, now = _without_text(replay.request), self._clock()
+        self._replays.change(replay, state="done", finished_ns=now, request=request, result=outcome)
         folder.remove()
         self._past = None
 
     def _fail(self, replay: Replay, error: Exception) -> None:
         _log.error("replay %s failed", replay.id, exc_info=error)
         message = getattr(error, "message", f"{type(error).__name__}: {error}")
-        self._replays.change(replay, state="failed", finished_ns=self._clock(), error=message)
+        request, now = _without_text(replay.request), self._clock()
+        self._replays.change(replay, state="failed", finished_ns=now, request=request, error=message)
         self._drop(replay)
 
     def _drop(self, replay: Replay) -> None:
         self._folder(replay).remove()
-        self._past = None
+        self._differences.drop(replay.tenant, replay.id)
+        self._past = self._stages = None
         self._current = None
         self._look = True
 
     def _folder(self, replay: Replay) -> Folder:
         return Folder(self._path / replay.tenant / replay.id)
+
+
+def _without_text(request: ReplayRequest) -> ReplayRequest:
+    """A request without the text of its draft, which nothing needs once the replay is over."""
+    return msgspec.structs.replace(request, definition=None)

@@ -31,11 +31,14 @@ def select_payloads(store: Store, tenant: str, request: ReplayRequest, applied: 
     chosen = _chosen(store, tenant, request, applied).with_columns(
         feed_version=pl.lit(request.version, pl.UInt32), revived=pl.lit(False)
     )
-    missing = sorted(set(request.receipts or ()) - set(chosen["receipt"]))
+    items = () if request.rejections is None else request.rejections.items or ()
+    missing = sorted({*(request.receipts or ()), *(item.receipt for item in items)} - set(chosen["receipt"]))
     if missing:
         named = ", ".join(missing[:_NAMED]) + (f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else "")
-        message = f"feed '{request.feed}' has no applied payload of receipt {named}"
-        raise InputError(message, tuple(Fault("$.receipts", "not_found", receipt) for receipt in missing[:_NAMED]))
+        what = "rejected record with such an index in payload" if items else "applied payload of receipt"
+        path = "$.rejections.items" if items else "$.receipts"
+        message = f"feed '{request.feed}' has no {what} {named}"
+        raise InputError(message, tuple(Fault(path, "not_found", receipt) for receipt in missing[:_NAMED]))
     return pl.concat([chosen, read_revived_payloads(store, tenant, request.feed, chosen)]).sort("seq")
 
 
@@ -63,6 +66,8 @@ def _chosen(store: Store, tenant: str, request: ReplayRequest, applied: int) -> 
             "replay_by_rejection",
             reason=only.reason or "",
             receipt=only.receipt or "",
+            item_receipts=[item.receipt for item in only.items or ()],
+            item_indexes=[item.index for item in only.items or ()],
             **_range(only.start_ns, only.end_ns),
             **common,
         )

@@ -374,7 +374,7 @@ SELECT toUnixTimestamp(now()) AS now_s
 -- How many parts written up to `until` are on disk though no query reads them any more. (Empty parts hold nothing.)
 SELECT count() AS n FROM system.parts
 WHERE database = currentDatabase() AND _state != 'Active' AND toUnixTimestamp(modification_time) <= {until:UInt64}
-    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups', 'submissions')
+    AND table IN ('points', 'replaced', 'rejections', 'payloads', 'changes', 'rollups', 'submissions', 'replay_differences')
     AND rows > 0
 
 -- name: erase_start_merges

@@ -22,7 +22,8 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted'
 ORDER BY seq
 
 -- name: replay_by_rejection
--- The payloads with rejected records that match, with offsets up to `upto`. Empty text: no filter.
+-- The payloads with rejected records that match, with offsets up to `upto`. Empty texts and lists: no filter.
+-- `item_receipts` and `item_indexes` are pairs.
 SELECT seq, receipt, feed_version, state, bytes
 FROM payloads FINAL
 WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' AND format != 'deletion'
@@ -32,6 +33,8 @@ WHERE tenant = {tenant:String} AND feed = {feed:String} AND state != 'deleted' A
         WHERE tenant = {tenant:String} AND feed = {feed:String} AND recovered_by = ''
             AND ({reason:String} = '' OR has(reasons, {reason:String}))
             AND ({receipt:String} = '' OR receipt = {receipt:String})
+            AND (empty({item_receipts:Array(String)}) OR receipt IN {item_receipts:Array(String)}
+                AND has(arrayZip({item_receipts:Array(String)}, {item_indexes:Array(UInt32)}), (receipt, idx)))
             AND received_at >= fromUnixTimestamp64Nano({start:Int64}, 'UTC')
             AND received_at < fromUnixTimestamp64Nano({end:Int64}, 'UTC'))
 ORDER BY seq
@@ -197,3 +200,11 @@ LIMIT 1
 -- name: replay_plan_drop
 -- Removes a replay's plan, from disk, too.
 ALTER TABLE replay_plans DROP PARTITION ({tenant:String}, {replay:String})
+
+-- name: replay_difference_replays
+-- The replays of all tenants whose differences are kept, with their feeds.
+SELECT DISTINCT toString(tenant) AS tenant, replay, toString(feed) AS feed FROM replay_differences ORDER BY tenant, replay
+
+-- name: replay_difference_drop
+-- Removes the difference of a replay, from disk, too.
+ALTER TABLE replay_differences DROP PARTITION ({tenant:String}, {replay:String})

@@ -59,3 +59,55 @@ FROM (
 )
 ARRAY JOIN polls AS poll
 ORDER BY item, started_at
+
+-- name: why_points
+-- The current points of a series around an instant, without those at it, at most `limit` on either side, in order of
+-- time; read in the order of the key, so that each side takes a granule or two.
+SELECT * FROM (
+    SELECT * FROM (
+        SELECT p.time AS at, p.ordinal AS ordinal, p.value AS value, CAST(p.marks AS Array(String)) AS marks
+        FROM points AS p
+        WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
+          AND p.time < fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC, p.version DESC
+        LIMIT 1 BY p.time, p.ordinal
+        LIMIT {limit:UInt32})
+    UNION ALL
+    SELECT * FROM (
+        SELECT p.time AS at, p.ordinal AS ordinal, p.value AS value, CAST(p.marks AS Array(String)) AS marks
+        FROM points AS p
+        WHERE p.tenant = {tenant:String} AND p.series = {series:UInt64} AND p.seq > {deleted_seq:UInt64}
+          AND p.time > fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY p.tenant, p.series, p.time, p.ordinal, p.version DESC
+        LIMIT 1 BY p.time, p.ordinal
+        LIMIT {limit:UInt32}))
+ORDER BY at, ordinal
+
+-- name: why_next_rejection
+-- Of the rejected records of a series with a time in [first, last] the last one (`sign` -1) or the first one (1).
+SELECT r.time AS at, r.receipt AS receipt, r.idx AS idx, CAST(r.reasons AS Array(String)) AS reasons
+FROM rejections AS r FINAL
+WHERE r.tenant = {tenant:String} AND r.feed = {feed:String} AND r.recovered_by = '' AND has(r.series, {series:UInt64})
+  AND r.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND r.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+ORDER BY {sign:Int8} * toUnixTimestamp64Nano(assumeNotNull(r.time)), r.seq, r.idx
+LIMIT 1
+
+-- name: why_polls_around
+-- The polls of a source around an instant: at most `limit` that began until then, and as many after, in order of time.
+SELECT * FROM (
+    SELECT * FROM (
+        SELECT item, started_at AS at, CAST(result AS String) AS result, status, detail, receipt
+        FROM polls FINAL
+        WHERE tenant = {tenant:String} AND feed = {feed:String}
+          AND started_at <= fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY started_at DESC, item DESC
+        LIMIT {limit:UInt32})
+    UNION ALL
+    SELECT * FROM (
+        SELECT item, started_at AS at, CAST(result AS String) AS result, status, detail, receipt
+        FROM polls FINAL
+        WHERE tenant = {tenant:String} AND feed = {feed:String}
+          AND started_at > fromUnixTimestamp64Nano({at:Int64}, 'UTC')
+        ORDER BY started_at, item
+        LIMIT {limit:UInt32}))
+ORDER BY at, item
