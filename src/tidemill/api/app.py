@@ -26,6 +26,7 @@ from tidemill.api.feed_removal import REMOVAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.followers import Followers
+from tidemill.api.forecasts import FORECAST_ROUTES
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import ServerHosts
@@ -50,7 +51,7 @@ from tidemill.catalog.keys import Principal
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
-    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *FORECAST_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

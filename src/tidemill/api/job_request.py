@@ -6,10 +6,12 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.api import replay_request
+from tidemill.api.forecast_request import forecast_request
 from tidemill.api.json_body import convert_document, refuse_faults
 from tidemill.api.services import Services
 from tidemill.errors import Fault, InputError, NotFoundError
 from tidemill.mill.verify.scope import check_feed
+from tidemill.model.forecast import Fit
 from tidemill.model.ids import new_receipt
 from tidemill.model.job import AnyJob
 from tidemill.model.job_kinds import KINDS
@@ -62,6 +64,15 @@ def _replay(data: dict[str, Any], tenant: str, services: Services, now_ns: int) 
     return replay_of(replay_request.replay_body(data), tenant, services, now_ns)
 
 
+def _forecast(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:
+    request = forecast_request(data)
+    try:
+        services.queries.series.describe(tenant, request.series)
+    except NotFoundError as error:
+        raise InputError(error.message, (Fault("$.series", "not_found", error.message),)) from None
+    return Fit(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
+
+
 def _verify(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:
     body, faults = convert_document(data, VerifyBody)
     since_ns: int | None = None
@@ -82,4 +93,5 @@ def _verify(data: dict[str, Any], tenant: str, services: Services, now_ns: int) 
 MAKERS: Final[dict[str, Callable[[dict[str, Any], str, Services, int], AnyJob]]] = {
     "replay": _replay,
     "verify": _verify,
+    "forecast": _forecast,
 }

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from tidemill.errors import LimitError
 from tidemill.model.ids import format_series, parse_series
+from tidemill.model.time import format_instant
+from tidemill.query.aggregates import aggregate_units
 from tidemill.query.analysis_parameters import AnalysisQuery
+from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.parameters import TimeRange, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import Description, SeriesQueries, in_time_order
@@ -118,6 +121,21 @@ class AnalysisQueries:
             "first": subject.span.first_ns,
             "last": subject.span.last_ns,
         }
+
+
+def task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
+    """What a task is told of the series that it analyses."""
+    described = subject.described
+    aggregate = None if query.every is None else query.agg
+    unit = described.unit or None if aggregate is None else aggregate_units(described.unit, [aggregate]).get(aggregate)
+    head = {
+        "id": subject.id,
+        "unit": unit,
+        "every": None if query.every is None else query.every.text,
+        "agg": aggregate,
+        "as_of": {"seq": subject.seq, "last": None if subject.last_ns is None else format_instant(subject.last_ns)},
+    }
+    return TaskSubject(head, described.field, query.tz)
 
 
 def samples_of(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> SampleArrays:

@@ -10,6 +10,8 @@ from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
+from tidemill.query.forecast_scores import ForecastScores
+from tidemill.query.forecasts import StoredForecastQueries
 from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
@@ -50,6 +52,8 @@ class Queries:
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden)
         self.analysis = AnalysisQueries(store, self.series)
+        self.stored_forecasts = StoredForecastQueries(store)
+        self.forecast_scores = ForecastScores(store, self.analysis)
         self.points = PointQueries(store, self.series)
         self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied)
         self.questions = Questions(store, hidden, self.many_points)
