@@ -14,18 +14,18 @@ _PREFIX: Final = "forecasts/"
 
 
 class CatalogForecasts:
-    """The stored forecasts of all tenants. Every method raises what the catalog raises."""
+    """The stored forecasts of all tenants, at most `most` of each. Every method raises what the catalog raises."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self, catalog: Catalog, most: int = MAX_FORECASTS) -> None:
+        self._catalog, self._most = catalog, most
 
     def put(self, forecast: StoredForecast) -> None:
-        """Store a forecast, durable on return; one of the same id is replaced. Raises LimitError above MAX_FORECASTS of
-        its tenant."""
+        """Store a forecast, durable on return; one of the same id is replaced. Raises LimitError above `most` of its
+        tenant."""
         others = [entry for entry in self._entries(forecast.tenant) if entry.key != _key(forecast.tenant, forecast.id)]
-        if len(others) >= MAX_FORECASTS:
+        if len(others) >= self._most:
             message = f"{len(others)} forecasts are stored, the most that are kept: delete some (DELETE /v1/forecasts)"
-            raise LimitError("max_forecasts", MAX_FORECASTS, message)
+            raise LimitError("max_forecasts", self._most, message)
         self._catalog.put(_key(forecast.tenant, forecast.id), msgspec.json.encode(forecast))
 
     def get(self, tenant: str, forecast: str) -> StoredForecast:
