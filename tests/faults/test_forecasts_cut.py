@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.support.server import Server, running_server
+from tidemill.api.forecasts import LINGER_S
 
 VALUES = [float(at % 24) + at % 7 / 10 for at in range(2_000)]
 SIGNAL = {"name": "load", "start": "2026-01-01T00:00:00Z", "interval": "1h", "values": VALUES}
@@ -63,39 +64,70 @@ def ask(server: Server, series: str, horizon: int) -> socket.socket:
     return wire
 
 
-def stopped_process(server: Server, series: str) -> psutil.Process:
-    """The process in which forecasts run, stopped: its next one lasts until it goes on."""
-    until(lambda: len(fitting(server.part("api"))) == 2)  # both are warm: nothing else starts one
-    before = {child.pid: sum(child.cpu_times()[:2]) for child in fitting(server.part("api"))}
-    server.client.get(f"/v1/series/{series}/forecast?horizon={int(time.time() * 10) % 300 + 200}", timeout=DEADLINE_S)
-    busy = max(fitting(server.part("api")), key=lambda child: sum(child.cpu_times()[:2]) - before.get(child.pid, 0))
-    busy.send_signal(signal.SIGSTOP)
-    return busy
+@pytest.fixture
+def stopped(server: Server) -> Iterator[list[psutil.Process]]:
+    """The processes in which the API's analyses run, all stopped: a fit lasts until they go on."""
+    until(lambda: len(fitting(server.part("api"))) == 2)
+    processes = fitting(server.part("api"))
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    yield processes
+    resume(processes)
 
 
-def test_a_fit_ends_when_its_only_client_has_gone(server: Server, series: str) -> None:
-    process = stopped_process(server, series)
-    deadline = time.monotonic() + LEAVES_S
-    wait_s = 0.2
-    while not is_gone(process):  # a client that leaves too early ends nothing: there was no fit yet
-        assert time.monotonic() < deadline, "nobody waits for it, and it goes on"
-        with ask(server, series, 30):
-            time.sleep(wait_s)
-        time.sleep(wait_s)
-        wait_s = min(2 * wait_s, 2.0)
-    assert server.client.get(f"/v1/series/{series}/forecast?horizon=30", timeout=DEADLINE_S).status_code == 200
+def resume(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGCONT)
 
 
-def test_a_fit_goes_on_while_another_client_waits_for_the_same(server: Server, series: str) -> None:
-    process = stopped_process(server, series)
+def one_is_gone(processes: list[psutil.Process]) -> bool:
+    return any(map(is_gone, processes))
+
+
+def forecast(server: Server, series: str, horizon: int) -> int:
+    path = f"/v1/series/{series}/forecast?horizon={horizon}"
+    return server.client.get(path, timeout=DEADLINE_S).status_code
+
+
+def test_a_fit_goes_on_while_another_client_waits_for_the_same(
+    server: Server, series: str, stopped: list[psutil.Process]
+) -> None:
     with ask(server, series, 31) as stays:
         for _ in range(3):
             with ask(server, series, 31):
                 time.sleep(0.3)
         time.sleep(0.5)
-        assert not is_gone(process)
-        process.send_signal(signal.SIGCONT)
+        assert not one_is_gone(stopped)
+        resume(stopped)
         assert stays.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_fit_ends_when_its_only_client_has_gone(server: Server, series: str, stopped: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + LEAVES_S
+    wait_s = 0.2
+    while not one_is_gone(stopped):  # a client that leaves too early ends nothing: there was no fit yet
+        assert time.monotonic() < deadline, "nobody waits for it, and it goes on"
+        with ask(server, series, 30):
+            time.sleep(wait_s)
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, 3.0)
+    resume(stopped)
+    assert forecast(server, series, 30) == 200
+    assert forecast(server, series, 29) == 200
+
+
+def test_a_fit_that_became_a_job_does_not_end_its_process_at_once_nor_keeps_it_for_long(
+    server: Server, series: str, stopped: list[psutil.Process]
+) -> None:
+    body = {"series": series, "horizon": 32}
+    begun = time.monotonic()
+    answer = server.client.post("/v1/forecasts", json=body, headers={"Prefer": "wait=2"}, timeout=DEADLINE_S)
+    assert answer.status_code == 202, answer.text
+    if time.monotonic() - begun < 2 + LINGER_S / 2:
+        assert not one_is_gone(stopped)
+    until(lambda: one_is_gone(stopped), LEAVES_S)
+    done(server, answer.json()["id"])
 
 
 def queued(server: Server, series: str, **members: Any) -> str:

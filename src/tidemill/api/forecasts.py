@@ -5,6 +5,8 @@ One that takes longer than its request waits becomes a job, which the worker beg
 """
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
 from anyio import to_thread
@@ -12,6 +14,7 @@ from litestar import Response, delete, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from tidemill.api.analyses import Receive
 from tidemill.api.analysis_reads import analyses_of, forecast_computation
 from tidemill.api.body import ClientGoneError
 from tidemill.api.forecast_request import forecast_request, idempotency_key
@@ -53,6 +56,8 @@ from tidemill.query.forecasts import ForecastStamp, forecast_query, store_foreca
 from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters, limit_to, page_cursor
 
 WAIT_S: Final = 0.25  # unless a request prefers another wait
+LINGER_S: Final = 2.0  # that a fit goes on for nobody, which takes a few tenths
+_lingering: Final[set[asyncio.Task[None]]] = set()  # else the event loop's tasks may be collected
 _CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
 _JSON: Final = "application/json"
 
@@ -100,8 +105,11 @@ async def create_forecast(
     if earlier is not None:
         return _queued(earlier, wait_s)
     try:
-        async with asyncio.timeout(WAIT_S if wait_s is None else wait_s):
-            forecast = await _make(request, principal, services, wanted)
+        forecast = await _made_within(
+            WAIT_S if wait_s is None else wait_s,
+            lambda receive: _make(request, principal, services, wanted, receive),
+            request.receive,
+        )
     except ClientGoneError:
         return Response(b"", status_code=_CLIENT_GONE, media_type=_JSON)
     except (TimeoutError, OverloadedError):
@@ -184,14 +192,53 @@ async def delete_forecast(
     return await ask_store(remove)
 
 
+async def _made_within(
+    wait_s: float, make: Callable[[Receive], Coroutine[Any, Any, StoredForecast]], receive: Receive
+) -> StoredForecast:
+    """The forecast that `make` makes within `wait_s` seconds; raises what it raises, else TimeoutError.
+
+    Work that is not over then goes on for LINGER_S, although a job begins it anew: to end it is to kill its process,
+    and the next one who asks would wait for another to start.
+    """
+    if wait_s <= 0:
+        raise TimeoutError
+    is_answered = False
+
+    async def receive_until_answered() -> Any:
+        message = await receive()
+        if is_answered:  # the request is over: this says nothing of its client
+            await asyncio.sleep(2 * LINGER_S)
+        return message
+
+    making = asyncio.create_task(make(receive_until_answered), name="make-forecast")
+    try:
+        done, _ = await asyncio.wait({making}, timeout=wait_s)
+    except asyncio.CancelledError:
+        making.cancel()
+        raise
+    if done:
+        return making.result()
+    is_answered = True
+    lingering = asyncio.create_task(_end_later(making), name="linger")
+    _lingering.add(lingering)
+    lingering.add_done_callback(_lingering.discard)
+    raise TimeoutError
+
+
+async def _end_later(making: "asyncio.Task[StoredForecast]") -> None:
+    """End work that nobody waits for, once LINGER_S are over; its outcome is nobody's."""
+    with suppress(Exception):
+        await asyncio.wait_for(making, LINGER_S)
+
+
 async def _make(
-    request: AnyRequest, principal: Principal, services: Services, wanted: ForecastRequest
+    request: AnyRequest, principal: Principal, services: Services, wanted: ForecastRequest, receive: Receive
 ) -> StoredForecast:
     """The forecast of a request, from a kept answer or computed now; it is not stored yet."""
     reach = services.applied.refresh().through(principal.tenant)
     call = ReadCall(request, services, principal, forecast_query(wanted.parameters))
     subject, key, work = await forecast_computation(call, wanted.series)
-    answer = await analyses_of(request).answer(key, work, request.receive)
+    answer = await analyses_of(request).answer(key, work, receive)
     feed = await newest_version(services.book, principal.tenant, subject.described.feed)
     now_ns = services.clock()
     stamp = ForecastStamp(
