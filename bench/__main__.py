@@ -14,7 +14,19 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from bench.cases import dropzone, kill, lineage, location, memory, readyourwrites, replay, rules, series, telemetry
+from bench.cases import (
+    dropzone,
+    forecast_latency,
+    kill,
+    lineage,
+    location,
+    memory,
+    readyourwrites,
+    replay,
+    rules,
+    series,
+    telemetry,
+)
 from bench.forecast_accuracy import measure_forecast
 
 CASES = {
@@ -29,6 +41,7 @@ CASES = {
     "telemetry": telemetry.measure_telemetry,
     "lineage": lineage.measure_lineage,
     "forecast": measure_forecast,
+    "forecast-latency": forecast_latency.measure_forecast_latency,
 }
 
 

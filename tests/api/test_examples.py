@@ -43,6 +43,7 @@ STEADY: dict[str, Any] = {
     "disk_free_bytes": 1 << 36,
     "free_bytes": 1 << 36,
     "applied_seq": 9,
+    "applied": 9,
     "lag": 0,
     "commits": "9",
     "wal_bytes": "16512",
@@ -142,6 +143,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "getMetrics": {"series": "{whole}", "q": "0.5,0.95"},
     "getForecast": {"series": "{load}", "horizon": "6", "level": "80"},
+    "createForecast": {
+        "body": {"series": "{load}", "horizon": 3, "level": [80], "minimum": 0},
+        "headers": {"Prefer": "wait=30"},
+    },
+    "listForecasts": {"series": "{load}"},
+    "getStoredForecast": {"forecast": "{forecast}"},
+    "getForecastScore": {"forecast": "{forecast}"},
+    "deleteForecast": {"forecast": "{useless_forecast}"},
     "getAutocorrelation": {"series": "{load}", "lags": "12"},
     "getCorrelation": {"series": "{load}", "with": "{load}", "lags": "3"},
     "getSpectrum": {"series": "{load}", "bands": "0-1e-5,1e-5-1e-4", "peaks": "2"},
@@ -239,6 +248,10 @@ def fill(client: httpx.Client) -> dict[str, str]:
     until(lambda: client.get(f"/v1/series/{created['id']}").status_code == 200)
     known["load"] = client.post("/v1/series", json=LOAD).json()["id"]
     until(lambda: client.get(f"/v1/series/{known['load']}").status_code == 200)
+    wait = {"Prefer": "wait=30"}
+    forecast = {"series": known["load"], "horizon": 3, "level": [80]}
+    for name in ("forecast", "useless_forecast"):
+        known[name] = client.post("/v1/forecasts", json=forecast, headers=wait).json()["id"]
     known["series"] = client.get("/v1/series?feed=pumps").json()["items"][0]["id"]
     replay = {"feed": "pumps", "start": "2026-01-01T00:00:00Z", "dry_run": True}
     known["replay"] = client.post("/v1/replays", json=replay).json()["id"]
@@ -280,18 +293,16 @@ def made(whole: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
 def example(api: Api, name: str, request: dict[str, Any], known: dict[str, str]) -> dict[str, Any]:
     """One request and its answer."""
     method, path, _ = OPERATIONS[name]
-    given = {key: value.format(**known) for key, value in request.items() if key != "body"}
+    given = {key: value.format(**known) for key, value in request.items() if key not in ("body", "headers")}
     url = path.format(**given)
     query = {key: value for key, value in given.items() if "{" + key + "}" not in path}
-    body = request.get("body")
-    if isinstance(body, dict):
-        body = {key: known.get(value[1:-1], value) if isinstance(value, str) else value for key, value in body.items()}
+    body = filled(request.get("body"), known)
     sent = {} if body is None else {"content": body} if isinstance(body, str) else {"json": body}
     if path.endswith("/stream"):
         with api.client.stream(method, url, params=query) as stream:
             answer = httpx.Response(200, headers=stream.headers, content=events(stream))
     else:
-        answer = api.client.request(method, url, params=query, **sent)
+        answer = api.client.request(method, url, params=query, headers=request.get("headers"), **sent)
     api.client.cookies.clear()
     assert answer.is_success, f"{name}: {answer.text}"
     kind = answer.headers["content-type"].partition(";")[0]
@@ -311,6 +322,13 @@ def on_disk(storage: dict[str, Any]) -> None:
         feed["points_bytes"] = 11 * feed["points"]
     for table in storage["tables"]:
         table |= {"rows": 12, "bytes": 2048}
+
+
+def filled(body: Any, known: dict[str, str]) -> Any:
+    """A body with what is known in place of each text that is one name in braces."""
+    if not isinstance(body, dict):
+        return body
+    return {key: known.get(value[1:-1], value) if isinstance(value, str) else value for key, value in body.items()}
 
 
 def events(stream: httpx.Response) -> bytes:

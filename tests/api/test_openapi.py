@@ -16,12 +16,14 @@ from tests.api.samples import body, fix, row
 from tests.support.api import Api, running_api
 from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
+from tidemill.api.forecast_request import ForecastBody
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.openapi import TAGS
 from tidemill.api.page import PAGE_FILE_ROUTES
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.replay_request import RejectionsBody, ReplayBody
 from tidemill.api.wrong_keys import MAX_A_MINUTE
+from tidemill.catalog.forecasts import CatalogForecasts
 from tidemill.catalog.keys import create_key
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.feeds.recipes import RECIPES
@@ -50,6 +52,7 @@ POST_JOB = ("post", "/v1/jobs")
 POST_QUERY = ("post", "/v1/query")
 POST_TRIAL = ("post", "/v1/feeds/trial")
 DIFFERENCE = "/v1/replays/{replay}/difference"
+POST_FORECAST = ("post", "/v1/forecasts")
 REPLAY = {"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}
 VERIFY = {"kind": "verify", "feed": "dropzone", "since": "2100-01-01T00:00:00Z"}
 CANCELS = {"/v1/replays/{replay}": (POST_REPLAY, "replay"), "/v1/jobs/{job}": (POST_JOB, "job")}
@@ -98,11 +101,12 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
         "/v1/feeds/telemetry", json={"time": int(time.time()), "value": [0, 0, 0, 0], "tags": []}, headers=WAIT
     )
     known = {"receipt": receipt["id"], "series": series["id"], "feed": "dropzone", "time": "2021-01-01T00:00:00Z"}
-    known |= {"version": "1", "rule": "range", "key": "0" * 16}
-    known |= {"version": "1", "rule": "range", "index": "0"}
+    known |= {"version": "1", "rule": "range", "key": "0" * 16, "index": "0"}
     known["replay"] = whole.client.post("/v1/replays", json=REPLAY, headers=WAIT).json()["id"]
     known["job"] = known["replay"]
     known["deletion_id"] = whole.client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT).json()["id"]
+    fresh = {"series": series["id"], "horizon": 2}
+    known["forecast"] = whole.client.post("/v1/forecasts", json=fresh, headers=WAIT).json()["id"]
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
         running_api(
@@ -110,6 +114,9 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
         ) as impatient,
         running_api(tmp_path_factory.mktemp("guessed"), open_access=False) as guessed,
     ):
+        forecast = CatalogForecasts(whole.services.catalog).get("default", known["forecast"])
+        for other in (api, impatient):  # where the store cannot say whether it may be shown
+            CatalogForecasts(other.services.catalog).put(forecast)
         yield Houses(api, whole, keyed, no_disk, impatient, guessed, known)
 
 
@@ -135,6 +142,7 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         POST_REPLAY: lambda: REPLAY,
         POST_JOB: lambda: VERIFY,
         POST_QUERY: lambda: {"select": {"series": [known["series"]]}, "every": "1h"},
+        POST_FORECAST: lambda: {"series": known["series"], "horizon": 2},
         POST_TRIAL: lambda: {"definition": RECIPES["dropzone"], "receipt": known["receipt"]},
     }
     if (method, path) in bodies:
@@ -184,6 +192,12 @@ def good(houses: Houses, method: str, path: str) -> httpx.Response:
 def waited(houses: Houses, method: str, path: str) -> httpx.Response:
     if method == "delete" and (path in DELETIONS or path == "/v1/series/{series}"):
         return deletion(houses, method, path, WAIT)
+    if (method, path) == POST_FORECAST:
+        headers = WAIT | {"Idempotency-Key": "once"}
+        ask(houses.whole, method, path, houses.known, headers=headers)
+        return ask(houses.whole, method, path, houses.known, headers=headers)
+    if (method, path) == ("delete", "/v1/forecasts/{forecast}"):
+        return ask(houses.whole, method, path, {"forecast": created(houses, *POST_FORECAST).json()["id"]})
     if (method, path) in INTAKE | {POST_REPLAY, POST_JOB}:
         return ask(houses.whole, method, path, houses.known, headers=WAIT)
     if method == "delete" and path in CANCELS:  # where nobody works on it
@@ -204,6 +218,8 @@ def stored(houses: Houses, method: str, path: str) -> httpx.Response:
         return deletion(houses, method, path, AT_ONCE)
     if (method, path) in (POST_REPLAY, POST_JOB):
         return good(houses, method, path)
+    if (method, path) == POST_FORECAST:
+        return ask(houses.whole, method, path, houses.known, headers=AT_ONCE)
     return ask(houses.alone, method, path, houses.known)
 
 
@@ -261,7 +277,15 @@ def missing(houses: Houses, method: str, path: str) -> httpx.Response:
     if (method, path) in INTAKE:  # a tenant without feeds
         return ask(houses.keyed, method, path, houses.known, headers=key(houses.keyed, "write", "bare"))
     never = {"receipt": "01a200c7-1b60-74c3-be95-2838c89ec96f", "series": "0" * 16, "feed": "never", "time": "x"}
-    never |= {"version": "1", "index": "0", "rule": "never", "deletion_id": "never", "replay": "never", "job": "never"}
+    never |= {
+        "version": "1",
+        "index": "0",
+        "rule": "never",
+        "deletion_id": "never",
+        "replay": "never",
+        "job": "never",
+        "forecast": "never",
+    }
     if path == "/v1/verify":
         return ask(houses.whole, method, path, never, params={"feed": "never"})
     return ask(houses.whole, method, path, never)
@@ -287,6 +311,11 @@ def contradicting(houses: Houses, method: str, path: str) -> httpx.Response:
         houses.alone.client.put("/v1/feeds/two_fields", content=TWO_FIELDS)
         houses.alone.client.post("/v1/replays", json={"feed": "two_fields", "start": "2026-01-01T00:00:00Z"})
         return ask(houses.alone, method, path, {"feed": "two_fields"}, params=DELETIONS[path])
+    if (method, path) == POST_FORECAST:
+        headers = WAIT | {"Idempotency-Key": "twice"}
+        ask(houses.whole, method, path, houses.known, headers=headers)
+        other = {"series": houses.known["series"], "horizon": 3}
+        return ask(houses.whole, method, path, houses.known, headers=headers, json=other)
     if method == "delete":
         (shared,) = houses.whole.client.get("/v1/series?feed=dropzone&limit=1").json()["items"]
         return ask(houses.whole, method, path, houses.known | {"series": shared["id"]})
@@ -514,7 +543,8 @@ def test_a_body_is_described_for_every_kind_of_job(api: Api) -> None:
     operation = api.client.get("/openapi.json").json()["paths"]["/v1/jobs"]["post"]
     shapes = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
     described = {shape["properties"]["kind"]["const"]: list(shape["properties"])[1:] for shape in shapes}
-    assert described == {"replay": list(ReplayBody.__struct_fields__), "verify": list(VerifyBody.__struct_fields__)}
+    bodies = {"replay": ReplayBody, "verify": VerifyBody, "forecast": ForecastBody}
+    assert described == {kind: list(body.__struct_fields__) for kind, body in bodies.items()}
 
 
 def test_too_many_requests_at_once_are_told_to_come_back() -> None:

@@ -34,6 +34,7 @@ from tidemill.catalog.verifications import CatalogVerifications
 
 WAIT = {"Prefer": "wait=10"}
 SERIES = {"values": [1, 2], "start": "2026-01-01T00:00:00Z", "interval": "1s"}
+LOAD = {"values": [1, 2, 3] * 5, "start": "2026-01-02T00:00:00Z", "interval": "1h"}
 TAKEN = {"format", "limit", "order", "kind", "fill", "dry_run", "evidence", "quality", "recovered"}
 SEEN: Counter[tuple[GenerationMode, int]] = Counter()
 SEED = secrets.randbits(32) if is_fuzzing() else 20_260_101
@@ -66,6 +67,8 @@ def known(whole: Api) -> Iterator[dict[str, Any]]:
         client.post("/v1/feeds/dropzone", content=value, headers=WAIT)
     replay = client.post("/v1/replays", json={"feed": "dropzone", "start": "2100-01-01T00:00:00Z"}, headers=WAIT)
     deletion = client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT)
+    load = client.post("/v1/series", json=LOAD, headers=WAIT).json()["id"]
+    forecast = client.post("/v1/forecasts", json={"series": load, "horizon": 2}, headers=WAIT)
     yield {
         "feed": ["dropzone", "location", "signals"],
         "series": [series],
@@ -74,6 +77,7 @@ def known(whole: Api) -> Iterator[dict[str, Any]]:
         "version": ["1"],
         "rule": ["range"],
         "replay": [replay.json()["id"]],
+        "forecast": [forecast.json()["id"]],
         "job": [replay.json()["id"]],
         "deletion_id": [deletion.json()["id"]],
         "start": ["2000-01-01", "2019-05-01T06:00:00-04:00"],

@@ -7,8 +7,10 @@ import pytest
 
 from tests.cli.running import Run, runner
 from tests.support.api import Api, running_api
+from tidemill.catalog.jobs import CatalogJobs
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.verifications import CatalogVerifications
+from tidemill.model.forecast import Fit, FitResult, ForecastRequest
 from tidemill.model.ids import new_receipt
 from tidemill.model.replay import Replay, ReplayOutcome, ReplayRequest
 from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport, VerifyRequest
@@ -45,6 +47,22 @@ def replayed(api: Api) -> Replay:
     done = Replay(id=new_receipt(10**9), tenant="default", request=asked, state="done", created_ns=0, result=found)
     CatalogReplays(api.services.catalog).create(done)
     return done
+
+
+def fitted(api: Api) -> Fit:
+    result = FitResult("01a2ffff-0000-7000-8000-000000000000")
+    request = ForecastRequest("0123456789abcdef", {"horizon": "3"})
+    done = Fit(id=new_receipt(5), tenant="default", request=request, state="done", created_ns=0, result=result)
+    CatalogJobs(api.services.catalog, Fit).create(done)
+    return done
+
+
+def test_a_fit_is_listed_and_names_its_forecast(api: Api, jobs: Run) -> None:
+    fit = fitted(api)
+    (line,) = jobs("list", "--kind", "forecast", "--url", api.url).out.splitlines()[1:]
+    assert line.split()[:4] == [fit.id, "forecast", "0123456789abcdef", "done"]
+    assert "forecast 01a2ffff-" in line
+    assert "tidemill forecast --score 01a2ffff-" in jobs("show", fit.id, "--url", api.url).out
 
 
 def test_jobs_are_listed_shown_and_cancelled(api: Api, jobs: Run, tmp_path: Path) -> None:

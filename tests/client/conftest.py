@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.api import Api, running_api, running_mill
+from tests.support.api import Api, running_api, running_mill, running_worker
 from tests.support.engine import running_engine
 from tidemill.client import Tidemill
 from tidemill.store.migrate import migrate
@@ -30,7 +30,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("client")
     with running_engine(folder / "store") as address:
         migrate(address)
-        with running_api(folder, store=address) as running, running_mill(folder, address, running.hints):
+        with (
+            running_api(folder, store=address) as running,
+            running_mill(folder, address, running.hints),
+            running_worker(folder, address, running.wake),
+        ):
             yield running
 
 

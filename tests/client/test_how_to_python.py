@@ -34,18 +34,23 @@ def run_in_shell(command: str, url: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_every_block_prints_what_the_page_shows(whole: Api, tmp_path: Path) -> None:
+def run_page(page: Path, url: str, folder: Path) -> None:
+    """Run every block of a page at a server, one after the other."""
     names: dict[str, Any] = {}
-    blocks = BLOCK.findall(PAGE.read_text("utf-8"))
+    blocks = BLOCK.findall(page.read_text("utf-8"))
     assert {kind for kind, _, _ in blocks} == {"python", "sh"}
     for kind, source, shown in blocks:
         if kind == "sh":
-            printed = run_in_shell(source, whole.url, tmp_path)
+            printed = run_in_shell(source, url, folder)
         else:
             output = io.StringIO()
             with contextlib.redirect_stdout(output):
-                exec(compile(source.replace(SHOWN_URL, whole.url), "<page>", "exec"), names)
+                exec(compile(source.replace(SHOWN_URL, url), "<page>", "exec"), names)
             printed = output.getvalue()
-        expected = ".*?".join(map(re.escape, squeezed(shown.replace(SHOWN_URL, whole.url)).split("…")))
+        expected = ".*?".join(map(re.escape, squeezed(shown.replace(SHOWN_URL, url)).split("…")))
         assert re.fullmatch(expected, squeezed(printed), re.DOTALL), f"{source}\nprints\n{printed}"
     names["tidemill"].close()
+
+
+def test_every_block_prints_what_the_page_shows(whole: Api, tmp_path: Path) -> None:
+    run_page(PAGE, whole.url, tmp_path)

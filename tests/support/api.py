@@ -24,6 +24,8 @@ from tidemill.api.services import Services
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.cursor_key import cursor_key
 from tidemill.catalog.feeds import CatalogFeeds
+from tidemill.catalog.forecasts import CatalogForecasts
+from tidemill.catalog.jobs import CatalogJobs
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.sqlite import SqliteCatalog
@@ -31,6 +33,7 @@ from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.feeds.book import FeedBook
 from tidemill.feeds.recipes import RECIPES
 from tidemill.hints import Hints
+from tidemill.jobs.forecast import FitWork
 from tidemill.jobs.verify import VerifyWork
 from tidemill.jobs.worker import Worker
 from tidemill.log.contract import BacklogReader, IntakeLog, LogReader
@@ -44,6 +47,7 @@ from tidemill.mill.state_files import FileMillState
 from tidemill.mill.turns import Turns
 from tidemill.mill.verify.verifier import Verifier
 from tidemill.mill.worker import Mill
+from tidemill.model.forecast import Fit
 from tidemill.model.offset import Partition, partition_of
 from tidemill.query.cursors import Seals
 from tidemill.query.queries import Queries
@@ -178,7 +182,14 @@ def running_worker(folder: Path, store: StoreAddress, wake: WakePipe) -> Iterato
         return Verifier(client, book, lambda: log, lambda: progress_of(mills), catalog=catalog, live=True)
 
     work = VerifyWork(CatalogVerifications(catalog), lambda: client, verifier)
-    thread = threading.Thread(target=Worker([work], wake, linger_s=3600).run_jobs, args=(stop,), name="worker")
+    fits = FitWork(
+        CatalogJobs(catalog, Fit),
+        CatalogForecasts(catalog),
+        book,
+        lambda: client,
+        lambda: progress_of(mill_states(folder, PartitionedReader([SqliteLogReader(folder / "log")]))),
+    )
+    thread = threading.Thread(target=Worker([work, fits], wake, linger_s=3600).run_jobs, args=(stop,), name="worker")
     thread.start()
     try:
         yield

@@ -10,12 +10,10 @@ from typing import Any, Final
 import msgspec
 from litestar import Response
 
-from tidemill.api.analyses import Analyses
+from tidemill.api.analyses import Analyses, Key, Work
 from tidemill.api.body import ClientGoneError
-from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
-from tidemill.model.time import format_instant
-from tidemill.query.aggregates import aggregate_units
-from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of
+from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, reading
+from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of, task_subject
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
     AutocorrelationAnswer,
@@ -39,14 +37,15 @@ from tidemill.query.analysis_parameters import (
     ProfileQuery,
     SpectrumQuery,
 )
-from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.description_answer import DescriptionAnswer
+from tidemill.query.forecasts import forecast_options
 from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
 
 _CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
 _OTHERS: Final = 1  # the process of analyses that are no forecast
 _LIMIT: Final = f"Of at most {MAX_POINTS:,} values; `every` makes windows of more."
 _encoder: Final = msgspec.json.Encoder()
+Computation = tuple[AnalysedSeries, Key, Work]  # what is analysed, the key of the answer, and the work that makes it
 
 
 @reading(
@@ -70,7 +69,7 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
         if len(times) <= MAX_POINTS:
             even = samples_of(times, values)
             arguments = {"times_ns": even.times_ns, "values": even.values, "options": options}
-            frequency = await _analyses(call).pool.call(
+            frequency = await analyses_of(call.request).pool.call(
                 _name("frequency_metrics"), arguments, prefer=_OTHERS, brief=True
             )
         metrics = await ask_store(lambda: series_metrics(subject.described, (times, values), query.q, *frequency))
@@ -90,10 +89,13 @@ async def get_forecast(call: ReadCall[ForecastQuery], series: str) -> Response[b
     """The next `horizon` values after the samples in [start, end), with bounds for each `level`. The last 5,000
     intervals are used. `backtest` says how the forecast did on values that it had not seen, and `chosen` which models
     make it. `minimum=0` keeps a load from falling below zero; `tz` makes days those of a wall clock."""
-    query = call.query
-    levels = sorted(query.level)
-    options = {"horizon": query.horizon, "levels": levels, "model": query.model, "minimum": query.minimum}
-    return await _analysis(call, series, "forecast", options, prefer=0, latest=True)
+    _, key, work = await forecast_computation(call, series)
+    return await _answer(call, key, work)
+
+
+async def forecast_computation(call: ReadCall[ForecastQuery], series: str) -> Computation:
+    """The computation of the forecast that a query describes."""
+    return await _computation(call, series, "forecast", forecast_options(call.query), prefer=0, latest=True)
 
 
 @reading(
@@ -242,6 +244,14 @@ async def get_description(call: ReadCall[AnalysisQuery], series: str) -> Respons
 
 
 async def _analysis(
+    call: ReadCall[Any], series: str, task: str, options: dict[str, Any], **chosen: Any
+) -> Response[bytes]:
+    """The answer of a task about the samples that the query of the call chooses; `chosen` as for `_computation`."""
+    _, key, work = await _computation(call, series, task, options, **chosen)
+    return await _answer(call, key, work)
+
+
+async def _computation(
     call: ReadCall[Any],
     series: str,
     task: str,
@@ -251,8 +261,8 @@ async def _analysis(
     latest: bool = False,
     most: int = MAX_POINTS,
     second: AnalysedSeries | None = None,
-) -> Response[bytes]:
-    """The answer of a task about the samples that the query of the call chooses (`latest`: the last of them)."""
+) -> Computation:
+    """The computation of a task about the samples that the query of the call chooses (`latest`: the last of them)."""
     query, read = call.query, call.queries.analysis
     subject = await ask_store(lambda: read.subject(call.tenant, series, query.start, query.end))
     subjects = [subject] if second is None else [subject, second]
@@ -265,43 +275,29 @@ async def _analysis(
 
     async def work() -> tuple[bytes, bool]:
         first, *others = await ask_store(samples)
-        arguments = {"subject": _task_subject(subject, query), "times_ns": first.times_ns, "values": first.values}
+        arguments = {"subject": task_subject(subject, query), "times_ns": first.times_ns, "values": first.values}
         arguments["options"] = options
         if others:
             arguments["second"] = (others[0].times_ns, others[0].values)
         body, lasting = await asyncio.gather(
-            _analyses(call).pool.call(_name(task), arguments, prefer=prefer), ask_store(is_unchanged)
+            analyses_of(call.request).pool.call(_name(task), arguments, prefer=prefer), ask_store(is_unchanged)
         )
         return body, lasting
 
-    return await _answer(call, (task, *(each.key for each in subjects), query), work)
-
-
-def _task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
-    described = subject.described
-    aggregate = None if query.every is None else query.agg
-    unit = described.unit or None if aggregate is None else aggregate_units(described.unit, [aggregate]).get(aggregate)
-    last = None if subject.last_ns is None else format_instant(subject.last_ns)
-    head = {
-        "id": subject.id,
-        "unit": unit,
-        "every": None if query.every is None else query.every.text,
-        "agg": aggregate,
-        "as_of": {"seq": subject.seq, "last": last},
-    }
-    return TaskSubject(head, described.field, query.tz)
+    return subject, (task, *(each.key for each in subjects), query), work
 
 
 async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[bytes]:
     try:
-        body = await _analyses(call).answer(key, work, call.request.receive)
+        body = await analyses_of(call.request).answer(key, work, call.request.receive)
     except ClientGoneError:
         return Response(b"", status_code=_CLIENT_GONE, media_type="application/json")
     return Response(body, media_type="application/json")
 
 
-def _analyses(call: ReadCall[Any]) -> Analyses:
-    analyses: Analyses = call.request.app.state["analyses"]
+def analyses_of(request: AnyRequest) -> Analyses:
+    """The analyses of the application of a request."""
+    analyses: Analyses = request.app.state["analyses"]
     return analyses
 
 

@@ -31,6 +31,7 @@ from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.find import FIND_ROUTES
 from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
+from tidemill.api.forecasts import FORECAST_ROUTES
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import ServerHosts
@@ -69,7 +70,7 @@ HANDLERS: Final[list[Any]] = [
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES,
     *SESSION_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES, *FLOW_ROUTES, *STATUS_ROUTES, *STREAM_ROUTES,
-    *FIND_ROUTES,
+    *FIND_ROUTES, *FORECAST_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -159,16 +160,4 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = (
-        "services",
-        "queries",
-        "health",
-        "document",
-        "followers",
-        "authenticator",
-        "store_facts",
-        "page",
-        "sign_in",
-        "sessions",
-    )
-    return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}
+    return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in shared}}

@@ -13,11 +13,13 @@ from typing import Final
 
 from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
+from tidemill.catalog.forecasts import CatalogForecasts
 from tidemill.catalog.replays import CatalogReplays
 from tidemill.catalog.verifications import CatalogVerifications
 from tidemill.errors import TidemillError
 from tidemill.log.contract import Capability, IntakeLog, LogPartition
 from tidemill.mill.progress import LogProgress
+from tidemill.query.forecasts import StoredForecastQueries
 from tidemill.store.client import Store
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ def _erase_in_partition(
         until_ns = max(row["applied_ns"] for row in pending if (row["tenant"], row["feed"]) == (tenant, feed))
         CatalogReplays(catalog).remove_values(tenant, feed, until_ns, time.time_ns())
         CatalogVerifications(catalog).remove_findings(tenant, feed, until_ns, time.time_ns())
+    for tenant in sorted({row["tenant"] for row in pending}):
+        _remove_forecasts(store, CatalogForecasts(catalog), tenant)
     if not catalog.erase_removed():
         return False
     if partition is None:
@@ -56,6 +60,12 @@ def _erase_in_partition(
     kept = {**bounds, "low": max(bounds["low"], partition.first_seq())}
     seqs = [row["seq"] for row in store.rows("deletion_cleared_offsets", **kept)]
     return partition.erase(seqs, newest)
+
+
+def _remove_forecasts(store: Store, forecasts: CatalogForecasts, tenant: str) -> None:
+    """Remove the stored forecasts of a tenant that were made of deleted points."""
+    for forecast in StoredForecastQueries(store).derived_from_deleted(tenant, forecasts.list(tenant)):
+        forecasts.remove(tenant, forecast)
 
 
 async def keep_erasing(

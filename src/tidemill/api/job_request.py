@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.api import replay_request
+from tidemill.api.forecast_request import forecast_request
 from tidemill.api.json_body import convert_document, refuse_faults
 from tidemill.api.services import Services
 from tidemill.errors import Fault, InputError, NotFoundError
@@ -14,6 +15,7 @@ from tidemill.feeds.fault_places import SOURCE
 from tidemill.feeds.revise import check_revision
 from tidemill.feeds.variables import visible_variables
 from tidemill.mill.verify.scope import check_feed
+from tidemill.model.forecast import Fit
 from tidemill.model.ids import new_receipt
 from tidemill.model.job import AnyJob
 from tidemill.model.job_kinds import KINDS
@@ -77,13 +79,17 @@ def _check_draft(text: str, name: str, tenant: str, services: Services) -> None:
     check_revision(text, name, services.texts.current(tenant, name), source=SOURCE, environment=environment)
 
 
-def verification_of(tenant: str, request: VerifyRequest, now_ns: int) -> Verification:
-    """The queued verification of a request."""
-    return Verification(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
-
-
 def _replay(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:
     return replay_of(replay_request.replay_body(data), tenant, services, now_ns)
+
+
+def _forecast(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:
+    request = forecast_request(data)
+    try:
+        services.queries.series.describe(tenant, request.series)
+    except NotFoundError as error:
+        raise InputError(error.message, (Fault("$.series", "not_found", error.message),)) from None
+    return Fit(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
 
 
 def _verify(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:
@@ -106,4 +112,5 @@ def _verify(data: dict[str, Any], tenant: str, services: Services, now_ns: int) 
 MAKERS: Final[dict[str, Callable[[dict[str, Any], str, Services, int], AnyJob]]] = {
     "replay": _replay,
     "verify": _verify,
+    "forecast": _forecast,
 }

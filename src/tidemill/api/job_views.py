@@ -5,10 +5,12 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.model.forecast import Fit
 from tidemill.model.job import AnyJob, State
 from tidemill.model.replay import LedgerRecord, RejectionFilter, Replay, ReplayOutcome
 from tidemill.model.time import format_instant
 from tidemill.model.verification import Totals, Verification, VerifyFinding, VerifyReport
+from tidemill.query.forecast_answers import ForecastParameters, forecast_parameters
 
 
 class JobProgress(msgspec.Struct, frozen=True):
@@ -150,13 +152,41 @@ class VerifyJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     links: dict[str, str]
 
 
-JobItem = ReplayJob | VerifyJob
+class ForecastJobRequest(msgspec.Struct, frozen=True):
+    """The request of a forecast: the series, and the parameters that were given."""
+
+    series: str
+    parameters: ForecastParameters
+
+
+class ForecastJobResult(msgspec.Struct, frozen=True):
+    """The id of the stored forecast."""
+
+    forecast: str
+
+
+class ForecastJob(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="forecast"):
+    """A job that makes a forecast and stores it. `result` names the forecast; `progress` counts steps, not payloads."""
+
+    id: str
+    state: State
+    request: ForecastJobRequest
+    progress: JobProgress
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    error: str | None
+    result: ForecastJobResult | None
+    links: dict[str, str]
+
+
+JobItem = ReplayJob | VerifyJob | ForecastJob
 
 
 class JobPage(msgspec.Struct, frozen=True):
     """A page of jobs, newest first."""
 
-    items: list[ReplayJob | VerifyJob]
+    items: list[ReplayJob | VerifyJob | ForecastJob]
     next: str | None
 
 
@@ -182,7 +212,24 @@ def verify_job(job: Verification) -> VerifyJob:
     )
 
 
-VIEWS: Final[dict[str, Callable[[Any], JobItem]]] = {"replay": replay_job, "verify": verify_job}
+def forecast_job(job: Fit) -> ForecastJob:
+    """A fit as a job."""
+    links = {"self": f"/v1/jobs/{job.id}", "series": f"/v1/series/{job.request.series}"}
+    if job.result is not None:
+        links["forecast"] = f"/v1/forecasts/{job.result.forecast}"
+    return ForecastJob(
+        **_common(job),
+        request=ForecastJobRequest(job.request.series, forecast_parameters(job.request.parameters)),
+        result=None if job.result is None else ForecastJobResult(job.result.forecast),
+        links=links,
+    )
+
+
+VIEWS: Final[dict[str, Callable[[Any], JobItem]]] = {
+    "replay": replay_job,
+    "verify": verify_job,
+    "forecast": forecast_job,
+}
 
 
 def job_item(job: AnyJob) -> JobItem:

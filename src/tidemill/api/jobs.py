@@ -14,7 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from tidemill.api.job_request import job_of, requested_by
-from tidemill.api.job_views import JobPage, ReplayJob, VerifyJob, job_item
+from tidemill.api.job_views import ForecastJob, JobPage, ReplayJob, VerifyJob, job_item
 from tidemill.api.json_body import decode_document
 from tidemill.api.openapi_bodies import PostJob
 from tidemill.api.prefer import location_headers, preferred_wait_s
@@ -41,7 +41,7 @@ class JobsQuery(QueryParameters, frozen=True):
 MAX_QUEUED: Final = 100  # of a tenant and a kind that are not over
 _LOOK_EVERY_S: Final = 0.1
 _JobT = TypeVar("_JobT", bound=AnyJob)
-_AnyJobItem = ReplayJob | VerifyJob
+_AnyJobItem = ReplayJob | VerifyJob | ForecastJob
 
 
 def queue_job(services: Services, job: AnyJob) -> None:
@@ -97,8 +97,9 @@ async def create_job(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
 ) -> Response[_AnyJobItem]:
     """Queues a job of a kind: `replay` applies the rules to payloads again, `verify` proves that everything is
-    accounted for. The job outlives the request and a restart of the server. Follow it by its `Location`, or wait for
-    its end with `Prefer: wait=N`. No job runs in the process that takes payloads."""
+    accounted for, `forecast` makes a forecast and stores it. The job outlives the request and a restart of the server.
+    Follow it by its `Location`, or wait for its end with `Prefer: wait=N`. No job runs in the process that takes
+    payloads."""
     parse_query(request, QueryParameters)
     data = decode_document(await request.body())
 

@@ -17,11 +17,12 @@ from litestar.openapi.spec import (
     Schema,
 )
 
+from tidemill.api.forecast_request import ForecastBody
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.query_body import PARAMETERS, QuestionBody, SelectorBody
 from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
 from tidemill.api.trial_body import MAX_SHOWN, TrialBody
-from tidemill.query.many_points import ManyPointsQuery
+from tidemill.query.analysis_parameters import ForecastQuery
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import declared_parameters
 from tidemill.query.questions import ACROSS
@@ -92,6 +93,27 @@ _VERIFY_BODY: Final[dict[str, Schema | Reference]] = {
 }
 
 
+def _forecast_properties() -> dict[str, Schema | Reference]:
+    """The members of a forecast's request: its series, and the parameters of `GET /v1/series/{id}/forecast`."""
+    properties: dict[str, Schema | Reference] = {
+        "series": Schema(type=OpenAPIType.STRING, description="The id of the series.")
+    }
+    parameters = {declared.name: declared.parameter for declared in declared_parameters(ForecastQuery)}
+    for name in ForecastBody.__struct_fields__[1:]:
+        described = dict(parameters[name].schema)
+        kind = described.pop("type", "string")
+        properties[name] = Schema(type=kind, description=parameters[name].description, **described)
+    properties["level"] = Schema(
+        type=OpenAPIType.ARRAY,
+        items=Schema(type=OpenAPIType.NUMBER),
+        description="Bounds: the percents of values that are to lie within. Up to ten.",
+    )
+    return properties
+
+
+_FORECAST_TEXT: Final = " ".join((ForecastBody.__doc__ or "").split())
+
+
 def _job_body(kind: str, properties: dict[str, Schema | Reference], description: str, *required: str) -> Schema:
     kind_property: dict[str, Schema | Reference] = {
         "kind": Schema(type=OpenAPIType.STRING, const=kind, description="The kind of job.")
@@ -107,6 +129,7 @@ def _job_body(kind: str, properties: dict[str, Schema | Reference], description:
 
 JOB_BODIES: Final = {
     "replay": _job_body("replay", _REPLAY_BODY, _REPLAY_TEXT, "feed"),
+    "forecast": _job_body("forecast", _forecast_properties(), _FORECAST_TEXT, "series"),
     "verify": _job_body("verify", _VERIFY_BODY, " ".join((VerifyBody.__doc__ or "").split())),
 }
 
@@ -199,5 +222,15 @@ PostTrial: Final = _operation_with_body(
         required=["definition"],
         additional_properties=False,
         description=" ".join((TrialBody.__doc__ or "").split()),
+    )
+)
+
+PostForecast: Final = _operation_with_body(
+    Schema(
+        type=OpenAPIType.OBJECT,
+        properties=_forecast_properties(),
+        required=["series"],
+        additional_properties=False,
+        description=_FORECAST_TEXT,
     )
 )

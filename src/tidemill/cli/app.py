@@ -14,8 +14,10 @@ from rich.table import Table
 from tidemill import __version__
 from tidemill.cli import (
     backup,
+    describe,
     export,
     feed,
+    forecast,
     jobs,
     keys,
     query,
@@ -156,6 +158,8 @@ app.command("restore")(backup.restore)
 app.command("send")(send.send)
 app.command("query")(query.query)
 app.command("metrics")(query.metrics)
+app.command("forecast")(forecast.forecast)
+app.command("describe")(describe.describe)
 app.command("export")(export.export)
 app.command("tail")(tail.tail)
 

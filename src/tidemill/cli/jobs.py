@@ -14,7 +14,8 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Jobs: long work that goes on at a server while you do something else. A replay puts payloads through the "
     "rules again (`tidemill replay start`); a verification proves that everything is accounted for "
-    "(`tidemill verify --url`).",
+    "(`tidemill verify --url`); a forecast that took longer than its request waited is made and stored "
+    "(`tidemill forecast --store`).",
 )
 
 IdArgument = Annotated[str, typer.Argument(help="The job's id, as `tidemill jobs list` shows it.", metavar="ID")]
@@ -24,7 +25,9 @@ _OVER: Final = ("done", "failed", "cancelled")
 
 @app.command("list")
 def list_jobs(
-    kind: Annotated[str, typer.Option(help="Only jobs of this kind: replay or verify.", show_default="all")] = "",
+    kind: Annotated[
+        str, typer.Option(help="Only jobs of this kind: replay, verify or forecast.", show_default="all")
+    ] = "",
     state: Annotated[
         str,
         typer.Option(
@@ -39,13 +42,13 @@ def list_jobs(
 
     Example: `tidemill jobs list --state running`
     """
-    table = Table("id", "kind", "feed", "state", "payloads", "created", "result", box=None)
+    table = Table("id", "kind", "of", "state", "done", "created", "result", box=None)
     for job in _listed(Remote(url, key), {"kind": kind, "state": state}, limit):
         progress = job["progress"]
         table.add_row(
             job["id"],
             job["kind"],
-            job["request"]["feed"] or "all",
+            job["request"].get("series") or job["request"].get("feed") or "all",
             job["state"],
             f"{progress['done']} of {progress['total']}",
             job["created_at"][:19],
@@ -72,6 +75,8 @@ def show_job(id: IdArgument, url: UrlOption = DEFAULT_URL, key: KeyOption = "") 
 
         request = job["request"]
         out.print(render_difference(job["id"], job["result"], request["version"], dry_run=request["dry_run"]))
+    elif job["kind"] == "forecast":
+        out.print(f"{_in_short(job)}: tidemill forecast --score {job['result']['forecast']}", highlight=False)
     else:
         from tidemill.cli.verify import print_report
 
@@ -122,5 +127,7 @@ def _in_short(job: dict[str, Any]) -> str:
     if job["kind"] == "verify":
         findings = sum(result["counts"].values())
         return "adds up" if result["adds_up"] else f"{findings} finding{'s'[: findings != 1]}"
+    if job["kind"] == "forecast":
+        return f"forecast {result['forecast']}"
     dry = "dry run: " if job["request"]["dry_run"] else ""
     return f"{dry}{result['newly_accepted_total']} accepted, {result['newly_rejected_total']} rejected anew"

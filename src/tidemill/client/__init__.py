@@ -5,6 +5,7 @@ Needs a server to speak to, and no part of one: neither the engine nor the web f
 
 from tidemill.client.clients import AsyncTidemill, Tidemill
 from tidemill.client.documents import PayloadReceipt, SeriesInfo
+from tidemill.client.forecast_documents import DescribedSeries, KeptForecast, KeptScore, SeriesForecast
 from tidemill.client.problems import (
     AccessProblemError,
     ConflictProblemError,
@@ -19,11 +20,15 @@ __all__ = [
     "AccessProblemError",
     "AsyncTidemill",
     "ConflictProblemError",
+    "DescribedSeries",
     "Fault",
     "InputProblemError",
+    "KeptForecast",
+    "KeptScore",
     "NotFoundProblemError",
     "PayloadReceipt",
     "ProblemError",
+    "SeriesForecast",
     "SeriesInfo",
     "Tidemill",
     "UnavailableError",

@@ -9,6 +9,7 @@ from typing import Any, Final, Self, TypeVar
 
 import httpx
 
+from tidemill.client.forecast_operations import AwaitedForecasts, BlockingForecasts
 from tidemill.client.operations import ClientOperations
 from tidemill.client.steps import Call, Emit, HttpReply, HttpRequest, NoReply, Pages, Pause
 from tidemill.errors import Fault, InputError
@@ -57,7 +58,8 @@ class Tidemill(_Connected):
 
     `url` and `key` are those of TIDEMILL_URL and TIDEMILL_KEY unless given. A request waits at most `timeout_s` for
     each part of its answer; it is made again after 429, 503, 507 and lost connections, with pauses of at most
-    `patience_s` in all. Raises InputError for a `url` that is none. Not for use by several threads at once.
+    `patience_s` in all. `forecasts` are the stored forecasts. Raises InputError for a `url` that is none. Not for use
+    by several threads at once.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Tidemill(_Connected):
     ) -> None:
         super().__init__(url, key, timeout_s=timeout_s, patience_s=patience_s)
         self._http = httpx.Client(**self._options)
+        self.forecasts = BlockingForecasts(self, patience_s)
 
     def run_call(self, call: Call[T]) -> T:
         """The result of a call of `ClientOperations`."""
@@ -131,6 +134,7 @@ class AsyncTidemill(_Connected):
     ) -> None:
         super().__init__(url, key, timeout_s=timeout_s, patience_s=patience_s)
         self._http = httpx.AsyncClient(**self._options)
+        self.forecasts = AwaitedForecasts(self, patience_s)
 
     async def run_call(self, call: Call[T]) -> T:
         """The result of a call of `ClientOperations`."""

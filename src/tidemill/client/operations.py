@@ -12,6 +12,7 @@ import msgspec
 
 from tidemill.client.documents import PayloadReceipt, SeriesInfo, SeriesInfoPage
 from tidemill.client.exchange import exchange, params_of, read_json
+from tidemill.client.forecast_operations import ForecastOperations
 from tidemill.client.selection import (
     PAGE_POINTS,
     CountedProgress,
@@ -49,10 +50,8 @@ _LOOK_S = 0.25  # between two looks at a receipt
 _LIST_PAGE = 1000
 
 
-class ClientOperations:
+class ClientOperations(ForecastOperations):
     """Every call. A caller gets the results from `Tidemill`, and awaits them from `AsyncTidemill`."""
-
-    patience_s: float
 
     @Operation
     def send(

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from tidemill.errors import LimitError
 from tidemill.model.ids import format_series, parse_series
+from tidemill.model.time import format_instant
+from tidemill.query.aggregates import aggregate_units
 from tidemill.query.analysis_parameters import AnalysisQuery
+from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.parameters import TimeRange, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import Description, SeriesQueries, in_time_order
@@ -66,14 +69,16 @@ class AnalysisQueries:
         """The series of this id with the state of its points in [start, end)."""
         span = time_range(start, end)
         described, [state] = run_parallel(
-            lambda: self._series.describe(tenant, series), lambda: self._state(tenant, series, span)
+            lambda: self._series.describe(tenant, series), lambda: self._state(tenant, series, span, 0)
         )
+        if described.deleted_seq:
+            [state] = self._state(tenant, series, span, described.deleted_seq)
         last = state["last"] if state["rows"] else None
         return AnalysedSeries(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
 
     def is_unchanged(self, subject: AnalysedSeries) -> bool:
         """Whether the state of the subject's points is what it was."""
-        [state] = self._state(subject.tenant, subject.id, subject.span)
+        [state] = self._state(subject.tenant, subject.id, subject.span, subject.described.deleted_seq)
         return (state["rows"], state["hash"]) == (subject.rows, subject.hash)
 
     def samples(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = MAX_POINTS) -> SampleArrays:
@@ -103,12 +108,13 @@ class AnalysisQueries:
         frame = self._store.frame("series_arrays", limit=MAX_POINTS, **bound)
         return _ordered(frame, "value")
 
-    def _state(self, tenant: str, series: str, span: TimeRange) -> list[dict[str, Any]]:
+    def _state(self, tenant: str, series: str, span: TimeRange, deleted_seq: int) -> list[dict[str, Any]]:
         try:
             number = parse_series(series)
         except ValueError:
             return [{"rows": 0, "hash": "", "seq": 0, "last": 0}]  # `describe` raises
-        return self._store.rows("analysis_state", tenant=tenant, series=number, first=span.first_ns, last=span.last_ns)
+        bound = {"tenant": tenant, "series": number, "first": span.first_ns, "last": span.last_ns}
+        return self._store.rows("analysis_state", deleted_seq=deleted_seq, **bound)
 
     def _bound(self, subject: AnalysedSeries) -> dict[str, Any]:
         return {
@@ -118,6 +124,21 @@ class AnalysisQueries:
             "first": subject.span.first_ns,
             "last": subject.span.last_ns,
         }
+
+
+def task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
+    """What a task is told of the series that it analyses."""
+    described = subject.described
+    aggregate = None if query.every is None else query.agg
+    unit = described.unit or None if aggregate is None else aggregate_units(described.unit, [aggregate]).get(aggregate)
+    head = {
+        "id": subject.id,
+        "unit": unit,
+        "every": None if query.every is None else query.every.text,
+        "agg": aggregate,
+        "as_of": {"seq": subject.seq, "last": None if subject.last_ns is None else format_instant(subject.last_ns)},
+    }
+    return TaskSubject(head, described.field, query.tz)
 
 
 def samples_of(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> SampleArrays:

@@ -53,6 +53,15 @@ class BackTestAnswer(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     ratio_to_seasonal_naive: float | None
 
 
+class ForecastBaseline(msgspec.Struct, frozen=True):
+    """What the naive forecast says that did best in the back-test: the last value, or the last season, repeated.
+    `mase_scale` is what MASE divides an error by; null where that is 0."""
+
+    model: str
+    values: list[float]
+    mase_scale: float | None
+
+
 class UsedHistory(msgspec.Struct, frozen=True, rename={"from_": "from"}):
     """The history that a forecast used: `points` slots, `filled` of which had no value."""
 
@@ -63,7 +72,8 @@ class UsedHistory(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 
 
 class ForecastAnswer(Analysed, frozen=True, kw_only=True):
-    """A forecast: `values` at `times`, with bounds by level. `backtest` is null for a constant."""
+    """A forecast: `values` at `times`, with bounds by level; `baseline` has a value at each of `times`, too. `backtest`
+    is null for a constant."""
 
     interval: str
     horizon: int
@@ -74,6 +84,7 @@ class ForecastAnswer(Analysed, frozen=True, kw_only=True):
     levels: dict[str, ForecastBounds]
     periods: list[Period]
     backtest: BackTestAnswer | None
+    baseline: ForecastBaseline
     used: UsedHistory
     notes: list[str]
 

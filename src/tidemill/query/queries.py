@@ -13,6 +13,8 @@ from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
 from tidemill.query.find import Finder
 from tidemill.query.flow import FlowQueries
+from tidemill.query.forecast_scores import ForecastScores
+from tidemill.query.forecasts import StoredForecastQueries
 from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
@@ -72,6 +74,8 @@ class Queries:
             planner=planner,
             history=PastAnswers(store, book),
         )
+        self.stored_forecasts = StoredForecastQueries(store)
+        self.forecast_scores = ForecastScores(store, self.analysis)
         self.questions = Questions(store, hidden, self.many_points)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)

@@ -55,6 +55,18 @@ class BackTest(msgspec.Struct, frozen=True):
     ratio_to_seasonal_naive: float | None
 
 
+class Baseline(msgspec.Struct, frozen=True):
+    """What the naive forecast says that did best in the back-test: the last value, or the last season.
+
+    `mase_scale`: the mean absolute error of the seasonal naive on the history before the back-test, by which MASE
+    divides an error; None where that is 0.
+    """
+
+    model: str
+    values: Floats
+    mase_scale: float | None
+
+
 class Used(msgspec.Struct, frozen=True):
     """The history that the forecast used: slots from `from_ns` to `to_ns` (inclusive), `filled` of them filled."""
 
@@ -68,7 +80,7 @@ class Forecast(msgspec.Struct, frozen=True):
     """A forecast: `values` (medians, the series' unit) at `times_ns`, with bounds for each level (key: its percent).
 
     Lower bound <= value <= upper bound, none of them below a declared minimum, all finite. `back_test` is None for a
-    constant, which is answered without a model.
+    constant, which is answered without a model. `baseline` has a value at each of `times_ns`, too.
     """
 
     times_ns: NDArray[np.int64]
@@ -79,5 +91,6 @@ class Forecast(msgspec.Struct, frozen=True):
     chosen: tuple[ModelWeight, ...]
     periods: tuple[Period, ...]
     back_test: BackTest | None
+    baseline: Baseline
     used: Used
     notes: tuple[str, ...]

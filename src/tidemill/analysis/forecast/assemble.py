@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from tidemill.analysis.forecast.answer import BackTest, Forecast, Interval, ModelWeight, Used
+from tidemill.analysis.forecast.answer import BackTest, Baseline, Forecast, Interval, ModelWeight, Used
 from tidemill.analysis.forecast.candidate import Candidate, mean_error
 from tidemill.analysis.forecast.combine import Combination
 from tidemill.analysis.forecast.grid import Grid
 from tidemill.analysis.forecast.history import History
 from tidemill.analysis.forecast.intervals import bounds, coverage
 from tidemill.analysis.forecast.scaling import Scaling
-from tidemill.analysis.forecast.scores import ratio_to_naive, scores
+from tidemill.analysis.forecast.scores import best_naive, naive_error, ratio_to_naive, scores
 from tidemill.analysis.periods import Period
 from tidemill.analysis.steps import Floats, Integers
 
@@ -47,6 +47,7 @@ def answer(made: Made, ahead: tuple[Integers, Integers], levels: Sequence[float]
         chosen=tuple(ModelWeight(c.name, w) for c, w in chosen),
         periods=made.periods,
         back_test=_back_test(made, levels),
+        baseline=_baseline(made, slots),
         used=_used(made.grid),
         notes=made.grid.notes,
     )
@@ -65,6 +66,7 @@ def constant_answer(grid: Grid, times: Integers, levels: Sequence[float], minimu
         chosen=(ModelWeight("naive", 1.0),),
         periods=(),
         back_test=None,
+        baseline=Baseline("naive", values, None),
         used=_used(grid),
         notes=(*grid.notes, "all values are equal: the forecast is that value, and nothing was tested"),
     )
@@ -91,6 +93,12 @@ def _back_test(made: Made, levels: Sequence[float]) -> BackTest:
         coverage={level_key(level): share for level, share in coverage(history, result, levels).items()},
         ratio_to_seasonal_naive=ratio_to_naive(result, made.candidates, truth),
     )
+
+
+def _baseline(made: Made, slots: Integers) -> Baseline:
+    naive = best_naive(made.candidates, made.history.truth(made.history.origins))
+    scale = float(np.ldexp(naive_error(made.history), made.scaling.exponent))
+    return Baseline(naive.name, _restored(made, naive.forecast)[slots], scale if scale > 0 else None)
 
 
 def _used(grid: Grid) -> Used:

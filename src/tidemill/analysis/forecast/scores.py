@@ -14,9 +14,7 @@ from tidemill.analysis.steps import Floats
 def scores(history: History, candidates: Sequence[Candidate], exponent: int, offset: float) -> tuple[ModelScore, ...]:
     """The score of each candidate, in the given order; errors are scaled back by 2 ** `exponent`."""
     truth = history.truth(history.origins)
-    season = min(history.season, max(history.cut - 1, 1))
-    known = history.values[: history.cut]
-    unit = float(np.abs(known[season:] - known[:-season]).mean())
+    unit = naive_error(history)
     shift = float(np.ldexp(offset, -exponent))
     result = []
     for candidate in candidates:
@@ -30,6 +28,21 @@ def scores(history: History, candidates: Sequence[Candidate], exponent: int, off
             )
         )
     return tuple(result)
+
+
+def naive_error(history: History) -> float:
+    """The mean absolute error of the seasonal naive on the history before the back-test, in scaled units."""
+    season = min(history.season, max(history.cut - 1, 1))
+    known = history.values[: history.cut]
+    return float(np.abs(known[season:] - known[:-season]).mean())
+
+
+def best_naive(candidates: Sequence[Candidate], truth: Floats) -> Candidate:
+    """The naive candidate with the smallest error. `candidates` have at least one."""
+    return min(
+        (c for c in candidates if c.name.startswith(NAIVE)),
+        key=lambda c: np.nan_to_num(mean_error(c.back_test, truth), nan=np.inf),
+    )
 
 
 def ratio_to_naive(result: Candidate, candidates: Sequence[Candidate], truth: Floats) -> float | None:
