@@ -13,7 +13,7 @@ from tidemill.client.problems import (
     ProblemError,
     UnavailableProblemError,
 )
-from tidemill.errors import Fault, UnavailableError
+from tidemill.errors import Fault, MissingPackageError, UnavailableError
 
 __all__ = [
     "AccessProblemError",
@@ -21,6 +21,7 @@ __all__ = [
     "ConflictProblemError",
     "Fault",
     "InputProblemError",
+    "MissingPackageError",
     "NotFoundProblemError",
     "PayloadReceipt",
     "ProblemError",
