@@ -156,8 +156,17 @@ def test_every_bad_parameter_is_named(whole: Api, series: str, analysis: str, qu
     assert {fault["path"] for fault in document["errors"]} == paths
 
 
+def test_values_that_are_no_measurement_are_refused_with_what_to_do(whole: Api) -> None:
+    key = create(whole, [1.7e308, -1.7e308] * 30)
+    for analysis, query in (("periodogram", {}), ("comparison", {"with": key}), ("anomalies", {}), ("description", {})):
+        assert "(range)" in problem(get(whole, key, analysis, **query), 422, "series_unfit")["detail"], analysis
+    assert answered(whole, key, "distribution")["quantiles"][0] == -1.7e308
+    assert answered(whole, key, "profile")["stddev"] and answered(whole, key, "calendar")["sum"]
+    assert answered(whole, key, "coverage")["share"] == 1
+
+
 def test_no_answer_has_a_nan(whole: Api) -> None:
-    key = create(whole, [1e308, -1e308, 0.0, 5.0] * 10)
+    key = create(whole, [1e300, -1e300, 0.0, 5.0] * 10)
     for analysis, query in (("coverage", {}), ("periodogram", {}), ("comparison", {"with": key})):
         assert "NaN" not in get(whole, key, analysis, **query).text
     assert math.isfinite(answered(whole, key, "periodogram")["power"][0])

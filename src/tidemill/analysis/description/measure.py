@@ -13,7 +13,7 @@ from tidemill.analysis.description.figures import Figures, Measure, Memory
 from tidemill.analysis.description.registers import read_register
 from tidemill.analysis.gaps import coverage
 from tidemill.analysis.local_days import HOUR_NS, day_table, local_times
-from tidemill.analysis.moments import deviation_of, finite, mean_of, scale_of
+from tidemill.analysis.moments import check_magnitudes, deviation_of, finite, mean_of, scale_of
 from tidemill.analysis.periods import Period
 from tidemill.analysis.slots import Slots, interpolated, make_slots, slot_periods
 from tidemill.analysis.steps import DAY_NS, NS_PER_S, FixedStep
@@ -62,6 +62,7 @@ def unit_facts(text: str | None) -> UnitFacts:
 
 def measure_figures(times_ns: Integers, values: Floats, tz: str | None, unit: str | None, name: str | None) -> Figures:
     """The figures of a series at ascending times (int64 ns, UTC); values are float64, NaN: missing."""
+    check_magnitudes(values)
     present = ~np.isnan(values)
     points_ns, points = (times_ns, values) if present.all() else (times_ns[present], values[present])
     facts = unit_facts(unit)
