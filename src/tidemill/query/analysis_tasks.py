@@ -50,10 +50,11 @@ def forecast(subject: TaskSubject, times_ns: Integers, values: Floats, options: 
 def autocorrelation(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The correlogram of a series with its periods: AutocorrelationAnswer."""
     from tidemill.analysis.autocorrelation import correlogram
-    from tidemill.analysis.slots import make_slots, present_points, slot_periods
+    from tidemill.analysis.periods import with_exact_cycle
+    from tidemill.analysis.slots import interpolated, make_slots, present_points, slot_periods
 
     slots = make_slots(*present_points(times_ns, values, 3, "an autocorrelation"), None)
-    periods = slot_periods(slots)
+    periods = with_exact_cycle(interpolated(slots.values), slot_periods(slots))
     longest = max((period.steps for period in periods), default=0)
     most = len(slots.values) - 1
     lags = min(options["lags"] or min(max(_LAGS[0], _LONG_PERIODS * longest), _LAGS[1]), most)
