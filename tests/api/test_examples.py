@@ -162,6 +162,15 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "getChangePoints": {"series": "{load}"},
     "getAnomalies": {"series": "{load}", "limit": "2"},
     "getDescription": {"series": "{load}", "tz": "Europe/Zurich"},
+    "getCoverage": {"series": "{load}", "interval": "1h", "end": "2025-06-06T12:00:00Z"},
+    "getPeriodogram": {"series": "{load}", "peaks": "2"},
+    "getComparison": {
+        "series": "{load}",
+        "start": NOON,
+        "end": "2025-06-03T12:00:00Z",
+        "with_start": "2025-06-03T12:00:00Z",
+        "with_end": "2025-06-05T12:00:00Z",
+    },
     "getSeriesLineage": {"series": "{series}", "time": NOON},
     "getWhy": {"series": "{series}", "time": NOON},
     "tryFeed": {

@@ -59,6 +59,7 @@ from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.api.status import STATUS_ROUTES, StoreFacts
 from tidemill.api.storage import STORAGE_ROUTES
 from tidemill.api.stream import STREAM_ROUTES
+from tidemill.api.uneven_reads import UNEVEN_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -70,7 +71,7 @@ HANDLERS: Final[list[Any]] = [
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES,
     *SESSION_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES, *FLOW_ROUTES, *STATUS_ROUTES, *STREAM_ROUTES,
-    *FIND_ROUTES, *FORECAST_ROUTES,
+    *FIND_ROUTES, *FORECAST_ROUTES, *UNEVEN_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

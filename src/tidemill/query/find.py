@@ -15,8 +15,8 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.ids import format_series
 from tidemill.model.time import format_instant
 from tidemill.query import readers
+from tidemill.query.instants import format_instants
 from tidemill.query.parameters import TEXT, Parameter, QueryParameters, Zone, limit_to
-from tidemill.query.point_windows import format_instants
 from tidemill.query.receipts import Receipts
 from tidemill.query.series import Description, SeriesQueries, SeriesQuery
 from tidemill.query.series_search import MAX_WORDS

@@ -19,8 +19,8 @@ from tidemill.model.ids import receipt_floor
 from tidemill.model.offset import Reach
 from tidemill.model.time import MIN_NS, NS_PER_S, format_instant
 from tidemill.query.flow_windows import FlowWindows, flow_windows
+from tidemill.query.instants import format_instants
 from tidemill.query.parameters import Every, FeedName, RangeParameters, Zone, one_of
-from tidemill.query.point_windows import format_instants
 from tidemill.query.readers import WindowLength
 from tidemill.query.waiting import WaitingOfFeed, WaitingPayloads
 from tidemill.store.client import Store

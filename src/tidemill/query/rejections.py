@@ -23,6 +23,7 @@ from tidemill.model.time import parse_instant
 from tidemill.query import answers, readers
 from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import PROCESS_SEALS, Seals, merge_partitions
+from tidemill.query.instants import format_instants
 from tidemill.query.parameters import (
     INSTANT,
     TEXT,
@@ -36,7 +37,6 @@ from tidemill.query.parameters import (
     one_of,
     time_range,
 )
-from tidemill.query.point_windows import format_instants
 from tidemill.query.receipts import receipts_by_seq
 from tidemill.query.rejected_values import NOTHING_READ, ReadMembers, read_members
 from tidemill.query.wall_clock import WallClock, wall_clock
