@@ -25,6 +25,7 @@ from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
+from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
@@ -54,7 +55,7 @@ from tidemill.catalog.sessions import SessionRing
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
-    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES,
     *SESSION_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
