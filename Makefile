@@ -8,7 +8,7 @@ DEMO   ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell test test-faults faults fuzz lint check bench bench-forecast docs clean
+.PHONY: help setup run shell ui ui-types lint-ui test test-faults faults fuzz lint check bench bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -29,6 +29,12 @@ run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated t
 shell: $(VENV)/.ready-to-run ## a shell with the tidemill command, which speaks to the server of `make run` (PORT overrides)
 	@echo "The tidemill command speaks to http://127.0.0.1:$(PORT); exit ends this shell."
 	@. $(BIN)/activate && TIDEMILL_URL=http://127.0.0.1:$(PORT) exec "$${SHELL:-sh}"
+
+ui: ## build the web page anew
+	@$(PYTHON) scripts/page.py --force
+
+ui-types: setup ## write the types of the API that the page uses (ui/src/lib/api/api.d.ts)
+	@$(BIN)/python scripts/page_types.py
 
 test: setup ## run the tests, all but the slow ones and those that break things
 	@$(BIN)/python -m pytest -n 3 --ignore=tests/faults -m "not slow"

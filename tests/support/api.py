@@ -84,6 +84,7 @@ def services(
     open_access: bool = True,
     hints: Hints | None = None,
     wake: WakePipe | None = None,
+    page_folder: Path | None = None,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
     log = log or SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
@@ -113,6 +114,7 @@ def services(
         internal_secret=SECRET,
         open_access=open_access,
         wake_worker=(wake or WakePipe.new()).wake,
+        page_folder=page_folder or folder / "no-page",  # a test says what page there is, whatever was built here
     )
 
 

@@ -35,6 +35,8 @@ from tidemill.api.jobs import JOB_ROUTES
 from tidemill.api.ledger import LEDGER_ROUTES
 from tidemill.api.metrics import Metrics
 from tidemill.api.outcomes import Outcomes
+from tidemill.api.page import PAGE_FILE_ROUTES
+from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
 from tidemill.api.replays import REPLAY_ROUTES
@@ -50,7 +52,7 @@ from tidemill.catalog.keys import Principal
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
-    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -79,7 +81,7 @@ def create_app(services: Services) -> Front:
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
-    shared |= {"authenticator": authenticator}
+    shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
@@ -127,5 +129,5 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = ("services", "queries", "health", "document", "followers", "authenticator")
+    names = ("services", "queries", "health", "document", "followers", "authenticator", "page")
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

@@ -10,12 +10,14 @@ from tidemill import __version__
 from tidemill.api import docs_page, html
 from tidemill.api.health import Health, State
 from tidemill.api.html import html_table, html_text
+from tidemill.api.page import HIDDEN, page_document, wants_document
+from tidemill.api.page_files import PageFiles
 from tidemill.api.problem_codes import PROBLEMS
 from tidemill.api.services import Services
 from tidemill.feeds.definition import Feed
 from tidemill.rules.reasons import REASONS
 
-HIDDEN: Final[dict[str, Any]] = {"opt": {"scope": None}, "include_in_schema": False}
+NOT_BUILT_HERE: Final = "The page is not built here: `make ui` builds it; then start the server again."
 
 
 @get("/openapi.json", **HIDDEN)
@@ -57,15 +59,21 @@ async def docs_problems() -> Response[str]:
 
 @get("/", **HIDDEN)
 async def start(
-    services: NamedDependency[Services], health: NamedDependency[Health], request: Request[Any, Any, Any]
-) -> Response[str]:
-    """The state of log, mill and store, and three commands to try. Feeds and counts only while access is open."""
+    services: NamedDependency[Services],
+    health: NamedDependency[Health],
+    page: NamedDependency[PageFiles],
+    request: Request[Any, Any, Any],
+) -> Response[Any]:
+    """The page for a browser. For programs, and where the page is not built: the state of log, mill and store, and three
+    commands to try; feeds and counts only while access is open."""
+    if page.is_built and wants_document(request):
+        return page_document(page, request)
     state = await health.state()
     feeds = await asyncio.to_thread(services.book.list, "default") if state.open_access else []
-    return html.html_page("Tidemill", _start_body(state, feeds, _base(request)))
+    return html.html_page("Tidemill", _start_body(state, feeds, _base(request), built=page.is_built))
 
 
-def _start_body(state: State, feeds: list[Feed], base: str) -> str:
+def _start_body(state: State, feeds: list[Feed], base: str, *, built: bool) -> str:
     parts = {
         "log": (state.log.accepting, f"{state.log.last_seq} payloads durable {state.log.reason}"),
         "mill": (state.mill.state not in ("unknown", "silent"), f"{state.mill.lag} to apply; {state.mill.state}"),
@@ -93,6 +101,7 @@ def _start_body(state: State, feeds: list[Feed], base: str) -> str:
     listing = html_table(("feed", "", ""), shown) or "<p>A key is needed to see them.</p>"
     return (
         f"<h1>Tidemill</h1><p class=soft>The time-series service that can account for every point. {__version__}</p>"
+        + ("" if built else f"<p>{html_text(NOT_BUILT_HERE)}</p>")
         + html_table(("part", "", ""), rows)
         + "<h2>Feeds</h2>"
         + listing

@@ -1,11 +1,13 @@
 """The collaborators of the API: `service.py` (the composition root) makes them for `create_app`."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 from anyio import to_thread
 
 from tidemill.api.applied import AppliedOffsets
+from tidemill.api.page_files import PAGE_FOLDER
 from tidemill.api.pending_deletions import PendingDeletions
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.keys import KeyRing
@@ -24,7 +26,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
 
     `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
     `internal_secret` opens `/internal/...`; `open_access`: no key is needed while none exists. `wake_worker()` tells a
-    worker that a job waits. `warm_workers`: worker processes are started before a request needs them.
+    worker that a job waits. `warm_workers`: worker processes are started before a request needs them. `page_folder`:
+    where `make ui` built the page.
     """
 
     settings: Settings
@@ -43,6 +46,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     open_access: bool
     wake_worker: Callable[[], None]
     warm_workers: bool = False
+    page_folder: Path = PAGE_FOLDER
 
 
 async def newest_version(book: FeedBook, tenant: str, name: str) -> Feed:
