@@ -26,16 +26,6 @@ export interface Mark {
   value?: number;
 }
 
-/** Counts of a window, of one series. null: not known. */
-export interface WindowEvidence {
-  n: number;
-  expected: number | null;
-  rejected: number;
-  late: number | null;
-  flagged: number;
-  restated: number;
-}
-
 export interface ChartSeries {
   id: string;
   /** "p1 · bar" */
@@ -49,6 +39,9 @@ export interface ChartSeries {
   values: Value[];
   min: Value[] | null;
   max: Value[] | null;
+  /** Points in each window, and how many were due; null: raw points. */
+  n: (number | null)[] | null;
+  expected: (number | null)[] | null;
 }
 
 export interface Fan {
