@@ -73,7 +73,7 @@ def test_wrong_keys_are_counted_and_a_right_one_always_works(own: Api) -> None:
 
 def test_the_count_is_of_an_address_and_of_a_minute() -> None:
     now = 0.0
-    counted = WrongKeys(lambda: now)
+    counted = WrongKeys(clock=lambda: now)
     for n in range(MAX_A_MINUTE):
         now = float(n)
         counted.count("192.0.2.1")

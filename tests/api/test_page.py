@@ -110,9 +110,14 @@ def test_theme_and_locale_of_plain_cookies_are_in_the_document(built: Api) -> No
     assert len(seen) == 4
 
 
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> PageFiles:
+    return PageFiles(build_page(tmp_path_factory.mktemp("files") / "ui"))
+
+
 @given(theme=st.text(max_size=20), locale=st.text(max_size=40))
-def test_no_cookie_breaks_out_of_its_attribute(theme: str, locale: str) -> None:
-    document = FILES.document({"tidemill_theme": theme, "tidemill_locale": locale}).body.decode()
+def test_no_cookie_breaks_out_of_its_attribute(files: PageFiles, theme: str, locale: str) -> None:
+    document = files.document({"tidemill_theme": theme, "tidemill_locale": locale}).body.decode()
     tag = re.search(r"<html[^>]*>", document)
     assert tag is not None
     assert re.fullmatch(r'<html( data-theme="(light|dark)")?( data-locale="[A-Za-z0-9-]+")? lang="en">', tag[0]), tag[0]
@@ -166,12 +171,3 @@ def test_without_a_built_page_the_start_page_says_how_to_build_it(tmp_path: Path
 def test_quality_values_that_are_none_are_no_consent() -> None:
     assert accepted_codings("br;q=x, gzip;q=0.001") == {"gzip"}
     assert accepted_codings("*;q=0.1, br;q=0") == {"gzip"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def files(tmp_path_factory: pytest.TempPathFactory) -> None:
-    global FILES
-    FILES = PageFiles(build_page(tmp_path_factory.mktemp("files") / "ui"))
-
-
-FILES: PageFiles

@@ -442,7 +442,10 @@ def test_readers_see_what_was_acknowledged_and_choose_before_they_read(
         assert reader.last_seq() == seq
         assert len(reader.read(start(log), 10, 1 << 20)) == count
     entries = part(log).read(start(log), 10, 1 << 20)
-    expected = [Header(e.seq, "default", "location", e.payload.kind, len(e.payload.body)) for e in entries]
+    expected = [
+        Header(e.seq, "default", "location", e.payload.kind, len(e.payload.body), e.payload.received_ns)
+        for e in entries
+    ]
     assert reader.headers(start(log), 10) == expected
     assert reader.headers(entries[0].seq, 1) == expected[1:2]
     assert reader.entries_at([entries[0].seq, entries[2].seq, entries[2].seq + 1]) == [entries[0], entries[2]]

@@ -136,7 +136,7 @@ class FileLogReader:
 
     def headers(self, after: int, max_count: int) -> list[Header]:
         heads = [(slot.head, slot.size) for slot in self._refreshed() if slot.head.seq > after][:max_count]
-        return [Header(head.seq, head.tenant, head.feed, head.kind, size) for head, size in heads]
+        return [Header(h.seq, h.tenant, h.feed, h.kind, size, h.received_ns) for h, size in heads]
 
     def entries_at(self, seqs: Sequence[int]) -> list[LogEntry]:
         return [self._loaded(slot) for slot in self._refreshed() if slot.head.seq in set(seqs)]

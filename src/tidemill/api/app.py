@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.handlers import BaseRouteHandler
 
 from tidemill.api import lifecycle, litestar_errors, openapi
-from tidemill.api.admission import Admission
+from tidemill.api.admission import SAFE_METHODS, Admission
 from tidemill.api.analyses import Analyses
 from tidemill.api.analysis_reads import ANALYSIS_ROUTES
 from tidemill.api.analysis_warm_up import WARM_UP
@@ -25,6 +25,7 @@ from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
+from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
@@ -44,15 +45,18 @@ from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.series import SeriesRoutes
 from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
+from tidemill.api.session import SESSION_ROUTES, SignIn, keep_sessions
 from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
+from tidemill.catalog.sessions import SessionRing
 
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
-    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES,
+    *SESSION_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -69,7 +73,9 @@ class Document:
 def create_app(services: Services) -> Front:
     """The ASGI application over `services`. Its lifespan starts the background work and closes the log at its end."""
     gate, metrics = Gate(), Metrics()
-    authenticator = Authenticator(services.keys, open_access=services.open_access)
+    hosts = ServerHosts(services.settings.host, services.settings.hosts)
+    sessions = SessionRing(services.catalog, services.keys, services.clock)
+    authenticator = Authenticator(services.keys, sessions, hosts, open_access=services.open_access)
     intake = Intake(services, gate, metrics)
     outcomes = Outcomes(services)
     routes = Routes(
@@ -82,6 +88,7 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
+    shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
@@ -91,7 +98,8 @@ def create_app(services: Services) -> Front:
         scope = handler.opt.get("scope", "read")
         if scope is not None:
             headers, address = dict(connection.scope["headers"]), client_address(connection.scope)
-            principal = authenticator.authorize(headers, scope, address)
+            unsafe = connection.scope["method"] not in SAFE_METHODS  # type: ignore[typeddict-item]
+            principal = authenticator.authorize(headers, scope, address, unsafe=unsafe)
             connection.scope["principal"] = principal  # type: ignore[typeddict-unknown-key]
 
     inner = Litestar(
@@ -101,6 +109,7 @@ def create_app(services: Services) -> Front:
         exception_handlers=litestar_errors.exception_handlers(routes.methods),
         lifespan=[
             lifecycle.lifespan(services, health),
+            keep_sessions(sessions),
             pool_lifespan(pool, WARM_UP if services.warm_workers else ()),
         ],
         state=State(shared),
@@ -114,7 +123,7 @@ def create_app(services: Services) -> Front:
         gate,
         metrics,
         allowed=lambda path: litestar_errors.allowed_methods(inner, path, routes.methods),
-        admission=Admission(ServerHosts(services.settings.host, services.settings.hosts)),
+        admission=Admission(hosts),
     )
 
 
@@ -129,5 +138,5 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = ("services", "queries", "health", "document", "followers", "authenticator", "page")
+    names = ("services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in")
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

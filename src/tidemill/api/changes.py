@@ -37,7 +37,7 @@ def list_changes(call: ReadCall[ChangesQuery]) -> ChangePage:
     """Points that were replaced and rollup windows that were restated, oldest first: old value, new value, reason, and
     the payload that caused it. `since` is a time of change or an `id`. A window that grows with time is no change.
     `next` is never null: a client that follows changes sends it with its next request. 404 for an unknown feed."""
-    _check_feed(call.services, call.tenant, call.query.feed)
+    check_feed(call.services, call.tenant, call.query.feed)
     return call.queries.changes.list_changes(call.tenant, call.query)
 
 
@@ -60,7 +60,7 @@ async def follow_changes(
     after the header `Last-Event-ID`, else at `since`, else now. Sends a comment after every 15 s without an event."""
     query, changes, tenant = parse_query(request, ChangeStreamQuery), services.queries.changes, principal.tenant
     last = _last_event(request, changes, tenant)
-    await ask_store(lambda: _check_feed(services, tenant, query.feed))
+    await ask_store(lambda: check_feed(services, tenant, query.feed))
     start = await ask_store(lambda: _stream_start(changes, tenant, query.since)) if last is None else last
     follower = followers.add_follower(tenant)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -79,7 +79,7 @@ def _last_event(request: AnyRequest, changes: Changes, tenant: str) -> ChangeKey
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
 
 
-def _check_feed(services: Services, tenant: str, feed: str | None) -> None:
+def check_feed(services: Services, tenant: str, feed: str | None) -> None:
     """Raise NotFoundError for a feed that the tenant does not have; one with an unreadable definition has changes."""
     if feed:
         with suppress(FeedDefinitionError):

@@ -51,7 +51,7 @@ class Asset(msgspec.Struct, frozen=True):
         )
 
 
-class Document(msgspec.Struct, frozen=True):
+class PageDocument(msgspec.Struct, frozen=True):
     """The document of the page as one browser gets it, with the ETag of these bytes."""
 
     body: bytes
@@ -71,7 +71,7 @@ class PageFiles:
         """Whether there is a page to serve."""
         return self._document is not None
 
-    def document(self, cookies: Mapping[str, str]) -> Document:
+    def document(self, cookies: Mapping[str, str]) -> PageDocument:
         """The document, with the theme and the locale of these cookies in its `html` tag (`data-theme`, `data-locale`;
         neither where a cookie is missing or says something else), so that the first paint has the right colours. Only
         where `is_built`."""
@@ -84,7 +84,7 @@ class PageFiles:
             return b"<html" + attributes.encode() + _OURS.sub(b"", match[0])[len(b"<html") :]
 
         body = _HTML_TAG.sub(with_attributes, self._document, count=1)
-        return Document(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+        return PageDocument(body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
     def asset(self, name: str) -> Asset | None:
         """The file of this name below `assets/`, or None."""

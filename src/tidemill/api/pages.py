@@ -64,8 +64,8 @@ async def start(
     page: NamedDependency[PageFiles],
     request: Request[Any, Any, Any],
 ) -> Response[Any]:
-    """The page for a browser. For programs, and where the page is not built: the state of log, mill and store, and three
-    commands to try; feeds and counts only while access is open."""
+    """The page for a browser. For programs, and where the page is not built: the state of log, mill and store, and
+    three commands to try; feeds and counts only while access is open."""
     if page.is_built and wants_document(request):
         return page_document(page, request)
     state = await health.state()

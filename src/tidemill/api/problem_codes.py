@@ -31,6 +31,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         "What changes something is taken from programs, and from pages of this server itself. A name of this server "
         "that it does not know goes into the setting TIDEMILL_HOSTS.",
     ),
+    "csrf": Meaning(
+        403,
+        "The token of the page is missing",
+        "Send `X-Tidemill-CSRF` with the value of `csrf` from `GET /v1/session`. Programs use a key and need none.",
+    ),
     "not_found": Meaning(404, "No such thing", "It never was, it is gone, or it belongs to another tenant."),
     "method_not_allowed": Meaning(405, "The method is not allowed here", "The `Allow` header lists those that are."),
     "too_slow": Meaning(408, "The request took too long to arrive", "Send it again, whole, within the stated time."),

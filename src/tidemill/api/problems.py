@@ -94,6 +94,12 @@ class CrossSiteError(TidemillError):
     code = "cross_site"
 
 
+class CsrfError(TidemillError):
+    """A request with a session lacks the token that only a page of ours knows."""
+
+    code = "csrf"
+
+
 class ExpectationError(TidemillError):
     """`Expect` names an unknown expectation."""
 

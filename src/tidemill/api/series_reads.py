@@ -25,7 +25,9 @@ from tidemill.query.series import (
     responses=answer_specs(SeriesPage, "A page of series; `next` is the cursor of the following one."),
 )
 def list_series(call: ReadCall[SeriesQuery]) -> SeriesPage:
-    """Series by feed, name, field and id, with the count of present points and the times of the first and last."""
+    """Series by feed, name, field and id, with the count of present points and the times of the first and last. With
+    `q` a search: the best matches first, and how many match in `total`. `facets` counts the values of feeds, fields and
+    tags among all that match."""
     removed = call.services.book.removed(call.tenant)
     return call.queries.series.list_series(call.tenant, call.query, removed)
 

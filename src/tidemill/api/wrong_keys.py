@@ -20,22 +20,23 @@ _MINUTE_S: Final = 60.0
 
 
 class WrongKeys:
-    """Counts wrong keys by address. Lives in one event loop. `clock`: seconds that never go back."""
+    """Counts wrong keys by address, up to `limit` a minute. Lives in one event loop. `clock`: seconds that never go
+    back."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, limit: int = MAX_A_MINUTE, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit, self._clock = limit, clock
         self._times: OrderedDict[str, deque[float]] = OrderedDict()
 
     def count(self, address: str) -> None:
-        """Count one wrong key. Raises WrongKeysError, and does not count, when the last minute had MAX_A_MINUTE."""
+        """Count one wrong key. Raises WrongKeysError, and does not count, when the last minute had `limit`."""
         now, network = self._clock(), _network(address)
-        times = self._times.setdefault(network, deque(maxlen=MAX_A_MINUTE))
+        times = self._times.setdefault(network, deque(maxlen=self._limit))
         self._times.move_to_end(network)
         if len(self._times) > MAX_ADDRESSES:
             self._times.popitem(last=False)
-        if len(times) == MAX_A_MINUTE and now - times[0] < _MINUTE_S:
+        if len(times) == self._limit and now - times[0] < _MINUTE_S:
             raise WrongKeysError(
-                f"{MAX_A_MINUTE} wrong keys came from this address within a minute. A right one is taken at any time.",
+                f"{self._limit} wrong keys came from this address within a minute. A right one is taken at any time.",
                 math.ceil(times[0] + _MINUTE_S - now),
             )
         times.append(now)

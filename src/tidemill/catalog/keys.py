@@ -21,6 +21,7 @@ from tidemill.errors import Fault, InputError, NotFoundError
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 KEYS_PREFIX: Final = "keys/"
+SESSIONS_PREFIX: Final = "sessions/"  # of browsers, below the id of the key that was given (`sessions.py`)
 CLOSED_KEY: Final = "access/closed"  # written with the first API key, and kept when the last API key is revoked
 SECRET_PREFIX: Final = "tm_"
 # An unknown key may be one that another process made a moment ago: so the keys are read again, but at most this often,
@@ -74,12 +75,14 @@ def list_keys(catalog: Catalog, tenant: str | None = None) -> list[KeyInfo]:
 
 
 def revoke_key(catalog: Catalog, key_id: str, tenant: str | None = None) -> None:
-    """Remove a key for good; running servers refuse it within a second.
+    """Remove a key for good, with its sessions; running servers refuse it within a second.
 
     Raises NotFoundError if there is no key of that id (of that tenant, if given).
     """
     for info in list_keys(catalog, tenant):
         if info.key_id == key_id and catalog.delete(KEYS_PREFIX + key_id):
+            for entry in catalog.list(f"{SESSIONS_PREFIX}{key_id}/"):
+                catalog.delete(entry.key)
             return
     raise NotFoundError(f"there is no key '{key_id[:100]}'; `tidemill key list` shows them")
 
@@ -101,6 +104,7 @@ class KeyRing:
         self._catalog = catalog
         self._lock = threading.Lock()
         self._by_hash: dict[bytes, tuple[bytes, Principal]] = {}
+        self._by_id: dict[str, tuple[KeyInfo, Principal]] = {}
         self._closed = False
         self._refreshed_at = 0.0
         self._end_watch: Callable[[], None] = catalog.watch(KEYS_PREFIX, self.refresh)
@@ -116,6 +120,14 @@ class KeyRing:
             principal = self._look_up(digest)
         return principal
 
+    def principal(self, key_id: str) -> Principal | None:
+        """The holder of the key of this id, or None where there is none, or none any more."""
+        return self._by_id.get(key_id, (None, None))[1]
+
+    def info(self, key_id: str) -> KeyInfo | None:
+        """The key of this id, or None."""
+        return self._by_id.get(key_id, (None, None))[0]
+
     def ever_keys(self) -> bool:
         """Whether a key was ever made; if not, a server on loopback is open."""
         return self._closed
@@ -124,8 +136,9 @@ class KeyRing:
         """Read all keys again. Raises what the catalog raises."""
         with self._lock:
             self._closed = self._closed or ever_keys(self._catalog)
-            keys = _stored_keys(self._catalog)
-            self._by_hash = {stored.sha256[:8]: (stored.sha256, _principal(stored.info)) for stored in keys}
+            keys = [(stored, _principal(stored.info)) for stored in _stored_keys(self._catalog)]
+            self._by_hash = {stored.sha256[:8]: (stored.sha256, principal) for stored, principal in keys}
+            self._by_id = {stored.info.key_id: (stored.info, principal) for stored, principal in keys}
 
     def close(self) -> None:
         """Stop following the catalog."""

@@ -58,13 +58,15 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
 
 
 class Header(msgspec.Struct, frozen=True, gc=False):
-    """An entry without its body, to choose which entries are applied next; `size_bytes` is the length of the body."""
+    """An entry without its body, to choose which entries are applied next, and to count those that wait; `size_bytes`
+    is the length of the body, `received_ns` the time of receipt."""
 
     seq: int
     tenant: str
     feed: str
     kind: EntryKind
     size_bytes: int
+    received_ns: int = 0
 
 
 class LogHealth(msgspec.Struct, frozen=True):
@@ -149,6 +151,9 @@ class PartitionReader(ReceiptIndex, Protocol):
         Raises LogUnavailableError.
         """
 
+    def headers(self, after: int, max_count: int) -> list[Header]:
+        """Up to `max_count` entries after an offset in order, without bodies. Raises LogUnavailableError."""
+
     def deletions(self, after: int) -> list[LogEntry]:
         """The deletions (`EntryKind.DELETE`) after an offset in order, without reading the data between them. Raises
         LogUnavailableError.
@@ -177,9 +182,6 @@ class PartitionReader(ReceiptIndex, Protocol):
 
 class BacklogReader(PartitionReader, Protocol):
     """Reads a partition for the mill, which chooses among entries before it reads their bodies."""
-
-    def headers(self, after: int, max_count: int) -> list[Header]:
-        """Up to `max_count` entries after an offset in order, without bodies. Raises LogUnavailableError."""
 
     def entries_at(self, seqs: Sequence[int]) -> list[LogEntry]:
         """The entries at these offsets (rising), in order; offsets without an entry are left out.

@@ -5,7 +5,7 @@ deletion the mill has not applied yet.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import numpy as np
@@ -31,8 +31,18 @@ from tidemill.query.parameters import (
     SeriesName,
     Tags,
     limit_to,
+    one_of,
     page_cursor,
     time_range,
+)
+from tidemill.query.series_search import (
+    BEFORE_ALL,
+    FacetValue,
+    SearchOptions,
+    read_facets,
+    read_words,
+    search_series,
+    series_details,
 )
 from tidemill.store.client import Store
 
@@ -52,10 +62,48 @@ class SeriesFilter(QueryParameters, frozen=True):
 
 
 class SeriesQuery(SeriesFilter, frozen=True):
-    """A page of a list of series."""
+    """A page of a list of series, or of a search."""
 
+    q: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "Only series that have every one of these words, of any case, somewhere in the name, the field, the feed "
+            "or the value of a tag.",
+            read_words,
+            TEXT,
+        ),
+    ] = ()
+    facets: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "Facets to count, separated by commas: `feed`, `field`, `tag.NAME`, `tag.*` (every tag).", read_facets, TEXT
+        ),
+    ] = ()
+    sort: Annotated[
+        Literal["feed", "name", "match"] | None,
+        one_of(
+            "`feed`: by feed, name, field and id; `name`: by name first; `match`: what begins with the first word "
+            "first, which is how a search with `q` is sorted.",
+            "feed",
+            "name",
+            "match",
+        ),
+    ] = None
+    extent: Annotated[
+        bool,
+        Parameter(
+            "`false`: without counts and times of points (null), which take the longest of a list.",
+            readers.true_or_false,
+            {"type": "boolean", "default": True},
+        ),
+    ] = True
     limit: Annotated[int, limit_to(1000)] = 100
     cursor: Annotated[tuple[str, str, str, int] | None, page_cursor(str, str, str, int)] = None
+
+    @property
+    def is_search(self) -> bool:
+        """Whether the request needs more than the plain list."""
+        return bool(self.q or self.facets or self.sort or not self.extent)
 
 
 class FullSeriesQuery(QueryParameters, frozen=True):
@@ -76,7 +124,8 @@ class MetricsQuery(RangeParameters, frozen=True):
 
 class SeriesItem(msgspec.Struct, frozen=True, omit_defaults=True):
     """A series in a list. `count` is of values, `missing` of samples without one (null); `first` and `last` are times
-    of samples. `removed`, which only such a series has: its feed was removed, and the series can still be read."""
+    of samples; with `extent=false` these four are null. `removed`, which only such a series has: its feed was removed,
+    and the series can still be read."""
 
     id: str
     feed: str
@@ -84,18 +133,21 @@ class SeriesItem(msgspec.Struct, frozen=True, omit_defaults=True):
     field: str
     tags: dict[str, str]
     unit: str | None
-    count: int
-    missing: int
+    count: int | None
+    missing: int | None
     first: str | None
     last: str | None
     removed: bool = False
 
 
-class SeriesPage(msgspec.Struct, frozen=True):
-    """A page of series, ordered by feed, name, field and id."""
+class SeriesPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A page of series, ordered by feed, name, field and id unless `sort` says otherwise. With `q`, `facets` or `sort`
+    also `total`, how many series match, and `facets`: of each facet asked for its 20 most frequent values."""
 
     items: list[SeriesItem]
     next: str | None
+    total: int | None = None
+    facets: dict[str, list[FacetValue]] | None = None
 
 
 class SeriesCount(msgspec.Struct, frozen=True):
@@ -159,6 +211,8 @@ class SeriesQueries:
 
     def list_series(self, tenant: str, query: SeriesQuery, removed: Collection[str] = ()) -> SeriesPage:
         """A page of the series that match. `removed`: the names of feeds that were removed."""
+        if query.is_search:
+            return self._search(tenant, query, removed)
         feed, name, field, series = query.cursor or ("", "", "", 0)
         rows = self._store.rows(
             "series_page",
@@ -173,6 +227,21 @@ class SeriesQueries:
         last = page[-1] if len(rows) > len(page) else None
         after = encode_cursor(last["feed"], last["name"], last["field"], last["series"]) if last else None
         return SeriesPage([_item(row, row["feed"] in removed) for row in page], after)
+
+    def _search(self, tenant: str, query: SeriesQuery, removed: Collection[str]) -> SeriesPage:
+        options = SearchOptions(
+            words=query.q,
+            sort=query.sort or ("match" if query.q else "feed"),
+            facets=query.facets,
+            after=query.cursor or BEFORE_ALL,
+            limit=query.limit,
+        )
+        found = search_series(self._store, self._filters(tenant, query), options)
+        keys = found.keys[: query.limit]
+        rows = series_details(self._store, tenant, keys, extent=query.extent)
+        after = encode_cursor(*keys[-1]) if len(found.keys) > len(keys) else None
+        items = [_item(row, row["feed"] in removed) for row in rows]
+        return SeriesPage(items, after, found.total, found.facets)
 
     def count_series(self, tenant: str, query: SeriesFilter) -> SeriesCount:
         """How many series match."""

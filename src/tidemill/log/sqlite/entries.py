@@ -76,8 +76,8 @@ def entry_of_row(row: Row, damage: str = "") -> LogEntry:
 
 def header_of_row(head: Row, size_bytes: int | None) -> Header:
     """The first HEAD columns of a row as a header."""
-    seq, _, tenant, feed, _, _, _, kind, _, _ = head
-    return Header(seq, tenant, feed, _KINDS[kind], size_bytes or 0)
+    seq, _, tenant, feed, _, received_ns, _, kind, _, _ = head
+    return Header(seq, tenant, feed, _KINDS[kind], size_bytes or 0, received_ns)
 
 
 def is_whole_head(head: Row, seal: int | None) -> bool:

@@ -1,4 +1,4 @@
-/** The pages of the bar, in their order; `key` follows `g`. `scope` is what a key needs to see one. */
+/** The pages of the bar, in their order; `key` follows `g`. `scopes`: a key needs one of them to see it. */
 import type { RouteName } from "../../routes/table";
 
 export interface BarPage {
@@ -7,13 +7,14 @@ export interface BarPage {
   href: string;
   icon: string;
   key: string;
+  scopes: readonly string[];
 }
 
 export const PAGES: readonly BarPage[] = [
-  { name: "home", word: "Home", href: "/", icon: "home", key: "h" },
-  { name: "explore", word: "Explore", href: "/explore", icon: "explore", key: "e" },
-  { name: "ledger", word: "Ledger", href: "/ledger", icon: "ledger", key: "l" },
-  { name: "why", word: "Why", href: "/why", icon: "why", key: "w" },
-  { name: "feeds", word: "Feeds", href: "/feeds", icon: "feeds", key: "f" },
-  { name: "admin", word: "Admin", href: "/admin", icon: "admin", key: "a" },
+  { name: "home", word: "Home", href: "/", icon: "home", key: "h", scopes: ["read"] },
+  { name: "explore", word: "Explore", href: "/explore", icon: "explore", key: "e", scopes: ["read"] },
+  { name: "ledger", word: "Ledger", href: "/ledger", icon: "ledger", key: "l", scopes: ["read"] },
+  { name: "why", word: "Why", href: "/why", icon: "why", key: "w", scopes: ["read"] },
+  { name: "feeds", word: "Feeds", href: "/feeds", icon: "feeds", key: "f", scopes: ["read"] },
+  { name: "admin", word: "Admin", href: "/admin", icon: "admin", key: "a", scopes: ["admin"] },
 ];

@@ -1,0 +1,33 @@
+-- Flow: what became of the payloads that a tenant sent, by feed and time of receipt. Only payloads up to the applied
+-- offsets are counted, because those after them are counted as waiting, from the log.
+
+-- fragment: flow_counts
+-- Sums over payloads `p`. Every record of an applied payload is accepted or rejected.
+count() AS payloads,
+sum(toUInt64(p.accepted)) AS accepted,
+sum(toUInt64(p.rejected)) AS rejected,
+sum(toUInt64(least(ifNull(p.late, 0), p.accepted))) AS late,
+sum(toUInt64(p.reasons['duplicate'])) AS duplicate,
+sum(toUInt64(least(ifNull(p.flagged, 0), p.accepted))) AS flagged,
+sum(p.bytes) AS bytes
+
+-- fragment: flow_payloads
+-- The applied payloads of a tenant. `applied`: the applied offset of each partition of the log; a deletion is no data.
+FROM payloads AS p FINAL
+WHERE p.tenant = {tenant:String}
+  AND p.format != 'deletion'
+  AND p.seq <= {applied:Array(UInt64)}[toUInt32(bitShiftRight(p.seq, 40) % length({applied:Array(UInt64)})) + 1]
+
+-- name: flow
+-- Of each feed and slot of `step` ns since `origin`: counts of the payloads received from `first` to `last` (both
+-- included). Ids of receipts sort by the time of receipt: those outside of `since` and `until` are not read.
+SELECT
+    toString(p.feed) AS feed,
+    intDiv(toUnixTimestamp64Nano(p.received_at) - {origin:Int64}, {step:Int64}) AS slot,
+    -- include: flow_counts
+-- include: flow_payloads
+  AND p.receipt >= {since:String} AND p.receipt < {until:String}
+  AND p.received_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+  AND ({feed:String} = '' OR p.feed = {feed:String})
+GROUP BY p.feed, slot

@@ -1,0 +1,101 @@
+"""Search of series: words of any case in names, fields and tags; totals, facets, pages."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.query.conftest import Writer
+from tests.query.support import START, asked, queries
+from tidemill.errors import InputError
+from tidemill.query.series import SeriesPage, SeriesQuery
+from tidemill.store.client import Store
+
+
+@pytest.fixture
+def areas(store: Store, writer: Writer) -> Iterator[Any]:
+    for number in range(12):
+        tags = {"pump": f"p{number}", "site": "Plant North" if number % 2 else "Plant Süd"}
+        key = writer.series("pumps", "bar" if number < 8 else "flow", tags, name=f"Pressure {number}")
+        if number == 3:
+            writer.points(key, [START, START + 5], [1.0, None])
+    writer.series("meters", "kwh", {"meter": "pressing 7"}, name="")
+    Writer(store, "other").series("pumps", "bar", {"pump": "p3"}, name="Pressure 3")
+    yield queries(store).series
+
+
+def search(areas: Any, **given: str) -> SeriesPage:
+    page: SeriesPage = areas.list_series("default", asked(SeriesQuery, **given))
+    return page
+
+
+def names(page: SeriesPage) -> list[str]:
+    return [item.name for item in page.items]
+
+
+def test_every_word_must_match_somewhere_whatever_its_case(areas: Any) -> None:
+    assert names(search(areas, q="PRESSURE 3")) == ["Pressure 3"]
+    assert names(search(areas, q="p3")) == ["Pressure 3"]
+    assert len(search(areas, q="SÜD").items) == 6
+    assert len(search(areas, q="plant flow").items) == 4
+    assert search(areas, q="plant kwh").items == []
+    assert [item.feed for item in search(areas, q="ressing").items] == ["meters"]
+    assert search(areas, q="%").items == search(areas, q="p.*").items == []
+
+
+def test_what_begins_with_the_word_comes_first(areas: Any) -> None:
+    page = search(areas, q="press", limit="20")
+    assert page.total == 13
+    assert {item.feed for item in page.items} == {"pumps", "meters"}
+    north = search(areas, q="north", limit="20")
+    assert [item.tags["site"] for item in north.items] == ["Plant North"] * 6
+
+
+def test_total_and_facets_are_of_all_that_match(areas: Any) -> None:
+    page = search(areas, q="pump", facets="feed,field,tag.*", limit="2")
+    assert (len(page.items), page.total) == (2, 12)
+    facets = {name: {v.value: v.count for v in values} for name, values in (page.facets or {}).items()}
+    assert facets["feed"] == {"pumps": 12}
+    assert facets["field"] == {"bar": 8, "flow": 4}
+    assert facets["tag.site"] == {"Plant North": 6, "Plant Süd": 6}
+    assert len(facets["tag.pump"]) == 12
+    one = search(areas, facets="tag.site,tag.none", tag__site="Plant Süd").facets or {}
+    assert msgspec.to_builtins(one) == {"tag.site": [{"value": "Plant Süd", "count": 6}], "tag.none": []}
+
+
+@pytest.mark.parametrize("sort", ["feed", "name", "match"])
+def test_pages_neither_repeat_nor_hide_a_series(areas: Any, sort: str) -> None:
+    whole = search(areas, q="press", sort=sort, limit="100").items
+    paged, cursor = [], None
+    for _ in range(20):
+        page = search(areas, q="press", sort=sort, limit="3", **({"cursor": cursor} if cursor else {}))
+        assert page.total == 13
+        paged += page.items
+        cursor = page.next
+        if cursor is None:
+            break
+    assert paged == whole
+    assert len(whole) == 13
+
+
+def test_counts_and_times_of_points_are_those_of_the_list(areas: Any) -> None:
+    listed = {item.id: item for item in search(areas).items}
+    assert {item.id: item for item in search(areas, sort="name").items} == listed
+    bare = search(areas, q="p3", extent="false").items[0]
+    assert (bare.count, bare.missing, bare.first, bare.last) == (None, None, None, None)
+    assert (listed[bare.id].count, listed[bare.id].missing) == (1, 1)
+
+
+def test_a_faulty_search_is_refused_by_name(areas: Any) -> None:
+    for given, path in (
+        ({"q": "   "}, "$query.q"),
+        ({"q": "a b c d e f g h i"}, "$query.q"),
+        ({"facets": "feed,colour"}, "$query.facets[1]"),
+        ({"facets": "tag."}, "$query.facets[0]"),
+        ({"sort": "size"}, "$query.sort"),
+        ({"extent": "maybe"}, "$query.extent"),
+    ):
+        with pytest.raises(InputError) as caught:
+            search(areas, **given)
+        assert [fault.path for fault in caught.value.faults] == [path]
