@@ -10,7 +10,7 @@ from tests.query.support import SECOND, START, EmptyLog, asked, book, document, 
 from tidemill.errors import InputError
 from tidemill.model.payload import LogEntry, Payload
 from tidemill.query.gaps import WHY
-from tidemill.query.many_points import ManyPointsQuery
+from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.store.client import Store
 
 HOUR = 3600 * SECOND
@@ -63,6 +63,7 @@ def test_a_gap_without_a_trace_was_never_received(store: Store, pump: str) -> No
         "rejected": [0] * 8,
         "late": None,
         "flagged": [0] * 8,
+        "restated": [0] * 8,
     }
     assert reasons(found) == [("02:00", "05:00", "never_received")]
     assert found["gaps"][0]["series"] == pump
@@ -79,6 +80,7 @@ def test_each_reason_is_of_what_happened_there(store: Store, pump: str, writer: 
         ("02:00", "03:00", "all_rejected"), ("03:00", "04:00", "deleted"), ("04:00", "05:00", "null_values")
     ]  # fmt: skip
     assert found["series"][0]["evidence"]["rejected"] == [0, 0, 1, 0, 0, 0, 0, 0]
+    assert found["series"][0]["evidence"]["restated"] == [0, 0, 0, 1, 0, 0, 0, 0]
     assert list(found["series"][0]["columns"]) == ["mean"]
     writer.write("rollups", series=number[0], every_s=3600, window=START + 2 * HOUR, count=4, sealed=True, version=1)
     assert reasons(ask(store))[0] == ("02:00", "03:00", "sealed")

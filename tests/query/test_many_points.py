@@ -19,7 +19,7 @@ from tidemill.errors import InputError, LimitError, NotFoundError
 from tidemill.model.time import format_instant
 from tidemill.query.aggregates import AGGREGATES
 from tidemill.query.ladder import LADDER, longer, window_length_for
-from tidemill.query.many_points import ManyPointsQuery
+from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
 
@@ -243,3 +243,14 @@ def test_no_range_has_more_windows_than_asked_for() -> None:
         assert every == LADDER[0] or (length - 1) // shorter.nominal_ns + 2 > points
     assert longer(LADDER[0]) == LADDER[1]
     assert longer(LADDER[-1]) == LADDER[-1]
+
+
+def test_an_answer_says_how_it_was_made(store: Store, two: tuple[str, str]) -> None:
+    found = answer(store, series=",".join(two), points="10")
+    assert found["every"] in found["ladder"]
+    assert found["ladder"] == [length.text for length in LADDER]
+    assert found["windows"] == len(found["time"])
+    assert found["points_read"] == 154 + 90, "points with values"
+    assert 0 < found["took_ms"] < 60_000
+    raw = answer(store, series=two[1], limit="7")
+    assert (raw["windows"], raw["points_read"], raw["ladder"], raw["every"]) == (0, 7, None, None)

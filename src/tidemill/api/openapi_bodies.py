@@ -19,7 +19,7 @@ from litestar.openapi.spec import (
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.query_body import PARAMETERS, QuestionBody, SelectorBody
 from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
-from tidemill.query.many_points import ManyPointsQuery
+from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import declared_parameters
 from tidemill.query.questions import ACROSS
 

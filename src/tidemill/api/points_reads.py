@@ -11,7 +11,8 @@ from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_st
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.query.answers import Page
-from tidemill.query.many_points import ManyPointsQuery, PointColumns, PointRows
+from tidemill.query.many_points_answers import PointColumns, PointRows
+from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import QueryParameters
 from tidemill.query.questions import Answer
 
@@ -28,7 +29,8 @@ def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
     over at most `points` windows whose length the server picks, with `agg` alone over the whole range, else raw. All
     windows follow the calendar of `tz`. A page has at most `limit` windows (or raw points), and at most 1,000,000
     values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
-    which one was due, and `why` is `unknown` where the reason cannot be known."""
+    which one was due, and `why` is `unknown` where the reason cannot be known. `ladder` has the lengths from which
+    `points` picks."""
     return call.queries.many_points.read_many(call.tenant, call.query, call.services.clock())
 
 

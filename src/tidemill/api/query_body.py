@@ -8,7 +8,7 @@ import msgspec
 from tidemill.api.json_body import convert_document, decode_document, refuse_faults
 from tidemill.errors import Fault, InputError
 from tidemill.feeds.convert import Table
-from tidemill.query.many_points import ManyPointsQuery, check_many_points_query
+from tidemill.query.many_points_query import ManyPointsQuery, check_many_points_query
 from tidemill.query.parameters import read_query
 from tidemill.query.questions import ACROSS, Question
 

@@ -12,6 +12,7 @@ from tidemill.decode.batch import Batch
 from tidemill.decode.json_decoder import JsonDecoder
 from tidemill.decode.layout_decoder import LayoutDecoder
 from tidemill.decode.sample_decoder import SampleDecoder, SamplesHead
+from tidemill.decode.spans import RecordSpans
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
@@ -56,3 +57,15 @@ class Decoder:
         """The records of a payload as readable texts; of a binary payload their bytes in hexadecimal. Cuts the payload
         once: keep the result while its records are read. Never raises for what is in the payload."""
         return self._decoder.record_texts(body, format_name(format))
+
+    def record_spans(self, body: bytes, format: str) -> RecordSpans:
+        """Where the records of a payload are in its bytes. Cuts the payload once: keep the result while its records are
+        read. Never raises for what is in the payload."""
+        return self._decoder.record_spans(body, format_name(format))
+
+    def record_faults(self, payload: Payload, watch: range) -> dict[int, tuple[Fault, ...]]:
+        """The faults of the records of a payload whose index is in `watch`; those of the whole payload are of record 0.
+        Reads the whole payload."""
+        if isinstance(self._decoder, SampleDecoder):
+            return self._decoder.record_faults(payload.body, payload.format, payload.received_ns)
+        return self._decoder.record_faults(payload.body, payload.format, watch)

@@ -13,6 +13,7 @@ from tidemill.decode.plan import compile_plan
 from tidemill.decode.plugin import as_json
 from tidemill.decode.reader import PayloadReader
 from tidemill.decode.scan import BOM
+from tidemill.decode.spans import COLUMNS, DECODED, NOT_CUT, RecordSpans
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
@@ -61,3 +62,25 @@ class JsonDecoder:
         lines = format == "ndjson"
         cut = cut_lines(body) if lines else cut_document(body, self._plan.records, self._max_depth, FaultCollector())
         return Texts(body) if cut is None or len(cut) > MAX_RECORDS else Texts(body, cut.starts, cut.ends)
+
+    def record_spans(self, body: bytes, format: str) -> RecordSpans:
+        """Where the records of a payload are in its bytes."""
+        if format not in self._formats or (self._plan.nested and format == "ndjson"):
+            return RecordSpans(body, why=NOT_CUT)
+        if format not in JSON_FORMATS:
+            return RecordSpans(body, why=DECODED)
+        bare = body.removeprefix(BOM)
+        shift = len(body) - len(bare)
+        if self._plan.columnar:
+            columns = cut_columns(bare, self._own, self._max_depth, FaultCollector())
+            return RecordSpans(body, shift=shift, why=NOT_CUT if columns is None else COLUMNS, cut=columns)
+        lines = format == "ndjson"
+        cut = cut_lines(bare) if lines else cut_document(bare, self._plan.records, self._max_depth, FaultCollector())
+        if cut is None or len(cut) > MAX_RECORDS:
+            return RecordSpans(body, why=NOT_CUT)
+        return RecordSpans(body, cut.starts, cut.ends, shift, listed=cut.listed)
+
+    def record_faults(self, body: bytes, format: str, watch: range) -> dict[int, tuple[Fault, ...]]:
+        """The faults of the records whose index is in `watch`, at most a hundred of each."""
+        reading = self._reader.read_payloads([(body, format)], watch=watch)
+        return {index: faults.all() for index, faults in reading.watched.items()}

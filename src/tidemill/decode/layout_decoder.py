@@ -15,6 +15,7 @@ from tidemill.decode.given import given_fault, given_tags, given_texts
 from tidemill.decode.layout import JudgedColumn, Slot, compile_layout, number_distinct
 from tidemill.decode.notes import marks_frame
 from tidemill.decode.rejected import Rejected
+from tidemill.decode.spans import RecordSpans, layout_spans
 from tidemill.decode.steps import STEP_COUNT, STEP_NS, step_columns
 from tidemill.decode.texts import Texts
 from tidemill.decode.times import INSTANT, WALL
@@ -62,6 +63,20 @@ class LayoutDecoder:
         for row in bad[:_FAULTY_RECORDS].tolist():
             faults.extend(self._faults(read, row))
         return faults.all(stopped=len(bad) > _FAULTY_RECORDS)
+
+    def record_spans(self, body: bytes, format: str) -> RecordSpans:
+        """Where the records of a payload are in its bytes."""
+        form = format if format in self._formats else "binary"
+        return layout_spans(body, form, self._layout.header_bytes, self._layout.record_bytes)
+
+    def record_faults(self, body: bytes, format: str, watch: range) -> dict[int, tuple[Fault, ...]]:
+        """The faults of the records whose index is in `watch`; those of the whole payload are of record 0."""
+        read = self._read([(body, format)])
+        if read.refused:
+            return {0: read.refused[0].all()} if 0 in watch else {}
+        bad = np.flatnonzero(~read.good)
+        chosen = bad[(bad >= watch.start) & (bad < watch.stop)].tolist()
+        return {row: self._faults(read, row).all() for row in chosen}
 
     def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads as one batch."""

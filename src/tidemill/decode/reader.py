@@ -57,8 +57,11 @@ class PayloadReader:
         self._columns = ColumnPayloads(plan, max_depth, turn) if plan.columnar else None
         self._is_document = plan.nested or bool(plan.begin is not None and plan.begin.plan.outer)
 
-    def read_payloads(self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None) -> Reading:
-        """Read payloads, each (body, format). With a `limit` reading stops after so many records at fault."""
+    def read_payloads(
+        self, payloads: Sequence[tuple[bytes, str]], *, limit: int | None = None, watch: range = range(0)
+    ) -> Reading:
+        """Read payloads, each (body, format). With a `limit` reading stops after so many records at fault; the faults
+        of records with an index in `watch` are kept."""
         undecodable: dict[int, tuple[str, str]] = {}
         for number, (_, form) in enumerate(payloads) if self._plan.given else ():
             if (fault := given_fault(self._plan.given, split_format(form)[1])) is not None:
@@ -67,6 +70,7 @@ class PayloadReader:
         if self._plugged:
             payloads = [self._as_json(number, *payload, undecodable) for number, payload in enumerate(payloads)]
         reading = Reading(self._plan, payloads, limit)
+        reading.watch = watch
         by_format: dict[str, list[int]] = {}
         for number, (_, name) in enumerate(payloads):
             if number not in undecodable:

@@ -41,6 +41,8 @@ class Reading:
         self.notes = Notes()
         self.begins: list[ListBegin] = []
         self.lost_lists: dict[int, list[tuple[int, FaultCollector]]] = {}
+        self.watch: range = range(0)
+        self.watched: dict[int, FaultCollector] = {}
         self._zones = plan.begin is not None and plan.begin.plan.column_number("zone") is not None
         self._stepped = plan.begin is not None
         self._chunks: list[Chunk] = []
@@ -72,6 +74,8 @@ class Reading:
     def reject_record(self, payload: int, index: int, faults: FaultCollector, record: Record | None = None) -> None:
         """Add a record at fault. `record` has the values that could be read, its time among them; None: nothing."""
         self.faulty += 1
+        if index in self.watch:
+            self.watched[index] = faults
         if self._limit is not None:
             self.faults.extend(faults)
             return

@@ -16,7 +16,9 @@ from tidemill.decode.rejected import Rejected
 from tidemill.decode.samples import Samples, interpret_members, read_members_fast
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_samples import read_members_strict
+from tidemill.decode.spans import NOT_CUT, RecordSpans
 from tidemill.decode.texts import Texts
+from tidemill.errors import Fault
 from tidemill.feeds.definition import NotExact
 from tidemill.model.ids import series_id
 from tidemill.model.payload import LogEntry, Payload, format_name
@@ -98,6 +100,19 @@ class SampleDecoder:
             return Texts(body)
         cut.starts[0], cut.ends[0] = 0, len(body)
         return Texts(body, cut.starts, cut.ends)
+
+    def record_spans(self, body: bytes, format: str) -> RecordSpans:
+        """Where the values of the samples are in the bytes of a payload."""
+        bare = body.removeprefix(BOM)
+        cut = cut_document(bare, ("values",), self._max_depth, FaultCollector()) if format in self._formats else None
+        if cut is None or not cut.listed:
+            return RecordSpans(body, why=NOT_CUT)
+        return RecordSpans(body, cut.starts, cut.ends, len(body) - len(bare))
+
+    def record_faults(self, body: bytes, format: str, received_ns: int) -> dict[int, tuple[Fault, ...]]:
+        """The faults of a payload, which are of its record 0, as it counts as one."""
+        samples, faults = self._read(body, format, received_ns)
+        return {} if samples is not None else {0: faults.all()}
 
     def _read(self, body: bytes, format: str, received_ns: int) -> tuple[Samples | None, FaultCollector]:
         format, faults = format_name(format), FaultCollector()

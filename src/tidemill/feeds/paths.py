@@ -72,6 +72,26 @@ def parse_path(text: str) -> Path:
     return tuple(steps)
 
 
+def document_steps(text: str) -> tuple[str | int, ...] | None:
+    """The keys and items of a path in a document, as faults name it: `$[300].a` -> (300, "a"). None for a text with any
+    other step, or that is no path. Items of any number are taken, other than in paths of a definition."""
+    if not text.startswith("$"):
+        return None
+    steps: list[str | int] = []
+    at = 1
+    while at < len(text):
+        match = _STEP.match(text, at)
+        if match is None or match.lastgroup in ("each", "items"):
+            return None
+        kind = str(match.lastgroup)
+        if kind == "item":
+            steps.append(int(match[kind]))
+        else:
+            steps.append(match[kind] if kind == "name" else _ESCAPE.sub(r"\1", match[kind]))
+        at = match.end()
+    return tuple(steps)
+
+
 def _step(match: re.Match[str]) -> PathStep:
     kind = str(match.lastgroup)
     text = match[kind]

@@ -7,6 +7,7 @@ Decoders are built once per feed version and kept, because versions never change
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
+from typing import Protocol
 
 import msgspec
 import polars as pl
@@ -15,7 +16,6 @@ from tidemill.checks.look_back import PastCheck
 from tidemill.decode.decoder import DEEPEST, MAX_DEPTH, Decoder
 from tidemill.decode.texts import Texts
 from tidemill.errors import FeedDefinitionError, NotFoundError, TidemillError, UnavailableError
-from tidemill.feeds.book import FeedBook
 from tidemill.feeds.definition import Feed
 from tidemill.mill import ledger, refused
 from tidemill.mill.status import MillStatus
@@ -30,6 +30,14 @@ from tidemill.rules.zones import zone_at
 
 NO_PAST = NoHistory()
 _KEEP = 1_000
+
+
+class VersionBook(Protocol):
+    """Versions of feeds; a FeedBook is one."""
+
+    def version(self, tenant: str, name: str, version: int) -> Feed:
+        """A version of a feed. Raises NotFoundError and FeedDefinitionError."""
+        ...
 
 
 class TransformedBatch(msgspec.Struct, frozen=True):
@@ -55,7 +63,7 @@ class TransformPipeline:
     are not checked again, because the setting may have been another one then.
     """
 
-    def __init__(self, book: FeedBook, status: MillStatus, max_depth: int = MAX_DEPTH) -> None:
+    def __init__(self, book: VersionBook, status: MillStatus, max_depth: int = MAX_DEPTH) -> None:
         self._book = book
         self._status = status
         self._max_depth = max_depth

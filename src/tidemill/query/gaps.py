@@ -32,8 +32,8 @@ Why = Literal[
     "deleted", "sealed", "all_rejected", "null_values", "not_reached", "source_empty", "never_received", "unknown"
 ]
 WHY: Final = get_args(Why)
-EVIDENCE: Final = ("n", "expected", "rejected", "late", "flagged")
-_FACTS: Final = ("flagged", "late", "rejected", "deleted", "sealed")
+_FACTS: Final = ("flagged", "late", "rejected", "restated", "deleted", "sealed")
+_COUNTED: Final = ("rejected", "flagged", "restated")
 Ints = NDArray[np.int64]
 
 
@@ -82,8 +82,8 @@ class WindowEvidence:
     def read(
         self, tenant: str, series: Sequence[Description], frame: pl.DataFrame, bounds: WindowBounds
     ) -> tuple[dict[int, dict[str, list[Any]]], list[ReasonedGap]]:
-        """The columns EVIDENCE of each series, and the gaps. `frame` has a row for each window and series, with `count`
-        and `missing`."""
+        """For each series the columns `n`, `expected`, `late`, `rejected`, `flagged`, `restated`; and the gaps. `frame` has
+        a row for each window and series, with `count` and `missing`."""
         feeds = {name: self._feed(tenant, name) for name in {item.feed for item in series}}
         waiting = {name for name in feeds if waiting_payloads(self._log, tenant, name, bounds.applied)}
         facts, spacing, polls, doubts, deletions = self._facts(tenant, series, feeds, bounds)
@@ -98,7 +98,10 @@ class WindowEvidence:
             feed = feeds[item.feed]
             late = known["late"].tolist() if feed and feed.rollups else [None] * len(bounds.begins)
             lists = {"n": windows.count.tolist(), "expected": windows.expected, "late": late}
-            columns[item.series] = {**lists, **{name: known[name].tolist() for name in ("rejected", "flagged")}}
+            columns[item.series] = {
+                **lists,
+                **{name: known[name].tolist() for name in ("rejected", "flagged", "restated")},
+            }
             reasons = _GapReasons(
                 counts={**known, **polled, "nulls": own["missing"].to_numpy()},
                 has_source=bool(feed and feed.source),

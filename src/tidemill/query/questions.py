@@ -20,7 +20,8 @@ from tidemill.errors import Fault, InputError, LimitError, count_of_faults
 from tidemill.model.ids import format_series
 from tidemill.query.aggregates import COUNTS
 from tidemill.query.chosen_series import choose_series
-from tidemill.query.many_points import ManyPoints, ManyPointsQuery
+from tidemill.query.many_points import ManyPoints
+from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.point_windows import format_instants
 from tidemill.query.series import Description, Hidden
 from tidemill.query.window_frames import BEFORE_ALL, MAX_WINDOWS, check_cells

@@ -43,6 +43,16 @@ class CheckedBatch(msgspec.Struct, frozen=True):
     times: pl.DataFrame
 
 
+class JudgedBatch(msgspec.Struct, frozen=True):
+    """`frame`: the batch's frame with `time` (null: no instant), `flags` and `time_reason`; `judged`: the same with
+    `broken.<number>` of each of `tests`; `times`: `payload_times.TIMES` of the payloads."""
+
+    frame: pl.DataFrame
+    judged: pl.DataFrame
+    tests: RuleTests
+    times: pl.DataFrame
+
+
 def apply_rules(
     feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY, known: KnownTimes | None = None
 ) -> CheckedBatch:
@@ -52,12 +62,8 @@ def apply_rules(
     around it decide; then the batch must begin at the offset `lookup.before_seq`, and what `lookup.past` raises
     (StoreUnavailableError, StoreQueryError) is raised. `known`: of payloads that were applied before; such
     folds are decided by it instead."""
-    frame = resolve_beside_points(feed, batch, lookup, known)
-    times_of_payloads = payload_times(feed, frame, batch)
-    if feed.shape.kind == "summary":
-        frame = add_summary(frame, next(iter(feed.fields)))
-    rule_tests = feed_tests(feed)
-    judged = add_history_hits(feed, add_hits(feed, frame, batch, rule_tests), batch, rule_tests, lookup)
+    judged_batch = judge_records(feed, batch, lookup, known)
+    frame, judged, rule_tests = judged_batch.frame, judged_batch.judged, judged_batch.tests
     rejections = []
     if not batch.rejections.is_empty():
         times = resolve_stamps(feed, batch.stamps)
@@ -74,7 +80,21 @@ def apply_rules(
     if batch.marks is not None:
         marks = _with_decoded_marks(passed.select("seq", "idx"), marks, batch.marks)
     rejected = pl.concat([_NONE_REJECTED, *rejections]) if rejections else _NONE_REJECTED
-    return CheckedBatch(kept.hstack([marks]), rejected, times_of_payloads)
+    return CheckedBatch(kept.hstack([marks]), rejected, judged_batch.times)
+
+
+def judge_records(
+    feed: Feed, batch: Batch, lookup: HistoryLookup = NO_HISTORY, known: KnownTimes | None = None
+) -> JudgedBatch:
+    """Every well-formed record with its instant and the result of each test, before any record is rejected. Reads and
+    raises as `apply_rules`."""
+    frame = resolve_beside_points(feed, batch, lookup, known)
+    times_of_payloads = payload_times(feed, frame, batch)
+    if feed.shape.kind == "summary":
+        frame = add_summary(frame, next(iter(feed.fields)))
+    rule_tests = feed_tests(feed)
+    judged = add_history_hits(feed, add_hits(feed, frame, batch, rule_tests), batch, rule_tests, lookup)
+    return JudgedBatch(frame, judged, rule_tests, times_of_payloads)
 
 
 def add_hits(feed: Feed, frame: pl.DataFrame, batch: Batch, rule_tests: RuleTests) -> pl.DataFrame:
