@@ -535,7 +535,8 @@ export interface paths {
          *     over at most `points` windows whose length the server picks, with `agg` alone over the whole range, else raw. All
          *     windows follow the calendar of `tz`. A page has at most `limit` windows (or raw points), and at most 1,000,000
          *     values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
-         *     which one was due, and `why` is `unknown` where the reason cannot be known.
+         *     which one was due, and `why` is `unknown` where the reason cannot be known. `ladder` has the lengths from which
+         *     `points` picks.
          */
         get: operations["listManyPoints"];
         put?: never;
@@ -2495,11 +2496,17 @@ export interface components {
         };
         /**
          * PointColumns
-         * @description Series in columns. `time`: the starts of the windows; empty for raw points, which have `times` of each series. `every` null: the whole range is one window, or the points are raw.
+         * @description Series in columns. `time`: the starts of the windows; empty for raw points, which have `times` of each series. `every` null: the whole range is one window, or the points are raw. `ladder`: the lengths from which the server picked `every`, for `points`. `windows` and `points_read` count what is in this page; `took_ms`: how long the server took to make it. `gaps`, and `evidence` of each series: with `evidence=true`.
          */
         PointColumns: {
             every: string | null;
             tz: string;
+            /** @enum {string} */
+            source: "points" | "rollups";
+            ladder: string[] | null;
+            windows: number;
+            points_read: number;
+            took_ms: number;
             time: string[];
             series: components["schemas"]["SeriesColumns"][];
             next: string | null;
@@ -2565,11 +2572,17 @@ export interface components {
         };
         /**
          * PointRows
-         * @description Series in rows, by time, then by the order of the series.
+         * @description Series in rows, by time, then by the order of the series; the other members are those of columns.
          */
         PointRows: {
             every: string | null;
             tz: string;
+            /** @enum {string} */
+            source: "points" | "rollups";
+            ladder: string[] | null;
+            windows: number;
+            points_read: number;
+            took_ms: number;
             items: components["schemas"]["PointRow"][];
             next: string | null;
         };
@@ -3112,7 +3125,7 @@ export interface components {
         };
         /**
          * SeriesColumns
-         * @description A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence` is there if asked for.
+         * @description A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence`, if asked for, has `n`, `expected`, `rejected`, `late`, `flagged` and `restated` (values that changed after they were published) of each window; null: not known.
          */
         SeriesColumns: {
             id: string;
