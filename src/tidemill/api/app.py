@@ -138,5 +138,7 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-
+    names = (
+        "services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in", "store_facts",
+    )  # fmt: skip
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}
