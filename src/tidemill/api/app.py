@@ -88,7 +88,9 @@ def create_app(services: Services) -> Front:
     )
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
-
+    shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
+    shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
+    shared |= {"store_facts": StoreFacts(services)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
