@@ -1,5 +1,6 @@
 /** The payloads that came last: those of `/v1/receipts` at first, then those that the stream tells of. */
 import { api, ask } from "$lib/api/client";
+import type { components } from "$lib/api/api";
 import { stream } from "$lib/stream/stream.svelte";
 import type { Receipt } from "./tail";
 
@@ -8,17 +9,8 @@ const CROWD = 10;
 /** At most so often the list is shown anew. */
 const SHOW_MS = 300;
 
-interface StreamReceipt {
-  receipt?: string;
-  id?: string;
-  feed: string;
-  received_at: string;
-  payloads?: number;
-  accepted: number;
-  rejected: number;
-  flagged?: number;
-  reasons?: Record<string, number>;
-}
+type StreamReceipt = components["schemas"]["ReceiptEvent"];
+type ListedReceipt = components["schemas"]["Receipt"];
 
 export class Feed {
   receipts: readonly Receipt[] = $state.raw([]);
@@ -68,18 +60,12 @@ export class Feed {
   }
 }
 
-interface ListedReceipt {
-  id: string;
-  feed: string;
-  received_at: string;
-  state: string;
-  accepted: number | null;
-  rejected: number | null;
-  reasons: Record<string, number> | null;
-}
+let told = 0;
 
 function fromList(item: ListedReceipt): Receipt {
+  told += 1;
   return {
+    key: told,
     receipt: item.id,
     feed: item.feed,
     receivedAt: item.received_at,
@@ -93,16 +79,18 @@ function fromList(item: ListedReceipt): Receipt {
 }
 
 function fromStream(event: StreamReceipt): Receipt {
+  told += 1;
   return {
-    receipt: event.receipt ?? event.id ?? "",
-    feed: event.feed,
+    key: told,
+    receipt: event.receipt,
+    feed: event.feed ?? `${event.feeds} feeds`,
     receivedAt: event.received_at,
-    payloads: event.payloads ?? 1,
+    payloads: event.payloads,
     accepted: event.accepted,
     rejected: event.rejected,
-    flagged: event.flagged ?? 0,
+    flagged: event.flagged,
     waiting: false,
-    reasons: event.reasons ?? {},
+    reasons: event.reasons,
   };
 }
 
