@@ -47,18 +47,23 @@ def sources_hash() -> str:
     return digest.hexdigest()
 
 
+def has_sources() -> bool:
+    """False in a source distribution: it holds the page itself."""
+    return (UI / "package.json").is_file()
+
+
 def is_built() -> bool:
     """True when the page is there and was built from the sources that are there (or when there are none)."""
     try:
         built_from = json.loads(MANIFEST.read_text())["sources"]
     except (OSError, ValueError, KeyError):
         return False
-    return not UI.is_dir() or built_from == sources_hash()
+    return not has_sources() or built_from == sources_hash()
 
 
 def build() -> None:
     """Build the page. The old one stays in use until the new one is whole; raises PageError."""
-    if not UI.is_dir():
+    if not has_sources():
         raise PageError("There is neither a built page nor the sources of one (ui/).")
     sources = sources_hash()
     install_modules()
