@@ -32,6 +32,7 @@ def bare(node: Any) -> Any:
 
 def made() -> str:
     """The types that the description of today gives."""
+    page.install_modules()
     with tempfile.TemporaryDirectory() as folder:
         description, types = Path(folder) / "openapi.json", Path(folder) / "api.d.ts"
         description.write_text(json.dumps(bare(Document().data)))

@@ -241,7 +241,8 @@ export interface paths {
         };
         /**
          * List the feeds
-         * @description Every feed of this tenant, ordered by name, in the version that is in force.
+         * @description Every feed of this tenant, ordered by name, in the version that is in force; with `flow=true` also how each flows
+         *     now. Answers also while the store is down: then no feed has a `flow`, and `flow_missing` says why.
          */
         get: operations["listFeeds"];
         put?: never;
@@ -337,6 +338,27 @@ export interface paths {
          *     Until the answer is 200 the records may still be in answers.
          */
         delete: operations["deletePointsOfFeed"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feeds/{feed}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set how long points are kept
+         * @description Makes the next version of a feed's definition, with this `[retention]` and otherwise the same text. `If-Match`
+         *     names the version that it was made for. Points that are older expire soon after the answer, for good.
+         */
+        put: operations["putRetention"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -539,6 +561,75 @@ export interface paths {
          * @description Ends a job that has not published anything yet; it changes nothing.
          */
         delete: operations["cancelJob"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the keys
+         * @description The keys of this tenant, without their secrets: when each was made and used last, and how many browsers are
+         *     signed in with it.
+         */
+        get: operations["listKeys"];
+        put?: never;
+        /**
+         * Make a key
+         * @description Makes a key for this tenant. Its secret is in this answer only. While access is open, the first key ends that for
+         *     everybody, so it has the scope `admin`.
+         */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a key
+         * @description Revokes a key of this tenant for good, and ends its sessions: this server refuses both from this answer on,
+         *     others within a second. The last key with the scope `admin` is not revoked here, because nobody could make another;
+         *     `tidemill key revoke` does it.
+         */
+        delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How long data is kept, and the limits
+         * @description How long the points of each feed are kept, and the limits of the server with the variables that set them. There
+         *     are no quotas by tenant.
+         */
+        get: operations["getLimits"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1333,6 +1424,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the disk goes
+         * @description Bytes and points by feed, the archive of payloads, the tables of the store, the log, and the free disk. Reads the
+         *     ids of all points; the more there are the longer it takes, 2 s at most.
+         */
+        get: operations["getStorage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/stream": {
         parameters: {
             query?: never;
@@ -1494,6 +1606,15 @@ export interface components {
             acknowledged: number | null;
             p50_ms: number | null;
             p99_ms: number | null;
+        };
+        /**
+         * Archive
+         * @description The bytes of payloads, kept as they came. `payloads` and `received_bytes` are of this tenant; `stored_bytes`: what the archive of all tenants takes on disk, compressed.
+         */
+        Archive: {
+            payloads: number;
+            received_bytes: number;
+            stored_bytes: number;
         };
         /**
          * Around
@@ -1706,6 +1827,15 @@ export interface components {
             correlation: (number | null)[];
             best_lag: number | null;
             best: number | null;
+        };
+        /**
+         * CreatedKey
+         * @description A new key. `secret` is shown in this answer and never again. `notes`: what the first key of all changes for others, a sentence each.
+         */
+        CreatedKey: {
+            key: components["schemas"]["KeyItem"];
+            secret: string;
+            notes: string[];
         };
         /**
          * DecompositionAnswer
@@ -1939,6 +2069,15 @@ export interface components {
             figures: components["schemas"]["DescribedFigures"];
         };
         /**
+         * Disk
+         * @description The disk of the data folder. Below `least_free_bytes` nothing is accepted.
+         */
+        Disk: {
+            total_bytes: number;
+            free_bytes: number;
+            least_free_bytes: number;
+        };
+        /**
          * DiskPart
          * @description The disk of the log. `low`: free space is below `needed_bytes`, and nothing is acknowledged.
          */
@@ -2124,7 +2263,7 @@ export interface components {
         };
         /**
          * FeedItem
-         * @description A feed in the list.
+         * @description A feed in the list. `flow`: how it flows now, with `flow=true`; it is left out where nothing came within the last hour and nothing waits.
          */
         FeedItem: {
             name: string;
@@ -2138,13 +2277,25 @@ export interface components {
             links: {
                 [key: string]: string;
             };
+            flow?: components["schemas"]["FeedNow"] | null;
+        };
+        /**
+         * FeedNow
+         * @description How a feed flows now. `per_minute`: records received in the last 60 s; `minutes`: those of the last hour by minute, 60 counts, oldest first; `last_hour`: their totals; `lag_s`: how long its oldest payload has waited.
+         */
+        FeedNow: {
+            per_minute: number;
+            minutes: number[];
+            last_hour: components["schemas"]["FlowCounts"];
+            lag_s: number;
         };
         /**
          * FeedPage
-         * @description Every feed of a tenant, ordered by name.
+         * @description Every feed of a tenant, ordered by name. `flow_missing`: why no feed has the `flow` that was asked for.
          */
         FeedPage: {
             items: components["schemas"]["FeedItem"][];
+            flow_missing?: string | null;
         };
         /**
          * FeedPoint
@@ -2153,6 +2304,32 @@ export interface components {
         FeedPoint: {
             time: string;
             value: number;
+        };
+        /**
+         * FeedRetention
+         * @description How long the points of a feed are kept after they were received (`points`; null: for good), and whether its rollups stay. `version`: the definition that says so.
+         */
+        FeedRetention: {
+            feed: string;
+            version: number;
+            points: string | null;
+            seal_rollups: boolean;
+            links: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * FeedStorage
+         * @description What is stored of a feed. `payload_bytes`: as received, before compression. `points_bytes`: its share of the bytes of all points on disk, by the number of points.
+         */
+        FeedStorage: {
+            feed: string;
+            payloads: number;
+            payload_bytes: number;
+            series: number;
+            points: number;
+            points_bytes: number;
+            rejections: number;
         };
         /**
          * FeedVersion
@@ -2267,7 +2444,7 @@ export interface components {
         };
         /**
          * FlowCounts
-         * @description Counts of records: received = accepted + rejected + waiting. A payload that is not applied counts as one that waits, whatever is in it. `late`, `flagged`: of the accepted records those that came long after the end of their window, and those with a mark (of payloads applied by an earlier release: 0). `duplicate`: of the rejected ones. `payloads`: how many payloads came, also those that wait, with `bytes` of bodies.
+         * @description Counts of records: received = accepted + rejected + waiting. A payload that is not applied counts as one that waits, whatever is in it. `late`, `flagged`: of the accepted records those that came long after the end of their window, and those with a mark (of payloads applied by an earlier release: 0; of a payload with duplicates at most so many). `duplicate`: of the rejected ones. `payloads`: how many payloads came, also those that wait, with `bytes` of bodies.
          */
         FlowCounts: {
             payloads: number;
@@ -2433,6 +2610,26 @@ export interface components {
             };
         };
         /**
+         * KeyItem
+         * @description A key without its secret. `scopes` as they were given. `last_used_at`: to the minute, by itself or by a session; null: never since this is recorded. `sessions`: browsers that are signed in with it. `current`: this request is sent with it, or with one of its sessions. Times are RFC 3339.
+         */
+        KeyItem: {
+            id: string;
+            name: string;
+            scopes: ("read" | "write" | "admin")[];
+            created_at: string;
+            last_used_at: string | null;
+            sessions: number;
+            current: boolean;
+        };
+        /**
+         * KeyItems
+         * @description The keys of a tenant, oldest first.
+         */
+        KeyItems: {
+            items: components["schemas"]["KeyItem"][];
+        };
+        /**
          * Labels
          * @description A list of words in a record that rules may look at and that is not part of any identity (telemetry's `tags`).
          */
@@ -2480,6 +2677,26 @@ export interface components {
             mean: number;
         };
         /**
+         * LimitItem
+         * @description A limit of the server, read-only: its operator sets `variable` in the environment and starts the server again.
+         */
+        LimitItem: {
+            name: string;
+            value: number;
+            /** @enum {string} */
+            unit: "bytes" | "seconds" | "days" | "times" | "share" | "count";
+            meaning: string;
+            variable: string;
+        };
+        /**
+         * LimitsView
+         * @description What bounds the data. `retention`, by feed, is set with `PUT /v1/feeds/{feed}/retention`; `limits` are read-only.
+         */
+        LimitsView: {
+            retention: components["schemas"]["FeedRetention"][];
+            limits: components["schemas"]["LimitItem"][];
+        };
+        /**
          * Links
          * @description The links of a receipt, of its bytes and of its rejections.
          */
@@ -2505,6 +2722,14 @@ export interface components {
                 [key: string]: string;
             };
             degraded: string;
+        };
+        /**
+         * LogStorage
+         * @description The log on disk, of all tenants. `entries`: how many it keeps.
+         */
+        LogStorage: {
+            bytes: number;
+            entries: number;
         };
         /**
          * Measurement
@@ -3238,6 +3463,14 @@ export interface components {
             seal_rollups: boolean;
         };
         /**
+         * RevokedKey
+         * @description A key that is revoked for good. `sessions`: how many sessions ended with it.
+         */
+        RevokedKey: {
+            id: string;
+            sessions: number;
+        };
+        /**
          * Rollup
          * @description Aggregates over fixed UTC windows, recomputed from points for exactly the windows that a batch affects. `interval` is the time from one point to the next, if it is known (else it is learnt from the points); it gives the number of points that a window should hold. A point is late if it was received more than `late_after` after the end of its window.
          */
@@ -3521,7 +3754,7 @@ export interface components {
         };
         /**
          * SourceItem
-         * @description The state of one item of a source, as its poller wrote it last. `state`: `ok`, `empty` (nothing was there), `unchanged` (nothing new was there), `slow`; `failing` or `open` (not polled until `next_due_at`) with `reason` and `detail`. `retry_at`: the server `retry_host` wants no request before then. `since_at`: when the state began. Counts are since the first poll; times are RFC 3339.
+         * @description The state of one item of a source, as its poller wrote it last. `state`: `ok`, `empty` (nothing was there), `unchanged` (nothing new was there), `slow`; `failing` or `open` (not polled until `next_due_at`) with `reason` and `detail`. `retry_at`: the server `retry_host` wants no request before then. `next_try_at`: the later of both, when the source is polled next. `since_at`: when the state began. Counts are since the first poll; `reached`: the share of polls that were answered usefully (null: there was none). Times are RFC 3339.
          */
         SourceItem: {
             feed: string;
@@ -3547,6 +3780,8 @@ export interface components {
             unchanged: number;
             failures: number;
             failures_in_a_row: number;
+            next_try_at: string | null;
+            reached: number | null;
             links: {
                 [key: string]: string;
             };
@@ -3644,6 +3879,18 @@ export interface components {
             disk: components["schemas"]["DiskPart"];
         };
         /**
+         * StorageView
+         * @description What is stored, in bytes. `feeds` are of this tenant; `tables`, `log` and `disk` are of the whole server. `exact`: the points of `feeds` are those that count; else, where there are very many, rows of replaced points that are not merged away yet are among them.
+         */
+        StorageView: {
+            feeds: components["schemas"]["FeedStorage"][];
+            exact: boolean;
+            archive: components["schemas"]["Archive"];
+            tables: components["schemas"]["StoredTable"][];
+            log: components["schemas"]["LogStorage"];
+            disk: components["schemas"]["Disk"];
+        };
+        /**
          * StorePart
          * @description The store. `why`: of `down`. `points`: rows of points, also those that a merge will remove.
          */
@@ -3662,6 +3909,15 @@ export interface components {
         StoreView: {
             up: boolean;
             reason: string;
+        };
+        /**
+         * StoredTable
+         * @description A table of the store on disk, compressed; of all tenants.
+         */
+        StoredTable: {
+            name: string;
+            rows: number;
+            bytes: number;
         };
         /**
          * Story
@@ -4316,7 +4572,10 @@ export interface operations {
     };
     listFeeds: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: also how each feed flows now, in the last minute and the last hour. */
+                flow?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4608,6 +4867,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeletionItem"];
+                };
+            };
+        };
+    };
+    putRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                feed: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Points expire so long after they were received: `30d`, `12h`. Null: never. */
+                    points?: string | null;
+                    /** @description The rollup of a window stays for good when its points expire. */
+                    seal_rollups?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description The next version of the definition, or the same. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedChange"];
                 };
             };
         };
@@ -4988,6 +5278,97 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"];
+                };
+            };
+        };
+    };
+    listKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys of this tenant. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyItems"];
+                };
+            };
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description One or more; `admin` includes `read` and `write`. None that your own key lacks. */
+                    scopes: ("admin" | "read" | "write")[];
+                    /** @description A note to tell keys apart by, of at most 100 characters. */
+                    name?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The key, and its secret, once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKey"];
+                };
+            };
+        };
+    };
+    revokeKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key is revoked, and its sessions are over. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokedKey"];
+                };
+            };
+        };
+    };
+    getLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Retention by feed, and the limits of the server. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitsView"];
                 };
             };
         };
@@ -6528,6 +6909,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    getStorage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Bytes and counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageView"];
                 };
             };
         };
