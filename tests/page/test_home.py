@@ -42,6 +42,7 @@ def test_what_is_sent_stands_in_the_tail_and_in_the_balance(visit: Visits, serve
 def test_a_pause_holds_the_tail_and_says_what_waits(visit: Visits, served: Server) -> None:
     page = visit(served.url).open("/")
     expect(page.locator(".live")).to_contain_text("Live")
+    expect(page.locator(".tail li")).not_to_have_count(0)
     page.keyboard.press(".")
     expect(page.get_by_role("button", name="Resume")).to_have_attribute("aria-pressed", "true")
     first = page.locator(".tail li").first.text_content()

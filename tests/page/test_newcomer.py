@@ -10,7 +10,7 @@ from tests.page.visits import Visits
 from tests.support.server import Server
 
 
-def test_a_newcomer_sends_a_record_and_watches_it_arrive(visit: Visits, fresh: Server) -> None:
+def test_a_newcomer_sends_a_record_and_watches_it_arrive(fresh: Server, visit: Visits) -> None:
     browsing = visit(fresh.url, permissions=["clipboard-read", "clipboard-write"])
     page = browsing.open("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("First steps")
@@ -30,7 +30,7 @@ def test_a_newcomer_sends_a_record_and_watches_it_arrive(visit: Visits, fresh: S
     expect(page.get_by_role("row", name=re.compile("dropzone"))).to_contain_text("1")
 
 
-def test_its_point_opens_in_explore(visit: Visits, fresh: Server) -> None:
+def test_its_point_opens_in_explore(fresh: Server, visit: Visits) -> None:
     body = '{"time_stamp": "2026-01-01T06:00:00Z", "data": [1, 2]}'
     fresh.client.post("/v1/feeds/dropzone", content=body, headers={"Prefer": "wait=20"})
     page = visit(fresh.url).open("/")

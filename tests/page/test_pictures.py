@@ -35,7 +35,7 @@ def test_a_page_at_every_width(visit: Visits, served: Server, name: str, scheme:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_first_steps_and_sign_in(
-    visit: Visits, fresh: Server, keyed: tuple[Server, dict[str, str]], scheme: str
+    fresh: Server, keyed: tuple[Server, dict[str, str]], visit: Visits, scheme: str
 ) -> None:
     for name, server in (("first", fresh), ("sign-in", keyed[0])):
         page = visit(server.url, color_scheme=scheme).open("/")

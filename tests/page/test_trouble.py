@@ -13,7 +13,7 @@ from tests.support.server import Server, running_server
 AWAY = (r"^answered 5\d\d", r"^failed request", r"status of 5\d\d", "net::ERR", "Failed to fetch")
 
 
-def test_a_store_that_hangs_is_said_on_every_page(visit: Visits, fresh: Server) -> None:
+def test_a_store_that_hangs_is_said_on_every_page(fresh: Server, visit: Visits) -> None:
     seed(fresh)
     page = visit(fresh.url, allowed=AWAY).open("/")
     expect(page.locator(".live")).to_contain_text("Live")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,9 +130,13 @@ def sideways(page: Page) -> int:
     return wider
 
 
-def eventually(page: Page, expression: str, timeout_s: float = 30) -> None:
-    """Wait until an expression is true in the page."""
-    page.wait_for_function(expression, timeout=timeout_s * 1000, polling=100)
+def eventually(page: Page, expression: str, timeout_s: float = 60) -> None:
+    """Wait until an expression is true in the page; asked from here, as the policy of the page bars what is evaluated
+    within it."""
+    deadline = time.monotonic() + timeout_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"never true: {expression}"
+        page.wait_for_timeout(100)
 
 
 def stored(page: Page) -> str:
