@@ -106,4 +106,4 @@ def test_two_tabs_have_one_stream(visit: Visits, served: Server) -> None:
 def test_a_verification_is_asked_for_and_shown(visit: Visits, served: Server) -> None:
     page = visit(served.url).open("/")
     page.get_by_role("button", name="Verify it now").click()
-    expect(page.get_by_text(re.compile("Verified .*: it adds up"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Verified .*: it adds up"))).to_be_visible(timeout=90_000)
