@@ -80,7 +80,8 @@ class DiskPart(msgspec.Struct, frozen=True):
 
 class Status(msgspec.Struct, frozen=True):
     """The parts of the server. Numbers and reasons are null or empty except for administrators. `degraded`: what does
-    not work as it should, one sentence each. `demo`: simulators send what flows (`--demo`). `versions`: of `tidemill`, `python`, `log` and `store` (where known)."""
+    not work as it should, one sentence each. `demo`: simulators send what flows (`--demo`). `versions`: of `tidemill`,
+    `python`, `log` and `store` (where known)."""
 
     as_of: str
     version: str
