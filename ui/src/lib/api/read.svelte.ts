@@ -1,0 +1,61 @@
+/**
+ * One answer of the API and the state that a panel shows of it: `data` stays while a newer answer is on its way,
+ * `slow` is true once that takes more than 300 ms, `problem` is what the last try came to.
+ */
+import { Problem } from "./problem";
+
+const SLOW_MS = 300;
+
+export class Read<T> {
+  data: T | undefined = $state.raw();
+  problem: Problem | null = $state.raw(null);
+  slow = $state(false);
+  /** When `data` came (ms); 0 before the first. */
+  at = $state(0);
+  readonly #ask: (signal: AbortSignal) => Promise<T>;
+  #running: AbortController | null = null;
+
+  constructor(ask: (signal: AbortSignal) => Promise<T>) {
+    this.#ask = ask;
+  }
+
+  /** Ask, whatever is on its way; that one is given up. */
+  async run(): Promise<void> {
+    this.stop();
+    const running = new AbortController();
+    this.#running = running;
+    const timer = setTimeout(() => (this.slow = true), SLOW_MS);
+    try {
+      const data = await this.#ask(running.signal);
+      if (running.signal.aborted) return;
+      this.data = data;
+      this.problem = null;
+      this.at = Date.now();
+    } catch (error) {
+      if (running.signal.aborted) return;
+      this.problem = error instanceof Problem ? error : unexpected(error);
+    } finally {
+      clearTimeout(timer);
+      if (this.#running === running) {
+        this.#running = null;
+        this.slow = false;
+      }
+    }
+  }
+
+  /** Ask unless an answer is on its way already. */
+  async refresh(): Promise<void> {
+    if (!this.#running) await this.run();
+  }
+
+  stop(): void {
+    this.#running?.abort();
+    this.#running = null;
+    this.slow = false;
+  }
+}
+
+function unexpected(error: unknown): Problem {
+  const detail = error instanceof Error ? error.message : String(error);
+  return new Problem({ title: "The page could not read this answer", detail, code: "unreadable" }, 0, "");
+}

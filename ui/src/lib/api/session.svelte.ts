@@ -1,0 +1,82 @@
+/** Who uses the page: `GET /v1/session` once at the start, then what sign-in and sign-out answer. */
+import { tick } from "svelte";
+import { router } from "$lib/url/router.svelte";
+import { href } from "$lib/url/match";
+import { access, send } from "./client";
+import { Problem } from "./problem";
+
+export interface SessionView {
+  tenant: string | null;
+  scopes: string[];
+  key: { id: string; name: string } | null;
+  open_access: boolean;
+  csrf: string | null;
+  version: string;
+}
+
+const NOBODY: SessionView = { tenant: null, scopes: [], key: null, open_access: false, csrf: null, version: "" };
+
+class Session {
+  view: SessionView = $state.raw(NOBODY);
+  /** False until the server has said who this is. */
+  known = $state(false);
+
+  get openAccess(): boolean {
+    return this.view.open_access;
+  }
+
+  get signedIn(): boolean {
+    return this.view.tenant !== null;
+  }
+
+  may(scope: string): boolean {
+    return this.view.scopes.includes(scope);
+  }
+
+  /** Ask who this is. A server that does not answer leaves what was known: pages then say so themselves. */
+  async load(): Promise<void> {
+    access.signIn = () => this.#toSignIn();
+    try {
+      this.#take((await (await send("/v1/session")).json()) as SessionView);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) {
+        this.known = true;
+        return;
+      }
+      this.#take(NOBODY);
+    }
+    if (!this.signedIn) this.#toSignIn();
+  }
+
+  /** Begin a session with a key. Throws the server's Problem for a wrong one. */
+  async signIn(key: string): Promise<void> {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await send("/v1/session", { method: "POST", headers, body: JSON.stringify({ key }) });
+    this.#take((await answer.json()) as SessionView);
+  }
+
+  /** End the session. The page that is open is left first, so that it asks nothing more. */
+  async signOut(): Promise<void> {
+    this.view = { ...NOBODY, version: this.view.version };
+    router.go(href("signIn"));
+    await tick();
+    await send("/v1/session", { method: "DELETE" });
+    await this.load();
+  }
+
+  #take(view: SessionView): void {
+    this.view = view;
+    this.known = true;
+    access.csrf = view.csrf ?? "";
+  }
+
+  #toSignIn(): void {
+    const { here } = router;
+    if (here.name === "signIn") return;
+    this.view = { ...NOBODY, version: this.view.version };
+    this.known = true;
+    router.go(href("signIn", { to: here.url === "/" ? "" : here.url }), "replace");
+  }
+}
+
+export const session = new Session();
