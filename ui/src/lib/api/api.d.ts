@@ -448,6 +448,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/flow": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What flows: received, accepted, rejected, waiting
+         * @description Counts of records by feed and window of the time of receipt (the last 24 hours unless `start` and `end` say
+         *     otherwise). In every window and in the totals received = accepted + rejected + waiting, also while payloads are
+         *     being applied. Without `every` the length of windows is picked, so that there are at most 240. 404 for an unknown
+         *     feed.
+         */
+        get: operations["readFlow"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs": {
         parameters: {
             query?: never;
@@ -512,7 +535,8 @@ export interface paths {
          *     over at most `points` windows whose length the server picks, with `agg` alone over the whole range, else raw. All
          *     windows follow the calendar of `tz`. A page has at most `limit` windows (or raw points), and at most 1,000,000
          *     values of an aggregate. `evidence=true` says what is missing, and why: `gaps` are runs of windows without points in
-         *     which one was due, and `why` is `unknown` where the reason cannot be known.
+         *     which one was due, and `why` is `unknown` where the reason cannot be known. `ladder` has the lengths from which
+         *     `points` picks.
          */
         get: operations["listManyPoints"];
         put?: never;
@@ -766,7 +790,9 @@ export interface paths {
         };
         /**
          * List series
-         * @description Series by feed, name, field and id, with the count of present points and the times of the first and last.
+         * @description Series by feed, name, field and id, with the count of present points and the times of the first and last. With
+         *     `q` a search: the best matches first, and how many match in `total`. `facets` counts the values of feeds, fields and
+         *     tags among all that match.
          */
         get: operations["listSeries"];
         put?: never;
@@ -1143,6 +1169,38 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who am I
+         * @description The tenant, the scopes and the key of the request, by its key or by its session. Needs neither; a wrong key is
+         *     refused, and a session that is over is none.
+         */
+        get: operations["getSession"];
+        put?: never;
+        /**
+         * Sign in
+         * @description Begins a session for a browser with a key. The session is a cookie that no script can read; it ends 12 hours
+         *     after its last use, 7 days after its start, with `DELETE /v1/session`, and when its key is revoked. Five wrong keys
+         *     a minute from an address, then 429. With the session, every request that changes something carries
+         *     `X-Tidemill-CSRF`.
+         */
+        post: operations["signIn"];
+        /**
+         * Sign out
+         * @description Ends the session of the request, in every process, before the answer. Without a session it changes nothing.
+         */
+        delete: operations["signOut"];
         options?: never;
         head?: never;
         patch?: never;
@@ -1840,6 +1898,14 @@ export interface components {
             value: number;
         };
         /**
+         * FacetValue
+         * @description How many of the series that match have a value.
+         */
+        FacetValue: {
+            value: string;
+            count: number;
+        };
+        /**
          * Facts
          * @description The facts in the sentence of an event, as far as they apply.
          */
@@ -1912,6 +1978,16 @@ export interface components {
             to: number;
             diff: components["schemas"]["DefinitionChange"][];
             text: string | null;
+        };
+        /**
+         * FeedFlow
+         * @description A feed that something was received for. `lag_s`: how long its oldest payload has waited by now (0: none waits), whenever it was received.
+         */
+        FeedFlow: {
+            feed: string;
+            lag_s: number;
+            totals: components["schemas"]["FlowCounts"];
+            columns: components["schemas"]["FlowColumns"];
         };
         /**
          * FeedItem
@@ -2024,6 +2100,52 @@ export interface components {
             scale_path: string | null;
             exponent_path: string | null;
             description: string | null;
+        };
+        /**
+         * Flow
+         * @description What was received in [start, end), by time of receipt. `time`: the begins of the windows of length `every`, the first of which may be before `start`: counts are of the range only. `totals` and `columns` are of all feeds together, `feeds` of each, ordered by name. `lag_s` is the longest of all feeds.
+         */
+        Flow: {
+            start: string;
+            end: string;
+            every: string;
+            tz: string;
+            as_of: string;
+            lag_s: number;
+            totals: components["schemas"]["FlowCounts"];
+            time: string[];
+            columns: components["schemas"]["FlowColumns"];
+            feeds: components["schemas"]["FeedFlow"][];
+        };
+        /**
+         * FlowColumns
+         * @description The counts of FlowCounts by window: each array is as long as `time` of the answer.
+         */
+        FlowColumns: {
+            payloads: number[];
+            received: number[];
+            accepted: number[];
+            rejected: number[];
+            waiting: number[];
+            late: number[];
+            duplicate: number[];
+            flagged: number[];
+            bytes: number[];
+        };
+        /**
+         * FlowCounts
+         * @description Counts of records: received = accepted + rejected + waiting. A payload that is not applied counts as one that waits, whatever is in it. `late`, `flagged`: of the accepted records those that came long after the end of their window, and those with a mark (of payloads applied by an earlier release: 0). `duplicate`: of the rejected ones. `payloads`: how many payloads came, also those that wait, with `bytes` of bodies.
+         */
+        FlowCounts: {
+            payloads: number;
+            received: number;
+            accepted: number;
+            rejected: number;
+            waiting: number;
+            late: number;
+            duplicate: number;
+            flagged: number;
+            bytes: number;
         };
         /**
          * ForecastAnswer
@@ -2374,11 +2496,17 @@ export interface components {
         };
         /**
          * PointColumns
-         * @description Series in columns. `time`: the starts of the windows; empty for raw points, which have `times` of each series. `every` null: the whole range is one window, or the points are raw.
+         * @description Series in columns. `time`: the starts of the windows; empty for raw points, which have `times` of each series. `every` null: the whole range is one window, or the points are raw. `ladder`: the lengths from which the server picked `every`, for `points`. `windows` and `points_read` count what is in this page; `took_ms`: how long the server took to make it. `gaps`, and `evidence` of each series: with `evidence=true`.
          */
         PointColumns: {
             every: string | null;
             tz: string;
+            /** @enum {string} */
+            source: "points" | "rollups";
+            ladder: string[] | null;
+            windows: number;
+            points_read: number;
+            took_ms: number;
             time: string[];
             series: components["schemas"]["SeriesColumns"][];
             next: string | null;
@@ -2444,11 +2572,17 @@ export interface components {
         };
         /**
          * PointRows
-         * @description Series in rows, by time, then by the order of the series.
+         * @description Series in rows, by time, then by the order of the series; the other members are those of columns.
          */
         PointRows: {
             every: string | null;
             tz: string;
+            /** @enum {string} */
+            source: "points" | "rollups";
+            ladder: string[] | null;
+            windows: number;
+            points_read: number;
+            took_ms: number;
             items: components["schemas"]["PointRow"][];
             next: string | null;
         };
@@ -2991,7 +3125,7 @@ export interface components {
         };
         /**
          * SeriesColumns
-         * @description A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence` is there if asked for.
+         * @description A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence`, if asked for, has `n`, `expected`, `rejected`, `late`, `flagged` and `restated` (values that changed after they were published) of each window; null: not known.
          */
         SeriesColumns: {
             id: string;
@@ -3025,7 +3159,7 @@ export interface components {
         };
         /**
          * SeriesItem
-         * @description A series in a list. `count` is of values, `missing` of samples without one (null); `first` and `last` are times of samples. `removed`, which only such a series has: its feed was removed, and the series can still be read.
+         * @description A series in a list. `count` is of values, `missing` of samples without one (null); `first` and `last` are times of samples; with `extent=false` these four are null. `removed`, which only such a series has: its feed was removed, and the series can still be read.
          */
         SeriesItem: {
             id: string;
@@ -3036,8 +3170,8 @@ export interface components {
                 [key: string]: string;
             };
             unit: string | null;
-            count: number;
-            missing: number;
+            count: number | null;
+            missing: number | null;
             first: string | null;
             last: string | null;
             /** @default false */
@@ -3085,11 +3219,35 @@ export interface components {
         };
         /**
          * SeriesPage
-         * @description A page of series, ordered by feed, name, field and id.
+         * @description A page of series, ordered by feed, name, field and id unless `sort` says otherwise. With `q`, `facets` or `sort` also `total`, how many series match, and `facets`: of each facet asked for its 20 most frequent values.
          */
         SeriesPage: {
             items: components["schemas"]["SeriesItem"][];
             next: string | null;
+            total?: number | null;
+            facets?: {
+                [key: string]: components["schemas"]["FacetValue"][];
+            } | null;
+        };
+        /**
+         * SessionKey
+         * @description The key that a request is sent with, without its secret. `name`: the note that it was made with, or empty.
+         */
+        SessionKey: {
+            id: string;
+            name: string;
+        };
+        /**
+         * SessionView
+         * @description Who sends a request, by a key, by a session's cookie, or by nothing. `tenant`: null while nobody is signed in and access is not open; then `scopes` is empty. `scopes` is complete: who has `admin` has `read` and `write`. `key`: null in open access. `open_access`: no key is needed, as no key was ever made. `csrf`: what unsafe requests with the session carry as `X-Tidemill-CSRF`; null without a session. `version`: that of the server.
+         */
+        SessionView: {
+            tenant: string | null;
+            scopes: ("read" | "write" | "admin")[];
+            key: components["schemas"]["SessionKey"] | null;
+            open_access: boolean;
+            csrf: string | null;
+            version: string;
         };
         /**
          * Shape
@@ -4328,6 +4486,41 @@ export interface operations {
             };
         };
     };
+    readFlow: {
+        parameters: {
+            query?: {
+                /** @description First instant, included. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                start?: string;
+                /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                end?: string;
+                /** @description Unit of `start` and `end` where they are numbers. */
+                unit?: "s" | "ms" | "us" | "ns";
+                /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
+                every?: string;
+                /** @description IANA zone of the times in the answer, and of calendar windows. */
+                tz?: string;
+                /** @description Only of this feed. */
+                feed?: string;
+                /** @description `columns`: the begins of the windows once, and arrays as long. */
+                shape?: "columns";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Counts of records by feed and window of the time of receipt, and their totals. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Flow"];
+                };
+            };
+        };
+    };
     listJobs: {
         parameters: {
             query?: {
@@ -5026,6 +5219,14 @@ export interface operations {
                 name?: string;
                 /** @description Only where this tag has this value; `tag.user_id=a1`. */
                 "tag.*"?: string;
+                /** @description Only series that have every one of these words, of any case, somewhere in the name, the field, the feed or the value of a tag. */
+                q?: string;
+                /** @description Facets to count, separated by commas: `feed`, `field`, `tag.NAME`, `tag.*` (every tag). */
+                facets?: string;
+                /** @description `feed`: by feed, name, field and id; `name`: by name first; `match`: what begins with the first word first, which is how a search with `q` is sorted. */
+                sort?: "feed" | "name" | "match";
+                /** @description `false`: without counts and times of points (null), which take the longest of a list. */
+                extent?: boolean;
                 /** @description Most items of an answer, at most 1000. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
@@ -5818,6 +6019,73 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SpectrumAnswer"];
+                };
+            };
+        };
+    };
+    getSession: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Who sends the request; nobody where `tenant` is null. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+        };
+    };
+    signIn: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The secret of a key, as `tidemill key create` prints it. */
+                    key: string;
+                };
+            };
+        };
+        responses: {
+            /** @description Signed in; `Set-Cookie` has the session. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
+                };
+            };
+        };
+    };
+    signOut: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description There is no session any more; who sends the request without it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionView"];
                 };
             };
         };
