@@ -47,6 +47,7 @@ from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.session import SESSION_ROUTES, SignIn, keep_sessions
 from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.status import STATUS_ROUTES, StoreFacts
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -55,8 +56,8 @@ from tidemill.catalog.sessions import SessionRing
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
-    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES,
-    *SESSION_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES, *SESSION_ROUTES,
+    *STATUS_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -89,6 +90,7 @@ def create_app(services: Services) -> Front:
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
     shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
+    shared |= {"store_facts": StoreFacts(services)}
     pool = WorkerPool()
     shared |= {"analyses": Analyses(pool)}
     shared |= {"followers": Followers(services.queries.changes, services.applied)}
@@ -138,5 +140,7 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    names = ("services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in")
+    names = (
+        "services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in", "store_facts",
+    )  # fmt: skip
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

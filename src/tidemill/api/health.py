@@ -19,7 +19,7 @@ from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.front import client_address
 from tidemill.api.job_upkeep import job_gauges
-from tidemill.api.metrics import MILL_COUNTERS, Metrics
+from tidemill.api.metrics import MILL_COUNTERS, Acknowledgements, Metrics
 from tidemill.api.services import Services
 from tidemill.api.stall import Stall, StallWatch, TrimWatch
 from tidemill.errors import TidemillError, UnavailableError
@@ -126,6 +126,7 @@ class Health:
 
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
+        self.started_ns = services.clock()
         self._store = StoreWatch(services.store.ping)
         self._stalls = [StallWatch() for _ in services.log.partitions]
         self._trims = [TrimWatch() for _ in services.log.partitions]
@@ -133,6 +134,15 @@ class Health:
     def _statuses(self) -> tuple[MillStatus | None, ...]:
         """The last status that the mill of each partition wrote."""
         return tuple(mill.telemetry() for mill in self._services.mills)
+
+    def heartbeat_ns(self) -> int:
+        """When the last turn of the mill began, ns since the epoch; of several partitions the oldest (0: never)."""
+        status = combine_statuses(self._statuses())
+        return status.looped_at_ns if status else 0
+
+    def acknowledgements(self) -> Acknowledgements:
+        """How long acknowledgements take."""
+        return self._metrics.acknowledgements()
 
     async def state(self) -> State:
         """The present state of log, mill and store."""

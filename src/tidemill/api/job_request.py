@@ -53,9 +53,15 @@ def replay_of(body: replay_request.ReplayBody, tenant: str, services: Services, 
     return Replay(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
 
 
-def verification_of(tenant: str, request: VerifyRequest, now_ns: int) -> Verification:
-    """The queued verification of a request."""
-    return Verification(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
+def verification_of(tenant: str, request: VerifyRequest, now_ns: int, by: str = "") -> Verification:
+    """The queued verification of a request; `by` is the id of its key."""
+    job = new_receipt(now_ns)
+    return Verification(id=job, tenant=tenant, request=request, state="queued", created_ns=now_ns, by=by)
+
+
+def requested_by(job: AnyJob, key_id: str) -> AnyJob:
+    """The job with the id of the key that asked for it, where its kind keeps that."""
+    return msgspec.structs.replace(job, by=key_id) if isinstance(job, Verification) else job
 
 
 def _replay(data: dict[str, Any], tenant: str, services: Services, now_ns: int) -> AnyJob:

@@ -13,7 +13,7 @@ from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
-from tidemill.api.job_request import job_of
+from tidemill.api.job_request import job_of, requested_by
 from tidemill.api.job_views import JobPage, ReplayJob, VerifyJob, job_item
 from tidemill.api.json_body import decode_document
 from tidemill.api.openapi_bodies import PostJob
@@ -103,7 +103,7 @@ async def create_job(
     data = decode_document(await request.body())
 
     def make() -> AnyJob:
-        job = job_of(data, principal.tenant, services, services.clock())
+        job = requested_by(job_of(data, principal.tenant, services, services.clock()), principal.key_id)
         queue_job(services, job)
         return job
 

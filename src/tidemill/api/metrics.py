@@ -1,9 +1,12 @@
 """Counts answers and payloads (one dictionary step a request), writes metrics as Prometheus text (version 0.0.4)."""
 
+import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
+
+import msgspec
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -42,10 +45,25 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
+ACKNOWLEDGED: Final = ("/v1/feeds/{feed}", 202)  # route and status of a payload that is acknowledged without a wait
+_REMEMBERED: Final = 5_000
+_RECENT_S: Final = 300.0
+
+
+class Acknowledgements(msgspec.Struct, frozen=True):
+    """How long the acknowledgements of the last 5 minutes took, at most the newest 5,000: null where there were
+    none."""
+
+    count: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
 class Metrics:
     """The counters of this process. Lives in one event loop."""
 
     def __init__(self) -> None:
+        self._acknowledged: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
         self.answers: Counter[tuple[str, int]] = Counter()
         self._buckets: dict[str, list[int]] = {}
         self._seconds: Counter[str] = Counter()
@@ -60,6 +78,17 @@ class Metrics:
             buckets = self._buckets[route] = [0] * (len(BUCKETS_S) + 1)
         buckets[bisect_left(BUCKETS_S, seconds)] += 1
         self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter of floats
+        if (route, status) == ACKNOWLEDGED:
+            self._acknowledged.append((time.monotonic(), seconds))
+
+    def acknowledgements(self) -> Acknowledgements:
+        """How long acknowledgements take."""
+        since = time.monotonic() - _RECENT_S
+        times = sorted(seconds for at, seconds in self._acknowledged if at >= since)
+        if not times:
+            return Acknowledgements(0, None, None)
+        of = (round(times[int(share * (len(times) - 1))] * 1e3, 3) for share in (0.5, 0.99))
+        return Acknowledgements(len(times), *of)
 
     def count_payload(self, feed: str, kind: str, size: int) -> None:
         """Count one durable payload."""

@@ -92,7 +92,7 @@ async def stream_verification(
     jobs = CatalogVerifications(services.catalog)
     await to_thread.run_sync(_check_room, jobs, principal.tenant)
     await to_thread.run_sync(services.store.ping)  # a store that is down is a 503, not a line of the stream
-    job = verification_of(principal.tenant, scope, services.clock())
+    job = verification_of(principal.tenant, scope, services.clock(), principal.key_id)
     await to_thread.run_sync(_queue_if_room, services, jobs, job)
     return Stream(_lines(services, jobs, job), media_type="application/x-ndjson")
 

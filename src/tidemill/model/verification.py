@@ -77,10 +77,11 @@ class VerifyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 class Verification(Job[VerifyRequest, VerifyReport], frozen=True, kw_only=True):
     """A verification as a job; `result` is the report with its first findings, or without any (`without_findings`) if
-    something was deleted that findings may name."""
+    something was deleted that findings may name. `by`: the id of the key that asked for it ("": not known)."""
 
     PREFIX: ClassVar[str] = "verifications/"
     ROLE: ClassVar[Role] = "worker"
 
     kind: Literal["verify"] = "verify"
     without_findings: bool = False
+    by: str = ""

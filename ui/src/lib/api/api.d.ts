@@ -1290,6 +1290,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/status": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The parts of the server
+         * @description API, mill, store and disk: whether each works, since when, how fast, and how far behind. Answers also while the
+         *     store is down. Numbers are for administrators; `degraded` says to others only that something is.
+         */
+        get: operations["getStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/verify": {
         parameters: {
             query?: never;
@@ -1304,6 +1325,27 @@ export interface paths {
          *     or its absence is explained. Differences are listed. A million payloads take about a minute.
          */
         get: operations["verify"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/verify/last": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last proof that everything is accounted for
+         * @description When this tenant's data was last verified, by whom, and the result. Verifications are kept as jobs are
+         *     (`TIDEMILL_JOB_KEEP_DAYS`); `POST /v1/jobs` with `kind: verify`, `GET /v1/verify` and `tidemill verify` make one.
+         */
+        get: operations["getLastProof"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1392,6 +1434,19 @@ export interface components {
             columns: {
                 [key: string]: (number | null)[];
             };
+        };
+        /**
+         * ApiPart
+         * @description The API. `acknowledging`: payloads are made durable and answered; else `why` not. `p50_ms`, `p99_ms`: how long the acknowledgements of the last 5 minutes took, of `acknowledged` payloads (null: none).
+         */
+        ApiPart: {
+            /** @enum {string} */
+            state: "acknowledging" | "refusing";
+            why: string;
+            started_at: string;
+            acknowledged: number | null;
+            p50_ms: number | null;
+            p99_ms: number | null;
         };
         /**
          * Around
@@ -1826,6 +1881,17 @@ export interface components {
             sentences: string[];
             tz: string | null;
             figures: components["schemas"]["DescribedFigures"];
+        };
+        /**
+         * DiskPart
+         * @description The disk of the log. `low`: free space is below `needed_bytes`, and nothing is acknowledged.
+         */
+        DiskPart: {
+            /** @enum {string} */
+            state: "ok" | "low";
+            free_bytes: number | null;
+            needed_bytes: number | null;
+            log_bytes: number | null;
         };
         /**
          * DistributionAnswer
@@ -2286,6 +2352,15 @@ export interface components {
             required: boolean;
         };
         /**
+         * LastProof
+         * @description `proof`: the newest one of everything (with `feed`: of everything or of that feed), null: there is none. `age_s`: how long ago it ended. `running`: a verification is under way or queued.
+         */
+        LastProof: {
+            proof: components["schemas"]["Proof"] | null;
+            age_s: number | null;
+            running: boolean;
+        };
+        /**
          * Layout
          * @description Binary records of a fixed size, one after the other; a payload is a header (`header_bytes`, may be 0) and any number of records of `record_bytes` each. `at`, `in` and `type` of [time], tags, attributes and fields say which bytes hold them; all other bytes are ignored. A payload of any other size is a fault, `wrong_size`. The time is an integer or `float64` (`type`) counted in the unit of its `format` (`unix_s` ...), or the time of receipt. Faults name a record and its member: `$[3].level`. The ledger keeps a rejected record's bytes in hexadecimal.
          */
@@ -2361,6 +2436,21 @@ export interface components {
          */
         Measurements: {
             data: components["schemas"]["Measurement"][];
+        };
+        /**
+         * MillPart
+         * @description The mill. `state`: what it does; `silent` without a heartbeat for 5 s. `heartbeat_s`: how long ago its last turn began. `lag`: entries of the log that are not applied; `lag_s`: how long the oldest payload of this tenant waits.
+         */
+        MillPart: {
+            state: string;
+            heartbeat_at: string | null;
+            heartbeat_s: number | null;
+            lag: number | null;
+            lag_s: number | null;
+            stalled_s: number | null;
+            last_error: string | null;
+            last_error_at: string | null;
+            recovered: boolean;
         };
         /**
          * MillView
@@ -2699,6 +2789,24 @@ export interface components {
             max: number[];
             p10: number[];
             p90: number[];
+        };
+        /**
+         * Proof
+         * @description A verification that ended. `by`: the id of the key that asked for it (`open`: access was open; empty: not known). `feed`, `since`: what it was limited to (null: everything). `adds_up`: everything is accounted for; `findings`: how many differences by code; `seconds`: how long it took.
+         */
+        Proof: {
+            id: string;
+            finished_at: string;
+            by: string;
+            feed: string | null;
+            since: string | null;
+            adds_up: boolean;
+            complete: boolean;
+            findings: {
+                [key: string]: number;
+            };
+            totals: components["schemas"]["Totals"];
+            seconds: number;
         };
         /**
          * PublishedChange
@@ -3373,6 +3481,35 @@ export interface components {
         SpectrumPeak: {
             frequency: number;
             amplitude: number;
+        };
+        /**
+         * Status
+         * @description The parts of the server. Numbers and reasons are null or empty except for administrators. `degraded`: what does not work as it should, one sentence each. `versions`: of `tidemill`, `python`, `log` and `store` (where known).
+         */
+        Status: {
+            as_of: string;
+            version: string;
+            versions: {
+                [key: string]: string;
+            };
+            open_access: boolean;
+            degraded: string[];
+            api: components["schemas"]["ApiPart"];
+            mill: components["schemas"]["MillPart"];
+            store: components["schemas"]["StorePart"];
+            disk: components["schemas"]["DiskPart"];
+        };
+        /**
+         * StorePart
+         * @description The store. `why`: of `down`. `points`: rows of points, also those that a merge will remove.
+         */
+        StorePart: {
+            /** @enum {string} */
+            state: "up" | "down";
+            why: string;
+            version: string | null;
+            points: number | null;
+            bytes: number | null;
         };
         /**
          * StoreView
@@ -6204,6 +6341,26 @@ export interface operations {
             };
         };
     };
+    getStatus: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
     verify: {
         parameters: {
             query?: {
@@ -6227,6 +6384,29 @@ export interface operations {
                 };
                 content: {
                     "application/x-ndjson": components["schemas"]["VerifyLine"];
+                };
+            };
+        };
+    };
+    getLastProof: {
+        parameters: {
+            query?: {
+                /** @description Only of this feed. */
+                feed?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The newest verification that ended, and whether one runs. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LastProof"];
                 };
             };
         };
