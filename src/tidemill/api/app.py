@@ -23,6 +23,7 @@ from tidemill.api.changes import CHANGE_ROUTES
 from tidemill.api.deletions import DELETION_ROUTES
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
+from tidemill.api.feed_trial import TRIAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.flow import FLOW_ROUTES
@@ -40,6 +41,7 @@ from tidemill.api.page import PAGE_FILE_ROUTES
 from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
+from tidemill.api.records import RECORD_ROUTES
 from tidemill.api.replays import REPLAY_ROUTES
 from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.series import SeriesRoutes
@@ -57,7 +59,7 @@ HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES, *SESSION_ROUTES,
-    *STATUS_ROUTES,
+    *STATUS_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
