@@ -68,20 +68,35 @@ export function filePath(view: View, every: string | null, format: string): stri
   return path("/v1/points", { ...common(view), ...windows, ...shape, format, limit: "100000" });
 }
 
-/** Lines for a notebook, with the client that comes with the product. */
-export function notebook(view: View, every: string | null, origin: string, openAccess: boolean): string {
-  const key = openAccess ? "" : ', key=os.environ["TIDEMILL_API_KEY"]';
-  const windows = every ? `,\n    every="${every}",\n    agg=${JSON.stringify(aggregates(view.agg).split(","))}` : "";
-  const zone = view.zone === "UTC" ? "" : `,\n    tz="${view.zone}"`;
-  return `${openAccess ? "" : "import os\n\n"}from tidemill.client import Client
+/** Lines for a notebook, with the client that comes with the product. It takes its key from the environment. */
+export function notebook(view: View, every: string | null, origin: string, names: readonly string[]): string {
+  const windows = every ? `, every="${every}", agg=${JSON.stringify(aggregates(view.agg).split(",")).replaceAll(",", ", ")}` : "";
+  const zone = view.zone === "UTC" ? "" : `, tz="${view.zone}"`;
+  const series = view.ids.map((id, n) => `    "${names[n] ?? id}": "${id}",`).join("\n");
+  return `from tidemill.client import Tidemill  # the key: TIDEMILL_KEY in the environment
 
-tidemill = Client("${origin}"${key})
-answer = tidemill.list_many_points(
-    series=${JSON.stringify(view.ids)},
-    start="${instantParameter(view.from)}",
-    end="${instantParameter(view.to)}"${windows}${zone},
-)
-for series in answer["series"]:
-    print(series["name"], series["field"], series["columns"])
+tidemill = Tidemill("${origin}")
+series = {
+${series}
+}
+selection = dict(start="${instantParameter(view.from)}", end="${instantParameter(view.to)}"${windows}${zone})
+frames = {name: tidemill.points(id, **selection) for name, id in series.items()}
+for name, frame in frames.items():
+    print(name, frame)
 `;
+}
+
+/** The values after the last whole window of the range: as many as a fifth of it, at most 200. */
+export function forecastPath(id: string, view: View, every: string | null): string {
+  const windows: Record<string, string> = every ? { every } : {};
+  return path(`/v1/series/${id}/forecast`, { end: instantParameter(view.to), ...windows, horizon: "60", level: "80,95", ...(view.zone === "UTC" ? {} : { tz: view.zone }) });
+}
+
+export function anomaliesPath(id: string, view: View, every: string | null): string {
+  const windows: Record<string, string> = every ? { every } : {};
+  return path(`/v1/series/${id}/anomalies`, { start: instantParameter(view.from), end: instantParameter(view.to), ...windows, limit: "200" });
+}
+
+export function changesPath(id: string): string {
+  return path("/v1/changes", { series: id, limit: "1000" });
 }
