@@ -26,6 +26,7 @@ from tidemill.api.feed_removal import REMOVAL_ROUTES
 from tidemill.api.feed_trial import TRIAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
+from tidemill.api.find import FIND_ROUTES
 from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.front import Front, Routes, client_address
@@ -50,6 +51,7 @@ from tidemill.api.services import Services
 from tidemill.api.session import SESSION_ROUTES, SignIn, keep_sessions
 from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.api.status import STATUS_ROUTES, StoreFacts
+from tidemill.api.stream import STREAM_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -59,7 +61,11 @@ HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES, *SESSION_ROUTES,
+<<<<<<< HEAD
     *STATUS_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES,
+=======
+    *STATUS_ROUTES, *STREAM_ROUTES, *FIND_ROUTES,
+>>>>>>> u-home
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

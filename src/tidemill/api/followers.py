@@ -16,7 +16,7 @@ from anyio import CapacityLimiter, to_thread
 from tidemill.api.applied import AppliedOffsets
 from tidemill.errors import StoreQueryError, UnavailableError
 from tidemill.mill.progress import LogProgress
-from tidemill.query.changes import ChangeKeys, Changes, NewestChanges
+from tidemill.query.changes import LAST, ChangeKeys, Changes, NewestChanges, key_after_payload
 
 MAX_STREAMS: Final = 100
 MAX_STREAMS_OF_TENANT: Final = 25  # so that no tenant occupies all streams
@@ -41,6 +41,7 @@ class Followers:
         self._changes, self._applied = changes, applied
         self._open: WeakSet[Follower] = WeakSet()
         self._newest: dict[str, NewestChanges] = {}
+        self._through: dict[str, tuple[int, ...]] = {}  # the applied offsets by tenant, as last looked at
         self._woken = asyncio.Event()
         self._watch: asyncio.Task[None] | None = None
         self._limiter: CapacityLimiter | None = None
@@ -56,10 +57,10 @@ class Followers:
         if self.ended:
             raise UnavailableError("The server is ending; follow again in a moment.", 1.0)
         if len(self._open) >= MAX_STREAMS:
-            message = f"There are {MAX_STREAMS} streams already; poll /v1/changes, or try again later"
+            message = f"There are {MAX_STREAMS} streams already; poll instead, or try again later"
             raise UnavailableError(message, 30.0)
         if sum(follower.tenant == tenant for follower in self._open) >= MAX_STREAMS_OF_TENANT:
-            message = f"You have {MAX_STREAMS_OF_TENANT} streams already; poll /v1/changes, or end one of them"
+            message = f"You have {MAX_STREAMS_OF_TENANT} streams already; poll instead, or end one of them"
             raise UnavailableError(message, 30.0)
         follower = Follower(tenant)
         self._open.add(follower)
@@ -87,6 +88,28 @@ class Followers:
             return False
         return True
 
+    def start_keys(self, tenant: str) -> ChangeKeys:
+        """The keys after all that is applied of a tenant, without a query of the store."""
+        return tuple(key_after_payload(seq) for seq in self._applied.through(tenant))
+
+    def known_keys(self, tenant: str) -> ChangeKeys | None:
+        """The keys after all that is known to be applied and to have changed; null before the first look."""
+        newest, through = self._newest.get(tenant), self._through.get(tenant)
+        if newest is None or through is None:
+            return None
+        pairs = zip(through, newest, strict=True)
+        return tuple(max(key_after_payload(upto), (seq, idx, *LAST)) for upto, (seq, idx) in pairs)
+
+    async def wait_for_growth(self, follower: Follower, reached: ChangeKeys, timeout_s: float) -> bool:
+        """Wait until more than `reached` is known, or the server ends. False: not within `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not self.ended and not _is_beyond(self.known_keys(follower.tenant), reached):
+                    await self._woken.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def _keep_looking(self) -> None:
         looked = self._applied.progress
         try:
@@ -109,13 +132,18 @@ class Followers:
             after = tuple(map(min, before.through(tenant), now.through(tenant)))
             known = self._newest.get(tenant, ((0, 0),) * len(after))
             newest = tuple(map(max, await self.ask_store(partial(self._changes.newest_changes, tenant, after)), known))
-            if newest != known:
-                self._newest[tenant] = newest
+            through = now.through(tenant)
+            if newest != known or through != self._through.get(tenant):
+                self._newest[tenant], self._through[tenant] = newest, through
                 self._wake()
 
     def _wake(self) -> None:
         woken, self._woken = self._woken, asyncio.Event()
         woken.set()
+
+
+def _is_beyond(known: ChangeKeys | None, reached: ChangeKeys) -> bool:
+    return known is not None and any(key > after for key, after in zip(known, reached, strict=False))
 
 
 def _has_newer(reached: ChangeKeys, newest: NewestChanges) -> bool:

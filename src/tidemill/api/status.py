@@ -1,4 +1,4 @@
-"""The routes `GET /v1/status`, the parts of the server with their heartbeats, and `GET /v1/verify/last`, the last proof.
+"""The routes `GET /v1/status`, the parts of the server with heartbeats, and `GET /v1/verify/last`, the last proof.
 
 Amounts and progress are of all tenants, so only administrators see them (and everybody while access is open); others
 see whether each part works.

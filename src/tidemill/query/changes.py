@@ -199,7 +199,13 @@ class Changes:
         """The keys after every change that exists."""
         applied = self._applied(tenant)
         newest = zip(applied, self.newest_changes(tenant, applied), strict=True)
-        return tuple(max(key_after_payload(until), (seq, idx, *_LAST)) for until, (seq, idx) in newest)
+        return tuple(max(key_after_payload(until), (seq, idx, *LAST)) for until, (seq, idx) in newest)
+
+    def events(self, tenant: str, page: list[tuple[int, dict[str, Any]]], until: ChangeKeys) -> list[ChangeEvent]:
+        """The events of rows with the numbers of their partitions. The id of each is the cursor after that change in
+        its partition, and after `until` in the others."""
+        behind = [_advance(until, numbered) for numbered in page]
+        return self._change_events(tenant, [row for _, row in page], behind)
 
     def _change_events(self, tenant: str, page: list[dict[str, Any]], behind: list[ChangeKeys]) -> list[ChangeEvent]:
         receipts = receipts_by_seq(self._store, tenant, (row["cause_seq"] for row in page if row["cause_seq"]))
@@ -207,12 +213,12 @@ class Changes:
         return [_change_event(row, own, receipts.get(row["cause_seq"])) for row, own in zip(page, ids, strict=True)]
 
 
-_LAST: Final = (2**64 - 1, 2**32 - 1, MAX_NS)
+LAST: Final = (2**64 - 1, 2**32 - 1, MAX_NS)
 
 
 def key_after_payload(seq: int) -> ChangeKey:
     """The key after all changes by the payload at `seq`, and before the changes that a replay publishes at `seq`."""
-    return (seq, MAX_RECORDS - 1, *_LAST)
+    return (seq, MAX_RECORDS - 1, *LAST)
 
 
 def key_before_changes(partition: int) -> ChangeKey:

@@ -54,7 +54,7 @@ def cursor_reader(*kinds: type) -> Reader:
 
 
 KEY_BYTES: Final = 32
-MAX_PARTS: Final = 5 * MAX_PARTITIONS  # the key of a change for each partition
+MAX_PARTS: Final = 5 * MAX_PARTITIONS + 1  # the key of a change for each partition, and a time
 _PART_BYTES: Final = 9  # an unsigned or a signed integer of 64 bits
 _SALT_BYTES: Final = 8
 _TAG_BYTES: Final = 16

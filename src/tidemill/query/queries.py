@@ -10,6 +10,7 @@ from tidemill.query.changes import Changes
 from tidemill.query.cursors import PROCESS_SEALS, Seals
 from tidemill.query.deletion_receipts import DeletionQueries
 from tidemill.query.feeds import FeedQueries
+from tidemill.query.find import Finder
 from tidemill.query.flow import FlowQueries
 from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
@@ -24,6 +25,7 @@ from tidemill.query.rejections import RejectionQueries
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
 from tidemill.query.stored_payloads import StoredPayloads
+from tidemill.query.stream import StreamQueries
 from tidemill.query.waiting import WaitingPayloads
 from tidemill.query.why import WhyQueries
 from tidemill.store.client import Store
@@ -65,5 +67,7 @@ class Queries:
         self.changes = Changes(store, hidden, applied, seals)
         self.feeds = FeedQueries(store, hidden)
         self.meterdata = Meterdata(store, hidden)
+        self.finder = Finder(store, self.series, self.receipts)
         self.waiting = WaitingPayloads(log, applied)
         self.flow = FlowQueries(store, self.waiting)
+        self.stream = StreamQueries(store, self.changes, hidden, seals)

@@ -493,6 +493,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/find": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Find a series, a feed, a receipt or an instant
+         * @description What a text names: series and feeds by words, receipts by the begin of their id or of their SHA-256, and times
+         *     (`pump 1 yesterday 14:42`, in `tz`) with the series that the other words match. Answers also while the store is
+         *     down: `missing` then names what could not be searched.
+         */
+        get: operations["find"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/flow": {
         parameters: {
             query?: never;
@@ -1399,6 +1421,31 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happens, as it happens
+         * @description Server-sent events of the `topics`: `receipt` (payloads were applied), `change` (published values changed),
+         *     `poll` (a source was polled: an item of `/v1/sources`), `health` (as `/readyz`; at first, when a part fails or
+         *     recovers, and every 5 s where numbers changed). At most about ten a second: what happens faster is summed up, with
+         *     its number. Starts now, or after the header `Last-Event-ID`: what happened in between comes as sums. After a lost
+         *     connection an event may come twice, and none is left out. A comment is sent after every 15 s without an event. The
+         *     stream ends when its key is revoked.
+         */
+        get: operations["followAll"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/verify": {
         parameters: {
             query?: never;
@@ -1717,6 +1764,15 @@ export interface components {
             every_s: number;
             old: components["schemas"]["WindowValue"];
             new: components["schemas"]["WindowValue"];
+        };
+        /**
+         * ChangesEvent
+         * @description `count` published values changed since the last event: the newest are `items`, oldest first, and `left_out` are not in this event. `GET /v1/changes` lists all.
+         */
+        ChangesEvent: {
+            count: number;
+            left_out: number;
+            items: components["schemas"]["ChangeEvent"][];
         };
         /**
          * Code
@@ -2163,6 +2219,17 @@ export interface components {
             columns: components["schemas"]["FlowColumns"];
         };
         /**
+         * FeedHit
+         * @description A feed whose name or title has every word.
+         */
+        FeedHit: {
+            name: string;
+            title: string;
+            link: string;
+            /** @constant */
+            kind?: "feed";
+        };
+        /**
          * FeedItem
          * @description A feed in the list.
          */
@@ -2414,6 +2481,15 @@ export interface components {
             times: string[];
         };
         /**
+         * Hits
+         * @description What was found: instants first, then receipts, feeds and series, of each kind at most `limit`. `missing`: which kinds could not be searched now, because a part of the server does not answer.
+         */
+        Hits: {
+            q: string;
+            hits: (components["schemas"]["InstantHit"] | components["schemas"]["ReceiptHit"] | components["schemas"]["FeedHit"] | components["schemas"]["SeriesHit"])[];
+            missing: string[];
+        };
+        /**
          * Input
          * @description How a payload splits into records. `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed decoders (entry-point group `tidemill.decoders`). `records` is the path of the record, or of the array of records, in a JSON document; with `[*]` and `.*` it leads to records in groups and under keys (all forms are in [paths.md](paths.md)). `columns` instead is the path of an object of parallel arrays: item n of each array belongs to record n, and a member that is no array holds for each record (tags, attributes, units and factors of fields, the name of a register and what [time] reads, no fields). Arrays that the feed reads have one length. An item whose fields are all null is no record, unless all fields are optional. `on_fault` is the effect of a record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data. `not_exact`: the effect of an integer that a double, which every value becomes, cannot hold exactly (beyond 2^53 most are such), in whatever format and type it comes, before scale and unit. `reject` makes it a fault of the record; `flag` keeps the nearest double, and its points have the mark `not_exact`; `round` keeps the nearest double. Numbers with decimals or an exponent are always the nearest double.
          */
@@ -2426,6 +2502,19 @@ export interface components {
             /** @enum {string} */
             not_exact: "reject" | "flag" | "round";
             layout: components["schemas"]["Layout"] | null;
+        };
+        /**
+         * InstantHit
+         * @description A time that the text names: `time` in UTC, `local` in the zone of the request. `series`: one that the other words match (null: there are no other words, or the series cannot be searched now). `day`: no time of day was named, and `time` is the day's midnight. `link`: what became of the series at that time.
+         */
+        InstantHit: {
+            time: string;
+            local: string;
+            day: boolean;
+            series: components["schemas"]["SeriesHit"] | null;
+            link: string | null;
+            /** @constant */
+            kind?: "instant";
         };
         /**
          * InstantVerdict
@@ -3069,6 +3158,44 @@ export interface components {
             links: components["schemas"]["Links"];
         };
         /**
+         * ReceiptEvent
+         * @description `payloads` of a feed were applied: one, or, when many come, all since the last event. `feed` null: of several feeds (`feeds`: how many), because there are too many for an event each. `receipt` and `received_at` are of the newest. Counts are of records; `reasons` counts the rejected ones by reason, `states` the payloads by state.
+         */
+        ReceiptEvent: {
+            feed: string | null;
+            feeds: number;
+            payloads: number;
+            receipt: string;
+            received_at: string;
+            bytes: number;
+            accepted: number;
+            rejected: number;
+            late: number;
+            flagged: number;
+            reasons: {
+                [key: string]: number;
+            };
+            states: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * ReceiptHit
+         * @description A receipt whose id, or the SHA-256 of whose payload, begins with the text. `by`: which of both.
+         */
+        ReceiptHit: {
+            id: string;
+            feed: string;
+            received_at: string;
+            state: string;
+            sha256: string;
+            bytes: number;
+            by: string;
+            link: string;
+            /** @constant */
+            kind?: "receipt";
+        };
+        /**
          * ReceiptPage
          * @description A page of receipts, newest first. `partial`: more payloads wait to be applied than a page looks at, so that some that wait may be missing; they are listed once they are applied.
          */
@@ -3524,6 +3651,23 @@ export interface components {
             by_feed: {
                 [key: string]: number;
             };
+        };
+        /**
+         * SeriesHit
+         * @description A series that has every word, or this id.
+         */
+        SeriesHit: {
+            id: string;
+            feed: string;
+            name: string;
+            field: string;
+            tags: {
+                [key: string]: string;
+            };
+            unit: string | null;
+            link: string;
+            /** @constant */
+            kind?: "series";
         };
         /**
          * SeriesItem
@@ -4985,6 +5129,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeedDiff"];
+                };
+            };
+        };
+    };
+    find: {
+        parameters: {
+            query: {
+                /** @description Words of a series or a feed, the begin of a receipt's id or of a SHA-256, or a time: `pump 1 yesterday 14:42`. */
+                q: string;
+                /** @description IANA zone of the times in the answer, and of calendar windows. */
+                tz?: string;
+                /** @description Most items of an answer, at most 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Hits by kind. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Hits"];
                 };
             };
         };
@@ -6797,6 +6968,31 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    followAll: {
+        parameters: {
+            query?: {
+                /** @description What is streamed, separated by commas: receipts, changes, polls, health; all unless given. */
+                topics?: string;
+                /** @description Only of this feed. */
+                feed?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events `receipt`, `change`, `poll` and `health`, with an `id` after each batch. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ReceiptEvent"] | components["schemas"]["ChangesEvent"] | components["schemas"]["SourceItem"] | components["schemas"]["Ready"];
                 };
             };
         };

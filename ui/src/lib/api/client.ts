@@ -35,8 +35,11 @@ export async function send(input: Request | string, init?: RequestInit): Promise
 export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request: Request) => send(request) });
 
 /** The data of an answer; `send` has thrown when there is none. */
-export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<Json<T>> {
   const { data, error, response } = await answer;
   if (error !== undefined) throw new Problem(error as ProblemDocument, response.status, response.url);
-  return data as T;
+  return data as Json<T>;
 }
+
+/** Of an answer that has several formats, the JSON one: the others are typed as texts. */
+type Json<T> = Exclude<T, string>;

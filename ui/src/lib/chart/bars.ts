@@ -15,12 +15,12 @@ export function roundUp(value: number): number {
   return Math.ceil(step * power);
 }
 
-/** The scale of bars. One minute that is many times all others (a backfill) would leave nothing of those to see: it is
- *  cut, when at least 5 bars are there and it is over 6 times what nine in ten of them stay below. */
+/** The scale of bars. A window or two that are many times all others (a backfill) would leave nothing of those to see:
+ *  they are cut, when at least 5 bars are there and they are over 6 times the others. */
 export function barScale(values: readonly number[]): BarScale {
   const some = values.filter((value) => value > 0).sort((a, b) => a - b);
   const most = some[some.length - 1] ?? 0;
-  const usual = some[Math.ceil(some.length * 0.9) - 2] ?? most;
+  const usual = some[some.length - 3] ?? most;
   if (some.length >= 5 && most > usual * 6) return { top: roundUp(usual * 1.5), cut: true };
   return { top: roundUp(most), cut: false };
 }

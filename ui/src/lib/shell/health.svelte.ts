@@ -43,7 +43,10 @@ class Health {
       if (!ended) timer = setTimeout(turn, this.sentences.length > 0 ? SOON_MS : EVERY_MS);
     };
     void turn();
-    const unhear = stream.on("health", () => void this.look());
+    const unhear = stream.on("health", (ready) => {
+      this.ready = ready as Ready;
+      this.silentSince = null;
+    });
     return () => {
       ended = true;
       clearTimeout(timer);

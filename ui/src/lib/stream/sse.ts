@@ -12,6 +12,11 @@ export class EventReader {
   #data: string[] = [];
   #id = "";
 
+  /** The id to go on after, also one that came without an event. */
+  get lastId(): string {
+    return this.#id;
+  }
+
   /** The events that are complete with this piece. A comment alone is none. */
   read(piece: string): ServerEvent[] {
     const text = this.#rest + piece;

@@ -120,16 +120,19 @@ class Stream {
       const text = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let { done, value } = await text.read(); !done; { done, value } = await text.read()) {
         this.#happen({ what: "heard" });
-        for (const event of reader.read(value ?? "")) this.#hear(event);
+        const events = reader.read(value ?? "");
+        this.#last = reader.lastId || this.#last;
+        for (const event of events) this.#hear(event);
       }
       failed();
     } catch (error) {
+      // An id of another server, or of one that was made anew: go on from now.
+      if (error instanceof Problem && error.status === 400) this.#last = "";
       failed(error instanceof Problem ? error.retryAfter : null);
     }
   }
 
   #hear(event: ServerEvent): void {
-    if (event.id) this.#last = event.id;
     this.#channel?.postMessage({ event } satisfies Told);
     this.#tell(event);
   }

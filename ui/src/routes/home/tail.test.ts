@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { grouped, lineOf, type Receipt } from "./tail";
 
 const receipt = (part: Partial<Receipt> = {}): Receipt => ({
+  key: 1,
   receipt: "01a2",
   feed: "pumps",
   receivedAt: "2026-11-30T02:00:14.200000000Z",

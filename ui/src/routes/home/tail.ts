@@ -4,6 +4,8 @@ import type { GlyphName } from "$lib/states/glyphs";
 
 /** What is said of one payload: an item of `/v1/receipts`, or an event `receipt` of the stream. */
 export interface Receipt {
+  /** Another for each that was told of: the sums of a stream may name one payload twice. */
+  key: number;
   receipt: string;
   feed: string;
   receivedAt: string;
@@ -16,7 +18,7 @@ export interface Receipt {
 }
 
 export interface Line {
-  key: string;
+  key: number;
   at: number;
   glyph: GlyphName;
   feed: string;
@@ -31,7 +33,7 @@ export function lineOf(receipt: Receipt): Line {
   const { accepted, rejected, reasons, feed } = receipt;
   const at = Date.parse(receipt.receivedAt);
   const most = Object.entries(reasons).sort((a, b) => b[1] - a[1])[0]?.[0] ?? "";
-  const rest = { key: `${receipt.receipt}:${receipt.receivedAt}`, at, feed, href: hrefOf(receipt) };
+  const rest = { key: receipt.key, at, feed, href: hrefOf(receipt) };
   if (receipt.waiting) return { ...rest, glyph: "waiting", text: "received, waits to be applied", code: "" };
   const several = receipt.payloads > 1 ? ` in ${counted(receipt.payloads, "payload")}` : "";
   if (rejected > 0) {

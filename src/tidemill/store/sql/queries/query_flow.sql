@@ -38,3 +38,40 @@ GROUP BY p.feed, slot
 SELECT version() AS version, sum(bytes_on_disk) AS bytes, sumIf(rows, table = 'points') AS points
 FROM system.parts
 WHERE database = currentDatabase() AND active
+
+-- fragment: stream_payloads
+-- The present rows of a tenant's payloads in ranges of offsets, one range for each partition of the log: after `after`,
+-- up to `until`. Without FINAL, which would not use the index of offsets.
+FROM (
+    SELECT receipt, seq, feed, received_at, bytes, state, accepted, rejected, late, flagged,
+        CAST(reasons AS Map(String, UInt32)) AS reasons
+    FROM payloads
+    WHERE tenant = {tenant:String}
+      AND arrayExists((a, u) -> seq > a AND seq <= u, {after:Array(UInt64)}, {until:Array(UInt64)})
+      AND seq > arrayMin({after:Array(UInt64)}) AND seq <= arrayMax({until:Array(UInt64)})
+      AND ({feed:String} = '' OR feed = {feed:String})
+      AND format != 'deletion'
+    ORDER BY version DESC
+    LIMIT 1 BY seq
+) AS p
+
+-- name: stream_receipts
+-- These payloads one by one, oldest first.
+SELECT toString(p.feed) AS feed, p.receipt AS receipt, toUnixTimestamp64Nano(p.received_at) AS received_ns,
+    toUInt64(1) AS payloads, toUInt64(p.bytes) AS bytes, toUInt64(p.accepted) AS accepted,
+    toUInt64(p.rejected) AS rejected, toUInt64(ifNull(p.late, 0)) AS late, toUInt64(ifNull(p.flagged, 0)) AS flagged,
+    p.reasons AS reasons, map(toString(p.state), toUInt64(1)) AS states
+-- include: stream_payloads
+ORDER BY p.received_at, p.receipt
+LIMIT {limit:UInt32}
+
+-- name: stream_receipts_by_feed
+-- The same by feed, that with the most payloads first; `receipt` is the newest of them.
+SELECT toString(p.feed) AS feed, argMax(p.receipt, p.seq) AS receipt,
+    max(toUnixTimestamp64Nano(p.received_at)) AS received_ns, count() AS payloads, sum(p.bytes) AS bytes,
+    sum(toUInt64(p.accepted)) AS accepted, sum(toUInt64(p.rejected)) AS rejected,
+    sum(toUInt64(ifNull(p.late, 0))) AS late, sum(toUInt64(ifNull(p.flagged, 0))) AS flagged,
+    sumMap(p.reasons) AS reasons, sumMap(map(toString(p.state), toUInt64(1))) AS states
+-- include: stream_payloads
+GROUP BY p.feed
+ORDER BY payloads DESC, feed

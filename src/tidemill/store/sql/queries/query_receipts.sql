@@ -67,3 +67,19 @@ SELECT body FROM payloads WHERE tenant = {tenant:String} AND receipt = {receipt:
 -- name: receipts_by_seq
 -- The receipts of the payloads at these offsets.
 SELECT DISTINCT seq, receipt FROM payloads WHERE tenant = {tenant:String} AND seq IN ({seqs:Array(UInt64)})
+
+-- name: find_receipts
+-- Receipts whose ids begin with a text (from `low` to before `high`), newest first.
+-- include: receipt_columns
+WHERE p.tenant = {tenant:String} AND p.receipt >= {low:String} AND p.receipt < {high:String} AND p.format != 'deletion'
+ORDER BY p.receipt DESC
+LIMIT {limit:UInt32}
+
+-- name: find_payloads
+-- Receipts of payloads whose SHA-256 begins with these bytes and then a half byte (16: none), newest first.
+-- include: receipt_columns
+WHERE p.tenant = {tenant:String} AND p.format != 'deletion'
+  AND startsWith(p.sha256, unhex({digits:String}))
+  AND ({half:UInt8} = 16 OR bitShiftRight(reinterpretAsUInt8(substring(p.sha256, {length:UInt8} + 1, 1)), 4) = {half:UInt8})
+ORDER BY p.receipt DESC
+LIMIT {limit:UInt32}
