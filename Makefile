@@ -8,12 +8,17 @@ DEMO   ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell ui ui-types lint-ui test test-faults faults fuzz lint check bench bench-forecast docs clean
+.PHONY: help setup run shell ui ui-types lint-ui test test-page test-faults faults fuzz lint check bench bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
-setup: $(VENV)/.ready ## make .venv with the pinned dependencies and the tidemill command
+setup: $(VENV)/.ready built-page ## make .venv with the pinned dependencies and the tidemill command
+
+# The web page: built once for its sources, which takes a second to see. Without it the server shows a plain page.
+.PHONY: built-page
+built-page: $(VENV)/.ready-to-run
+	@$(BIN)/python scripts/page.py --or-without
 
 $(VENV)/.ready: requirements-dev.txt requirements-build.txt pyproject.toml scripts/setup.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements-dev.txt
@@ -23,24 +28,27 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements.txt
 	@touch $@
 
-run: $(VENV)/.ready-to-run ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
+run: $(VENV)/.ready-to-run built-page ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
 shell: $(VENV)/.ready-to-run ## a shell with the tidemill command, which speaks to the server of `make run` (PORT overrides)
 	@echo "The tidemill command speaks to http://127.0.0.1:$(PORT); exit ends this shell."
 	@. $(BIN)/activate && TIDEMILL_URL=http://127.0.0.1:$(PORT) exec "$${SHELL:-sh}"
 
-ui: ## build the web page anew
-	@$(PYTHON) scripts/page.py --force
+ui: $(VENV)/.ready-to-run ## build the web page anew
+	@$(BIN)/python scripts/page.py --force
 
 ui-types: setup ## write the types of the API that the page uses (ui/src/lib/api/api.d.ts)
 	@$(BIN)/python scripts/page_types.py
 
 test: setup ## run the tests, all but the slow ones and those that break things
-	@$(BIN)/python -m pytest -n 3 --ignore=tests/faults -m "not slow"
+	@$(BIN)/python -m pytest -n 3 --ignore=tests/faults --ignore=tests/page -m "not slow"
+
+test-page: setup ## try the web page in a browser (chromium), with pictures of it in build/screenshots
+	@$(BIN)/python -m pytest -n 1 -m page tests/page
 
 test-faults: setup ## run the slow tests, and those that kill, fill, flip and flood on purpose
-	@$(BIN)/python -m pytest -m slow
+	@$(BIN)/python -m pytest -m slow --ignore=tests/page
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults
@@ -49,12 +57,16 @@ faults: setup ## the same for much longer: every rig at its full number of round
 fuzz: setup ## search for what breaks the properties that tests state, at random, for MINUTES (10)
 	@$(BIN)/python scripts/fuzz.py $(MINUTES)
 
-lint: setup ## ruff (style, format) and mypy (strict)
+lint-ui: setup ## types, tests and sizes of the web page, and whether its types of the API are those of today
+	@$(BIN)/python scripts/page.py
+	@$(BIN)/python scripts/page_checks.py
+
+lint: setup lint-ui ## ruff (style, format), mypy (strict) and the checks of the web page
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-check: lint test test-faults ## what CI runs
+check: lint test test-page test-faults ## what CI runs
 
 bench: setup ## print the figures of bench/, with the machine and versions
 	@$(BIN)/python -m bench

@@ -47,25 +47,32 @@ def sources_hash() -> str:
     return digest.hexdigest()
 
 
+def has_sources() -> bool:
+    """False in a source distribution: it holds the page itself."""
+    return (UI / "package.json").is_file()
+
+
 def is_built() -> bool:
     """True when the page is there and was built from the sources that are there (or when there are none)."""
     try:
         built_from = json.loads(MANIFEST.read_text())["sources"]
     except (OSError, ValueError, KeyError):
         return False
-    return not UI.is_dir() or built_from == sources_hash()
+    return not has_sources() or built_from == sources_hash()
 
 
 def build() -> None:
     """Build the page. The old one stays in use until the new one is whole; raises PageError."""
-    if not UI.is_dir():
+    if not has_sources():
         raise PageError("There is neither a built page nor the sources of one (ui/).")
     sources = sources_hash()
     install_modules()
     say("building the page (a few seconds) ...")
     made = BUILT.with_name("ui_dist.new")
     run(["node_modules/.bin/vite", "build", "--logLevel", "warn", "--outDir", str(made)])
-    files = {path.relative_to(made).as_posix(): path.stat().st_size for path in sorted(made.rglob("*")) if path.is_file()}
+    files = {
+        path.relative_to(made).as_posix(): path.stat().st_size for path in sorted(made.rglob("*")) if path.is_file()
+    }
     (made / MANIFEST.name).write_text(json.dumps({"sources": sources, "files": files}, indent=1))
     shutil.rmtree(BUILT, ignore_errors=True)
     made.rename(BUILT)
@@ -78,17 +85,20 @@ def install_modules() -> None:
     if mark.exists() and mark.read_text() == lock:
         return
     say("fetching what the page is made of (some 110 packages, half a minute) ...")
-    run([*npm(), "ci", "--no-audit", "--no-fund", "--loglevel=error"])
+    run(["npm", "ci", "--loglevel=error"])
     mark.write_text(lock)
 
 
-def run(command: list[str]) -> None:
-    """Run a command in `ui/`, with Node in reach; PageError with the end of what it said when it fails."""
-    environment = os.environ | {"PATH": f"{node_folder()}{os.pathsep}{os.environ.get('PATH', '')}"}
+def run(command: list[str]) -> str:
+    """Run a command in `ui/`, with Node in reach: what it said. PageError with the end of that when it fails."""
+    command = [*npm(), *command[1:]] if command[0] == "npm" else command
+    path = f"{node_folder()}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = os.environ | {"PATH": path, "NO_COLOR": "1"}
     ended = subprocess.run(command, cwd=UI, env=environment, capture_output=True, text=True, check=False)
     if ended.returncode:
         said = (ended.stdout + ended.stderr).strip().splitlines()[-12:]
         raise PageError(f"`{' '.join(command)}` failed:\n  " + "\n  ".join(said))
+    return ended.stdout.strip()
 
 
 def npm() -> list[str]:
@@ -141,7 +151,8 @@ def main() -> int:
         print(f"  {error}", file=sys.stderr)
         if "--or-without" not in arguments:
             return 1
-        print("  The server starts with its plain start page; `make ui` tries again.", file=sys.stderr, flush=True)
+        shown = "the page that was built before" if MANIFEST.exists() else "a plain start page"
+        print(f"  The server starts with {shown}; `make ui` tries again.", file=sys.stderr, flush=True)
         return 0
     say(f"the page is ready, after {time.monotonic() - began:.0f} s")
     return 0

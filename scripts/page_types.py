@@ -1,19 +1,20 @@
 """Writes the types of the page's API client from the API's own description, or checks that they are those of it.
 
-    python scripts/page_types.py [--check]     needs ui/node_modules (`make ui`)
+python scripts/page_types.py [--check]     needs ui/node_modules (`make ui`)
 """
 
 import json
-import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import page
+
 from tidemill.api.app import Document
 
-UI = Path(__file__).parent.parent / "ui"
-TYPES = UI / "src/lib/api/api.d.ts"
+TYPES = page.UI / "src/lib/api/api.d.ts"
 
 
 def bare(node: Any) -> Any:
@@ -31,18 +32,18 @@ def bare(node: Any) -> Any:
 
 def made() -> str:
     """The types that the description of today gives."""
+    page.install_modules()
     with tempfile.TemporaryDirectory() as folder:
         description, types = Path(folder) / "openapi.json", Path(folder) / "api.d.ts"
         description.write_text(json.dumps(bare(Document().data)))
-        command = ["node_modules/.bin/openapi-typescript", str(description), "--output", str(types)]
-        subprocess.run(command, cwd=UI, check=True, stdout=subprocess.DEVNULL)
+        page.run(["node_modules/.bin/openapi-typescript", str(description), "--output", str(types)])
         return types.read_text()
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """0 when the types are written, or were right already."""
     types = made()
-    if "--check" not in sys.argv:
+    if "--check" not in arguments:
         TYPES.write_text(types)
         return 0
     if TYPES.exists() and TYPES.read_text() == types:
@@ -52,4 +53,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

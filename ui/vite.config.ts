@@ -19,6 +19,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     license: { fileName: "LICENSES.txt" },
+    manifest: "chunks.json",
   },
   server: {
     host: "127.0.0.1",

@@ -21,6 +21,10 @@ MIB = 1 << 20
 _LOOPBACK: Final = "127.0.0.0/8,::1/128"
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII | re.IGNORECASE)
 _VARIABLES: Final = "TIDEMILL_SOURCE_VARIABLES"
+_ORIGINS: Final = "TIDEMILL_CORS_ORIGINS"
+_ORIGIN: Final = re.compile(
+    r"(https?)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?([/?#].*)?", re.ASCII | re.IGNORECASE
+)
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\*?|\*", re.ASCII)
 _BOUND: Final = re.compile(r"(?:([a-z0-9][a-z0-9-]{0,62})\s*=)?([^=]*)", re.ASCII)
 DEFAULT_TENANT: Final = "default"
@@ -41,6 +45,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "More names and addresses of this server, separated by commas; `*.example.org` is every name below "
             "example.org. Loopback and the address of `listen` need no mention; listening on 0.0.0.0 or ::, no address "
             "does. A request to any other name is answered 421."
+        ),
+    ] = ""
+    trusted_proxies: Annotated[
+        str,
+        _setting(
+            "Networks of the proxies in front of this server (CIDRs, comma-separated). Of these alone "
+            "`X-Forwarded-Proto` and `X-Forwarded-For` are believed: whether TLS ended there, so that cookies are for "
+            "TLS only, and who sent a request. Default: none."
+        ),
+    ] = ""
+    cors_origins: Annotated[
+        str,
+        _setting(
+            "Origins of pages of your own that may use the API from a browser, with a key and never with a session, "
+            "separated by commas: `https://app.example.org,http://localhost:3000`. Exact; no path, no `*`. Default: "
+            "none."
         ),
     ] = ""
     demo: Annotated[bool, _setting("Run the simulators against this server, so that there is something to see.")] = (
@@ -195,7 +215,9 @@ def load_settings(given: Mapping[str, Any], environment: Mapping[str, str] | Non
     if not (colon and host and port.isascii() and port.isdigit() and int(port) < 65536):
         raise StartupError(f"--listen must be HOST:PORT such as 127.0.0.1:8080, not '{settings.listen}'")
     _check_hosts(settings.hosts)
-    _check_networks(settings.source_networks(closed=False))
+    _check_networks("TIDEMILL_SOURCE_ALLOW", settings.source_networks(closed=False), " (or none)")
+    _check_networks("TIDEMILL_TRUSTED_PROXIES", settings.trusted_proxies)
+    origins_of(settings.cors_origins)
     variables_by_tenant(settings.source_variables)
     _check_instant(settings.clock_confirmed)
     return settings
@@ -231,14 +253,38 @@ def _check_instant(text: str) -> None:
         ) from None
 
 
-def _check_networks(text: str) -> None:
+def _check_networks(variable: str, text: str, or_none: str = "") -> None:
     for network in filter(None, (part.strip() for part in text.split(","))):
         try:
             ipaddress.ip_network(network)
         except ValueError as error:
-            raise StartupError(
-                f"TIDEMILL_SOURCE_ALLOW must be networks such as 10.1.0.0/16,::1/128 (or none): {error}"
-            ) from None
+            raise StartupError(f"{variable} must be networks such as 10.1.0.0/16,::1/128{or_none}: {error}") from None
+
+
+def origins_of(text: str) -> frozenset[str]:
+    """The setting `cors_origins` as origins, each as browsers write it. Raises StartupError."""
+    origins = frozenset(filter(None, (part.strip() for part in text.split(","))))
+    for origin in sorted(origins):
+        if fault := _origin_fault(origin):
+            raise StartupError(f"{_ORIGINS} must be origins such as https://app.example.org: '{origin[:80]}' {fault}")
+    return origins
+
+
+def _origin_fault(origin: str) -> str:
+    """What is wrong with an origin; empty: it is as browsers write it."""
+    if "*" in origin:
+        return "would let pages of others use the API; name each origin"
+    if origin.lower() == "null":
+        return "is the origin of any page without one"
+    match = _ORIGIN.fullmatch(origin)
+    if match is None:
+        return "is not SCHEME://HOST or SCHEME://HOST:PORT, with http or https"
+    scheme, authority, port, rest = match.groups(default="")
+    port = "" if port == {"http": ":80", "https": ":443"}[scheme.lower()] else port
+    written = f"{scheme}://{authority}{port}".lower()
+    if rest:
+        return f"has more than an origin; write {written}"
+    return "" if written == origin else f"is written {written} by browsers"
 
 
 def variables_by_tenant(text: str) -> dict[str, tuple[str, ...]]:

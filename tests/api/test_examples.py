@@ -46,6 +46,7 @@ STEADY: dict[str, Any] = {
     "commits": "9",
     "wal_bytes": "16512",
     "size_bytes": 53376,
+    "secret": "tm_example-of-a-key-that-opens-nothing-at-all-0001",
     "csrf": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
 }
 PUMPS = """name = "pumps"
@@ -170,8 +171,18 @@ KEYED: dict[str, dict[str, Any]] = {
     "getSession": {},
     "signIn": {"body": {"key": "{secret}"}},
     "signOut": {},
+    "listKeys": {},
+    "createKey": {"body": {"name": "dashboard", "scopes": ["read"]}},
+    "revokeKey": {"key": "{other_key}"},
+    "getStorage": {},
+    "getLimits": {},
+    "putRetention": {"feed": "pumps", "body": {"points": "90d"}},
 }
-KEY = {"id": "5f2c81d09a3be764", "secret": "tm_example-of-a-key-that-opens-nothing-at-all-0000"}
+KEY = {
+    "id": "5f2c81d09a3be764",
+    "other": "c04b7a51e2f8d936",
+    "secret": "tm_example-of-a-key-that-opens-nothing-at-all-0000",
+}
 
 
 def until(true: Callable[[], Any]) -> Any:
@@ -230,9 +241,12 @@ def made(whole: Api, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]
         info, secret = create_key(api.services.catalog, "default", ["read", "admin"], "control room")
         api.services.keys.refresh()
         api.client.headers["Authorization"] = f"Bearer {secret}"
-        known |= {"secret": secret, "key": info.key_id}
-        steady.replace({secret: KEY["secret"], info.key_id: KEY["id"]})
+        other, _ = create_key(api.services.catalog, "default", ["read"], "dashboard")
+        known |= {"secret": secret, "other_key": other.key_id}
+        steady.replace({secret: KEY["secret"], info.key_id: KEY["id"], other.key_id: KEY["other"]})
         examples |= {name: example(api, name, KEYED[name], known) for name in OPERATIONS if name in KEYED}
+        on_disk(examples["getStorage"]["answer"])
+        steady.replace({examples["createKey"]["answer"]["key"]["id"]: KEY["other"]})
         return {name: steady.value(shown) for name, shown in examples.items()}
 
 
@@ -259,6 +273,17 @@ def example(api: Api, name: str, request: dict[str, Any], known: dict[str, str])
         shown = "".join(shown.splitlines(keepends=True)[:1])
     exchange = {"parameters": given, "status": answer.status_code, "media_type": kind, "answer": shown}
     return exchange if body is None else exchange | {"body": body}
+
+
+def on_disk(storage: dict[str, Any]) -> None:
+    """Something steady in place of what merges and the machine's disk decide."""
+    storage["disk"] = {"total_bytes": 1 << 38, "free_bytes": 1 << 36, "least_free_bytes": 13743895347}
+    storage["log"] = {"bytes": 69632, "entries": 9}
+    storage["archive"]["stored_bytes"] = 4711
+    for feed in storage["feeds"]:
+        feed["points_bytes"] = 11 * feed["points"]
+    for table in storage["tables"]:
+        table |= {"rows": 12, "bytes": 2048}
 
 
 def events(stream: httpx.Response) -> bytes:

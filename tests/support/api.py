@@ -85,6 +85,7 @@ def services(
     hints: Hints | None = None,
     wake: WakePipe | None = None,
     page_folder: Path | None = None,
+    clock: Callable[[], int] = time.time_ns,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
     log = log or SqliteLog(folder / "log", limits=limits or LogLimits(min_free_bytes=0, min_free_ratio=0))
@@ -110,7 +111,7 @@ def services(
         applied=applied,
         pending_deletions=pending,
         mills=mills,
-        clock=time.time_ns,
+        clock=clock,
         internal_secret=SECRET,
         open_access=open_access,
         wake_worker=(wake or WakePipe.new()).wake,

@@ -1,5 +1,6 @@
 """Checks the head of every request before a route sees it: HTTP/1.0 or 1.1, one `Host` of this server, no unknown
-`Expect`, and for a method that changes something no page of another site as the sender.
+`Expect`, and for a method that changes something no page of another site as the sender, except of an origin that the
+API is shared with (`cross_origin.py`).
 
 Applies with keys and without. curl and programs send neither `Origin` nor `Sec-Fetch-Site`: one set look-up admits
 them. Malformed HTTP is left to `protocol.py`, keys to `auth.py`.
@@ -8,6 +9,7 @@ them. Malformed HTTP is left to `protocol.py`, keys to `auth.py`.
 from collections.abc import Mapping
 from typing import Final
 
+from tidemill.api.cross_origin import CrossOrigin
 from tidemill.api.hosts import ServerHosts, split_authority
 from tidemill.api.problems import CrossSiteError, ExpectationError, MisdirectedError
 from tidemill.errors import Fault, InputError, TidemillError
@@ -21,8 +23,8 @@ _OWN_SITE: Final = frozenset({b"same-origin", b"none"})  # none: no page, the us
 class Admission:
     """Admits or refuses requests by their heads alone. One per process."""
 
-    def __init__(self, hosts: ServerHosts) -> None:
-        self._hosts = hosts
+    def __init__(self, hosts: ServerHosts, shared: CrossOrigin | None = None) -> None:
+        self._hosts, self._shared = hosts, shared or CrossOrigin(frozenset())
 
     def refusal(self, method: str, path: str, version: str, headers: Mapping[bytes, bytes]) -> TidemillError | None:
         """The error that refuses a request, or None. `version` is the HTTP version of the request line, such as `1.1`;
@@ -34,7 +36,7 @@ class Admission:
             self._check_form(version, headers)
             self._check_host(method, path, headers)
             if method not in SAFE_METHODS:
-                self._check_page(headers)
+                self._check_page(path, headers)
         except TidemillError as error:
             return error
         return None
@@ -66,8 +68,10 @@ class Admission:
                 f"to the setting TIDEMILL_HOSTS (TIDEMILL_HOSTS={name}) and starts the server again."
             )
 
-    def _check_page(self, headers: Mapping[bytes, bytes]) -> None:
+    def _check_page(self, path: str, headers: Mapping[bytes, bytes]) -> None:
         site, origin = headers.get(b"sec-fetch-site"), headers.get(b"origin")
+        if origin is not None and self._shared.shares(path, origin):
+            return
         foreign_site = site is not None and site not in _OWN_SITE
         foreign_origin = origin is not None and not self._hosts.is_own_page(origin, headers.get(b"host", b""))
         if foreign_site or foreign_origin:

@@ -20,6 +20,7 @@ from tidemill.api.analysis_warm_up import WARM_UP
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Gate
 from tidemill.api.changes import CHANGE_ROUTES
+from tidemill.api.cross_origin import CrossOrigin
 from tidemill.api.deletions import DELETION_ROUTES
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
@@ -35,13 +36,16 @@ from tidemill.api.hosts import ServerHosts
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.jobs import JOB_ROUTES
+from tidemill.api.keys import KEY_ROUTES
 from tidemill.api.ledger import LEDGER_ROUTES
+from tidemill.api.limits import LIMIT_ROUTES
 from tidemill.api.metrics import Metrics
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.page import PAGE_FILE_ROUTES
 from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
+from tidemill.api.proxies import TrustedProxies
 from tidemill.api.records import RECORD_ROUTES
 from tidemill.api.replays import REPLAY_ROUTES
 from tidemill.api.rules import RULE_ROUTES
@@ -51,17 +55,20 @@ from tidemill.api.services import Services
 from tidemill.api.session import SESSION_ROUTES, SignIn, keep_sessions
 from tidemill.api.sources import SOURCE_ROUTES
 from tidemill.api.status import STATUS_ROUTES, StoreFacts
+from tidemill.api.storage import STORAGE_ROUTES
 from tidemill.api.stream import STREAM_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.sessions import SessionRing
+from tidemill.settings import origins_of
 
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES, *SESSION_ROUTES,
-    *STATUS_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES, *STREAM_ROUTES, *FIND_ROUTES,
+    *STATUS_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES, *STREAM_ROUTES, *FIND_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES,
+    *LIMIT_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -79,6 +86,7 @@ def create_app(services: Services) -> Front:
     """The ASGI application over `services`. Its lifespan starts the background work and closes the log at its end."""
     gate, metrics = Gate(), Metrics()
     hosts = ServerHosts(services.settings.host, services.settings.hosts)
+    shared_origins = CrossOrigin(origins_of(services.settings.cors_origins))
     sessions = SessionRing(services.catalog, services.keys, services.clock)
     authenticator = Authenticator(services.keys, sessions, hosts, open_access=services.open_access)
     intake = Intake(services, gate, metrics)
@@ -93,6 +101,7 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
+    shared |= {"sessions": sessions}
     shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
     shared |= {"store_facts": StoreFacts(services)}
     pool = WorkerPool()
@@ -104,6 +113,7 @@ def create_app(services: Services) -> Front:
         scope = handler.opt.get("scope", "read")
         if scope is not None:
             headers, address = dict(connection.scope["headers"]), client_address(connection.scope)
+            connection.scope["needs"] = scope  # type: ignore[typeddict-unknown-key]
             unsafe = connection.scope["method"] not in SAFE_METHODS  # type: ignore[typeddict-item]
             principal = authenticator.authorize(headers, scope, address, unsafe=unsafe)
             connection.scope["principal"] = principal  # type: ignore[typeddict-unknown-key]
@@ -115,7 +125,7 @@ def create_app(services: Services) -> Front:
         exception_handlers=litestar_errors.exception_handlers(routes.methods),
         lifespan=[
             lifecycle.lifespan(services, health),
-            keep_sessions(sessions),
+            keep_sessions(services.catalog, services.keys, sessions),
             pool_lifespan(pool, WARM_UP if services.warm_workers else ()),
         ],
         state=State(shared),
@@ -129,7 +139,10 @@ def create_app(services: Services) -> Front:
         gate,
         metrics,
         allowed=lambda path: litestar_errors.allowed_methods(inner, path, routes.methods),
-        admission=Admission(hosts),
+        admission=Admission(hosts, shared_origins),
+        proxies=TrustedProxies(services.settings.trusted_proxies),
+        shared=shared_origins,
+        admitted=lambda scope: authenticator.still_admits(dict(scope["headers"]), scope.get("needs")),
     )
 
 
@@ -146,5 +159,6 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
 
     names = (
         "services", "queries", "health", "document", "followers", "authenticator", "page", "sign_in", "store_facts",
+        "sessions",
     )  # fmt: skip
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}

@@ -68,6 +68,20 @@ class Authenticator:
             return self._without_key(headers, scope, unsafe=unsafe)
         return _with_scope(self._known(secret, address), scope)
 
+    def still_admits(self, headers: Mapping[bytes, bytes], scope: Scope | None) -> bool:
+        """Whether a request that was admitted with this scope (null: it needed none) would be admitted again: its key
+        is not revoked, its session not over."""
+        if scope is None:
+            return True
+        try:
+            secret = _secret(headers)
+            principal = self._of_session(self.cookie(headers)) if secret is None else self._keys.authenticate(secret)
+        except AccessError:
+            return False
+        return (
+            self.is_open if principal is None and secret is None else scope in principal.scopes if principal else False
+        )
+
     def cookie(self, headers: Mapping[bytes, bytes]) -> SessionCookie | None:
         """The session's cookie of a request that a page of ours, or a program, sent; else None."""
         origin = headers.get(b"origin")

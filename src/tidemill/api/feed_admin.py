@@ -98,7 +98,7 @@ async def put_feed(
     the answer are taken under the new version; earlier ones keep theirs. Sending the text in force again makes no new
     version."""
     query = parse_query(request, PutFeedQuery)
-    expect = _expected(request.headers.get("if-match"), request.headers.get("if-none-match"))
+    expect = expected_version(request.headers.get("if-match"), request.headers.get("if-none-match"))
     dry_run = query.dry_run == "true"
     source = f"{feed[:80]}.toml"
     bound, closed = services.settings.source_variables, services.keys.ever_keys()
@@ -121,14 +121,15 @@ async def put_feed(
     if not dry_run:
         with suppress(TidemillError):  # the version is durable; the next request that needs it compiles it again
             await in_force(services.book, principal.tenant, feed)
-    answer = _change(feed, revision, dry_run=dry_run)
+    answer = feed_change(feed, revision, dry_run=dry_run)
     if dry_run:
         return Response(answer, status_code=200)
     headers = {"ETag": f'"{revision.version}"'}
     return Response(answer, status_code=201 if revision.before is None else 200, headers=headers)
 
 
-def _change(name: str, revision: Revision, *, dry_run: bool) -> FeedChange:
+def feed_change(name: str, revision: Revision, *, dry_run: bool) -> FeedChange:
+    """A revision of a feed as the API answers it."""
     kept = revision.kept
     return FeedChange(
         name=name,
@@ -142,7 +143,7 @@ def _change(name: str, revision: Revision, *, dry_run: bool) -> FeedChange:
     )
 
 
-def _expected(header: str | None, none_match: str | None) -> int | None:
+def expected_version(header: str | None, none_match: str | None) -> int | None:
     """The version that must be in force; 0: no feed of this name may exist; null: any. Raises InputError."""
     if none_match is not None:
         if header is None and none_match.strip() == "*":

@@ -4,26 +4,33 @@ page. `feed_admin.py` creates feeds, `feed_versions.py` lists their versions."""
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import get
-from litestar.di import NamedDependency
+from anyio import to_thread
 
-from tidemill.api.reads_common import ReadCall, answer_specs, answers_with, problem_spec, reading, reading_feed
-from tidemill.api.services import Services
-from tidemill.catalog.keys import Principal
-from tidemill.errors import FeedDefinitionError, NotFoundError
+from tidemill.api.reads_common import (
+    ReadCall,
+    answer_specs,
+    answers_with,
+    ask_store,
+    problem_spec,
+    reading,
+    reading_feed,
+)
+from tidemill.errors import FeedDefinitionError, NotFoundError, StoreQueryError, UnavailableError
 from tidemill.feeds.book import removed_error
 from tidemill.feeds.definition import Definition, Feed
 from tidemill.model.time import format_instant
 from tidemill.query import readers
 from tidemill.query.answers import Page
 from tidemill.query.feeds import FeedPoint, FeedPointsQuery, FeedWindow, RollupsQuery
+from tidemill.query.flow import FeedNow
 from tidemill.query.meterdata import Measurements, MeasurementsQuery
 from tidemill.query.parameters import Parameter, QueryParameters
 from tidemill.query.rows import RowLineage, RowLineageQuery, RowsQuery, SummaryRow
 
 
-class FeedItem(msgspec.Struct, frozen=True):
-    """A feed in the list."""
+class FeedItem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A feed in the list. `flow`: how it flows now, with `flow=true`; it is left out where nothing came within the last
+    hour and nothing waits."""
 
     name: str
     title: str
@@ -34,12 +41,27 @@ class FeedItem(msgspec.Struct, frozen=True):
     duplicates: str
     polls: bool
     links: dict[str, str]
+    flow: FeedNow | None = None
 
 
-class FeedPage(msgspec.Struct, frozen=True):
-    """Every feed of a tenant, ordered by name."""
+class FeedPage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Every feed of a tenant, ordered by name. `flow_missing`: why no feed has the `flow` that was asked for."""
 
     items: list[FeedItem]
+    flow_missing: str | None = None
+
+
+class FeedsQuery(QueryParameters, frozen=True):
+    """What of the feeds is listed."""
+
+    flow: Annotated[
+        bool,
+        Parameter(
+            "`true`: also how each feed flows now, in the last minute and the last hour.",
+            readers.true_or_false,
+            {"type": "boolean", "default": False},
+        ),
+    ] = False
 
 
 class FeedDetail(msgspec.Struct, frozen=True):
@@ -69,10 +91,25 @@ class FeedQuery(QueryParameters, frozen=True):
     ] = None
 
 
-@get("/v1/feeds", tags=["admin"], summary="List the feeds", operation_id="listFeeds", sync_to_thread=True)
-def list_feeds(principal: NamedDependency[Principal], services: NamedDependency[Services]) -> FeedPage:
-    """Every feed of this tenant, ordered by name, in the version that is in force."""
-    return FeedPage([feed_item(feed) for feed in services.book.list(principal.tenant)])
+@reading(
+    "/v1/feeds",
+    FeedsQuery,
+    tags=["admin"],
+    summary="List the feeds",
+    responses=answers_with(FeedPage, "Request fulfilled, document follows", 400),
+)
+async def list_feeds(call: ReadCall[FeedsQuery]) -> FeedPage:
+    """Every feed of this tenant, ordered by name, in the version that is in force; with `flow=true` also how each flows
+    now. Answers also while the store is down: then no feed has a `flow`, and `flow_missing` says why."""
+    flows: dict[str, FeedNow] = {}
+    missing = None
+    if call.query.flow:
+        try:
+            flows = await ask_store(lambda: call.queries.flow.now(call.tenant, call.services.clock()))
+        except (UnavailableError, StoreQueryError) as error:
+            missing = error.message
+    feeds = await to_thread.run_sync(call.services.book.list, call.tenant)
+    return FeedPage([msgspec.structs.replace(feed_item(feed), flow=flows.get(feed.name)) for feed in feeds], missing)
 
 
 @reading(

@@ -16,9 +16,11 @@ import msgspec
 from tidemill.api import problems
 from tidemill.api.admission import Admission
 from tidemill.api.body import ClientGoneError, Gate, Incoming
+from tidemill.api.cross_origin import CrossOrigin
 from tidemill.api.floods import STATUSES, Floods
 from tidemill.api.metrics import Metrics
 from tidemill.api.problems import HttpAnswer
+from tidemill.api.proxies import TrustedProxies
 from tidemill.errors import UnavailableError
 
 log = logging.getLogger("tidemill.access")
@@ -27,7 +29,9 @@ SLOW_S: Final = 1.0  # answers slower than this are logged
 LINGER_S: Final = 1.0  # how long, and how much, a client may go on sending after its answer before it is cut off
 LINGER_BYTES: Final = 8 << 20
 DRAIN_BYTES: Final = 64 << 10  # bodies up to this are read to their end after an error, so that the connection stays
+LOOK_S: Final = 1.0  # between two looks at whether the reader of a stream may still read it
 UNROUTED: Final = "(none)"
+_EVENTS: Final = b"text/event-stream"
 
 Scope = Any  # ASGI: mutable mappings and callables, typed differently by every framework
 Handle = Callable[[Incoming], Awaitable[HttpAnswer]]
@@ -69,13 +73,24 @@ class Routes:
 
 class Front:
     """The ASGI application that the server runs. `inner` is Litestar; `allowed` gives all methods of a path, those of
-    Litestar's routes included."""
+    Litestar's routes included; `admitted` says whether the sender of a request to `inner` may still read its answer."""
 
     def __init__(
-        self, inner: Any, routes: Routes, gate: Gate, metrics: Metrics, *, allowed: Allowed, admission: Admission
+        self,
+        inner: Any,
+        routes: Routes,
+        gate: Gate,
+        metrics: Metrics,
+        *,
+        allowed: Allowed,
+        admission: Admission,
+        proxies: TrustedProxies,
+        shared: CrossOrigin,
+        admitted: Callable[[Scope], bool],
     ) -> None:
         self._inner, self._routes, self._gate, self._metrics = inner, routes, gate, metrics
         self._allowed, self._admission = allowed, admission
+        self._proxies, self._shared, self._admitted = proxies, shared, admitted
         self._floods = Floods()
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
@@ -87,6 +102,10 @@ class Front:
             return
         started = time.perf_counter()
         method, path, headers = scope["method"], scope["path"], _headers(scope["headers"])
+        if self._proxies:
+            scope = self._proxies.seen_through(scope, headers)
+        if self._shared:
+            send = self._shared.sharing(path, headers, send)
         refusal = self._admission.refusal(method, path, scope["http_version"], headers)
         if refusal is not None:
             refused = problems.problem_answer(refusal)
@@ -97,7 +116,7 @@ class Front:
         if route is None:
             allowed = self._allowed(path) if method == "OPTIONS" else ()
             if allowed:
-                await self._answer_options(allowed, scope, send, started)
+                await self._answer_options(allowed, scope, headers, send, started)
             else:
                 await self._hand_on(scope, receive, send, started)
             return
@@ -124,25 +143,24 @@ class Front:
         except Exception as error:
             return problems.problem_answer(error)
 
-    async def _answer_options(self, allowed: Sequence[str], scope: Scope, send: Any, started: float) -> None:
-        headers = [(b"allow", ", ".join(allowed).encode())]
-        await send({"type": "http.response.start", "status": 204, "headers": headers})
+    async def _answer_options(
+        self, allowed: Sequence[str], scope: Scope, headers: dict[bytes, bytes], send: Any, started: float
+    ) -> None:
+        preflight = self._shared.preflight(scope["method"], scope["path"], headers, allowed)
+        answered = [(b"allow", ", ".join(allowed).encode()), *(preflight or ())]
+        await send({"type": "http.response.start", "status": 204, "headers": answered})
         await send({"type": "http.response.body", "body": b""})
         self._done(UNROUTED, scope, 204, started)
 
     async def _hand_on(self, scope: Scope, receive: Any, send: Any, started: float) -> None:
-        status = 0
-
-        async def send_noting_status(message: Any) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answer = _InnerAnswer(send, lambda: self._admitted(scope))
         if scope["method"] == "HEAD":  # Litestar answers it as GET; the server leaves the body out
             scope = {**scope, "method": "GET"}
-        await self._inner(scope, receive, send_noting_status)
-        self._done(scope.get("path_template") or UNROUTED, scope, status, started)
+        try:
+            await self._inner(scope, receive, answer.send)
+        finally:
+            answer.close()
+        self._done(scope.get("path_template") or UNROUTED, scope, answer.status, started)
 
     def _done(self, route: str, scope: Scope, status: int, started: float) -> None:
         seconds = time.perf_counter() - started
@@ -152,6 +170,44 @@ class Front:
         elif status >= 500 or seconds > SLOW_S:
             facts = {"method": scope["method"], "path": scope["path"], "status": status, "ms": round(seconds * 1e3, 1)}
             log.log(logging.WARNING if status >= 500 else logging.INFO, "request", extra={"facts": facts})
+
+
+class _InnerAnswer:
+    """Sends an answer of the inner application and notes its status. An event stream ends within LOOK_S after its
+    reader is not `admitted` any more (a key was revoked, a session ended), and sends nothing meanwhile."""
+
+    def __init__(self, send: Any, admitted: Callable[[], bool]) -> None:
+        self._send, self._admitted = send, admitted
+        self._watch: asyncio.Task[None] | None = None
+        self._ended = False
+        self.status = 0
+
+    async def send(self, message: Any) -> None:
+        """Send a message; nothing after the end of a stream."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if any(name == b"content-type" and kind.startswith(_EVENTS) for name, kind in message["headers"]):
+                self._watch = asyncio.create_task(self._watch_reader(), name="stream_reader")
+        elif self._watch is not None and not self._admitted():
+            await self._end()
+        if not self._ended:
+            await self._send(message)
+
+    def close(self) -> None:
+        """The inner application is done."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _watch_reader(self) -> None:
+        while self._admitted():
+            await asyncio.sleep(LOOK_S)
+        await self._end()
+
+    async def _end(self) -> None:
+        """End the answer. The server then reports a disconnect to the inner application, which ends its work."""
+        if not self._ended:
+            self._ended = True
+            await self._send({"type": "http.response.body", "body": b""})
 
 
 def client_address(scope: Scope) -> str:

@@ -23,6 +23,8 @@ from tidemill.api.openapi_struct_body import struct_body
 from tidemill.api.reads_common import AnyRequest, answers_with, problem_spec
 from tidemill.api.session_cookies import SessionCookie, clear_cookie, csrf_token, read_cookie, set_cookie
 from tidemill.api.wrong_keys import WrongKeys
+from tidemill.catalog.contract import Catalog
+from tidemill.catalog.key_uses import keep_key_uses
 from tidemill.catalog.keys import SCOPES, KeyRing, Principal, Scope
 from tidemill.catalog.sessions import SessionRing
 from tidemill.errors import AccessError, TidemillError
@@ -178,13 +180,13 @@ async def delete_session(request: AnyRequest, sign_in: NamedDependency[SignIn]) 
     return Response(view, headers=_NO_STORE | {"Set-Cookie": cleared})
 
 
-def keep_sessions(sessions: SessionRing) -> Any:
-    """A lifespan for Litestar: follows the sessions in the catalog, and writes down when they were used."""
+def keep_sessions(catalog: Catalog, keys: KeyRing, sessions: SessionRing) -> Any:
+    """A lifespan for Litestar: follows the sessions in the catalog, and writes when they and their keys were used."""
 
     @asynccontextmanager
     async def of_app(_: Any) -> AsyncIterator[None]:
         await asyncio.to_thread(sessions.follow)
-        task = asyncio.create_task(_keep(sessions), name="sessions")
+        task = asyncio.create_task(_keep_writing(catalog, keys, sessions), name="sessions")
         try:
             yield
         finally:
@@ -192,20 +194,21 @@ def keep_sessions(sessions: SessionRing) -> Any:
             with suppress(asyncio.CancelledError):
                 await task
             sessions.close()
-            await asyncio.to_thread(_keep_once, sessions)
+            await asyncio.to_thread(_write_uses, catalog, keys, sessions)
 
     return of_app
 
 
-async def _keep(sessions: SessionRing) -> None:
+async def _keep_writing(catalog: Catalog, keys: KeyRing, sessions: SessionRing) -> None:
     while True:
         await asyncio.sleep(KEEP_EVERY_S)
-        await asyncio.to_thread(_keep_once, sessions)
+        await asyncio.to_thread(_write_uses, catalog, keys, sessions)
 
 
-def _keep_once(sessions: SessionRing) -> None:
+def _write_uses(catalog: Catalog, keys: KeyRing, sessions: SessionRing) -> None:
     try:
         sessions.keep()
+        keep_key_uses(catalog, keys)
     except TidemillError as error:
         _log.info("the sessions could not be looked after: %s", error.message)
     except Exception:

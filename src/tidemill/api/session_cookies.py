@@ -33,7 +33,7 @@ def read_cookie(headers: Mapping[bytes, bytes]) -> SessionCookie | None:
     header = headers.get(b"cookie")
     if header is None:
         return None
-    values = {}
+    values: dict[str, str] = {}
     for part in header.decode("latin-1").replace(",", ";").split(";"):  # several headers were joined by commas
         name, equals, value = part.partition("=")
         if equals:

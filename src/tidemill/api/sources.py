@@ -27,8 +27,9 @@ _NO_FEED: Final = {404: problem_spec("No such feed.")}
 class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
     """The state of one item of a source, as its poller wrote it last. `state`: `ok`, `empty` (nothing was there),
     `unchanged` (nothing new was there), `slow`; `failing` or `open` (not polled until `next_due_at`) with `reason` and
-    `detail`. `retry_at`: the server `retry_host` wants no request before then. `since_at`: when the state began. Counts
-    are since the first poll; times are RFC 3339."""
+    `detail`. `retry_at`: the server `retry_host` wants no request before then. `next_try_at`: the later of both, when
+    the source is polled next. `since_at`: when the state began. Counts are since the first poll; `reached`: the share
+    of polls that were answered usefully (null: there was none). Times are RFC 3339."""
 
     feed: str
     item: str
@@ -52,6 +53,8 @@ class SourceItem(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int
     failures: int
     failures_in_a_row: int
+    next_try_at: str | None
+    reached: float | None
     links: dict[str, str]
 
 
@@ -127,6 +130,9 @@ def source_item(state: SourceState) -> SourceItem:
             members[name] = value
     path = f"/v1/sources/{quote(state.feed, safe='')}"
     item = f"?item={quote(state.item, safe='')}" if state.item else ""
+    due = [ns for ns in (state.next_due_ns, state.retry_ns) if ns]
+    members["next_try_at"] = format_instant(max(due)) if due else None
+    members["reached"] = round(1 - state.failures / state.polls, 6) if state.polls else None
     return SourceItem(**members, links={"polls": f"{path}/polls{item}", "summary": f"{path}/polls/summary{item}"})
 
 

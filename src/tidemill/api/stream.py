@@ -27,7 +27,7 @@ from tidemill.api.services import Services
 from tidemill.api.sources import SourceItem, source_item
 from tidemill.catalog.keys import Principal
 from tidemill.errors import AccessError, Fault, InputError, StoreQueryError, UnavailableError
-from tidemill.query.stream import ChangesEvent, ReceiptEvent, StreamPlace, StreamQuery
+from tidemill.query.stream import ChangesEvent, ReceiptEvent, StreamQuery, StreamReach
 from tidemill.sources.state import SourceState
 from tidemill.sources.state_store import read_states
 
@@ -70,7 +70,7 @@ async def follow_all(
     stream ends when its key is revoked."""
     query = parse_query(request, StreamQuery)
     await ask_store(lambda: check_feed(services, principal.tenant, query.feed))
-    place = _start(request, services, followers, principal.tenant)
+    reached = _start(request, services, followers, principal.tenant)
     scope: Any = request.scope
     headers, address = dict(scope["headers"]), client_address(scope)
 
@@ -82,18 +82,18 @@ async def follow_all(
 
     follower = followers.add_follower(principal.tenant)
     admin = "admin" in principal.scopes
-    tail = Tail(services, followers, follower, health=health, query=query, place=place, admin=admin)
+    tail = Tail(services, followers, follower, health=health, query=query, reached=reached, admin=admin)
     answer_headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return Stream(tail.events(is_admitted), media_type="text/event-stream", headers=answer_headers)
 
 
-def _start(request: AnyRequest, services: Services, followers: Followers, tenant: str) -> StreamPlace:
-    """The place of `Last-Event-ID`, else now. Raises InputError."""
+def _start(request: AnyRequest, services: Services, followers: Followers, tenant: str) -> StreamReach:
+    """What `Last-Event-ID` says was reached, else now. Raises InputError."""
     text = request.headers.get("last-event-id", "")
     if not text:
-        return StreamPlace(followers.start_keys(tenant), services.clock())
+        return StreamReach(followers.start_keys(tenant), services.clock())
     try:
-        return services.queries.stream.open_place(tenant, text, len(services.log.partitions))
+        return services.queries.stream.open_reach(tenant, text, len(services.log.partitions))
     except ValueError as error:
         message = f"Last-Event-ID {error}"
         raise InputError(message, (Fault("$header.Last-Event-ID", "invalid", message),)) from None
@@ -110,11 +110,11 @@ class Tail:
         *,
         health: Health,
         query: StreamQuery,
-        place: StreamPlace,
+        reached: StreamReach,
         admin: bool,
     ) -> None:
         self._services, self._followers, self._follower = services, followers, follower
-        self._health, self._query, self._place, self._admin = health, query, place, admin
+        self._health, self._query, self._reached, self._admin = health, query, reached, admin
         self._shown: Ready | None = None
         self._shown_at = 0.0
 
@@ -145,12 +145,12 @@ class Tail:
             self._followers.remove_follower(self._follower)
 
     def _id(self) -> str:
-        return self._services.queries.stream.seal_place(self._follower.tenant, self._place)
+        return self._services.queries.stream.seal_reach(self._follower.tenant, self._reached)
 
     async def _wait(self, seconds: float) -> None:
         """Wait until there may be something new of the log, at most so long."""
         if self._wants("receipts") or self._wants("changes"):
-            await self._followers.wait_for_growth(self._follower, self._place.keys, seconds)
+            await self._followers.wait_for_growth(self._follower, self._reached.keys, seconds)
         else:
             await asyncio.sleep(seconds)
 
@@ -159,7 +159,7 @@ class Tail:
 
     async def _applied_events(self, tenant: str) -> Sequence[bytes]:
         """What was applied and what changed since the last batch; nothing while the store does not answer."""
-        after, until = self._place.keys, self._followers.known_keys(tenant)
+        after, until = self._reached.keys, self._followers.known_keys(tenant)
         if until is None or all(key <= before for key, before in zip(until, after, strict=True)):
             return []
         until = tuple(max(pair) for pair in zip(after, until, strict=True))
@@ -176,7 +176,7 @@ class Tail:
             _log.info("a stream waits for the store: %s", error)
             await asyncio.sleep(LOOK_S)
             return []
-        self._place = msgspec.structs.replace(self._place, keys=until)
+        self._reached = msgspec.structs.replace(self._reached, keys=until)
         return batch
 
     async def _poll_events(self, tenant: str) -> Sequence[bytes]:
@@ -186,10 +186,10 @@ class Tail:
         states = await asyncio.to_thread(read_states, self._services.catalog, tenant)
         removed = self._services.book.removed(tenant)
         polled = [state for state in states if state.feed not in removed and self._query.feed in (None, state.feed)]
-        fresh = sorted((state for state in polled if _polled_ns(state) > self._place.polled_ns), key=_polled_ns)
+        fresh = sorted((state for state in polled if _polled_ns(state) > self._reached.polled_ns), key=_polled_ns)
         if not fresh:
             return []
-        self._place = msgspec.structs.replace(self._place, polled_ns=_polled_ns(fresh[:MAX_POLLS][-1]))
+        self._reached = msgspec.structs.replace(self._reached, polled_ns=_polled_ns(fresh[:MAX_POLLS][-1]))
         return [_event("poll", source_item(state)) for state in fresh[:MAX_POLLS]]
 
     async def _health_events(self) -> Sequence[bytes]:

@@ -22,11 +22,21 @@ Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 KEYS_PREFIX: Final = "keys/"
 SESSIONS_PREFIX: Final = "sessions/"  # of browsers, below the id of the key that was given (`sessions.py`)
+KEY_USES_PREFIX: Final = "key_uses/"  # when each key was used last (`key_uses.py`)
 CLOSED_KEY: Final = "access/closed"  # written with the first API key, and kept when the last API key is revoked
 SECRET_PREFIX: Final = "tm_"
 # An unknown key may be one that another process made a moment ago: so the keys are read again, but at most this often,
 # because guessing keys must cost the server nothing.
 REFRESH_EVERY_S: Final = 0.1
+FIRST_KEY: Final = (
+    "This is the first key. From now on every request needs one, also those of running servers: "
+    "-H 'Authorization: Bearer KEY' with curl, TIDEMILL_KEY=KEY for commands."
+)
+FIRST_KEY_SOURCES: Final = (
+    "Sources on this machine or in a private network are not polled any more, also those of the recipes, until the "
+    "server is started with TIDEMILL_SOURCE_ALLOW=127.0.0.0/8 (or your network), and feeds of your own read no "
+    "variable until TIDEMILL_SOURCE_VARIABLES names it. The demonstration has no key and stops."
+)
 _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 
 
@@ -83,6 +93,7 @@ def revoke_key(catalog: Catalog, key_id: str, tenant: str | None = None) -> None
         if info.key_id == key_id and catalog.delete(KEYS_PREFIX + key_id):
             for entry in catalog.list(f"{SESSIONS_PREFIX}{key_id}/"):
                 catalog.delete(entry.key)
+            catalog.delete(KEY_USES_PREFIX + key_id)
             return
     raise NotFoundError(f"there is no key '{key_id[:100]}'; `tidemill key list` shows them")
 
@@ -105,6 +116,7 @@ class KeyRing:
         self._lock = threading.Lock()
         self._by_hash: dict[bytes, tuple[bytes, Principal]] = {}
         self._by_id: dict[str, tuple[KeyInfo, Principal]] = {}
+        self._used_ns: dict[str, int] = {}
         self._closed = False
         self._refreshed_at = 0.0
         self._end_watch: Callable[[], None] = catalog.watch(KEYS_PREFIX, self.refresh)
@@ -118,7 +130,17 @@ class KeyRing:
             self._refreshed_at = time.monotonic()
             self.refresh()
             principal = self._look_up(digest)
+        if principal is not None:
+            self.note_use(principal.key_id)
         return principal
+
+    def note_use(self, key_id: str) -> None:
+        """Note that a key was used now, by itself or by one of its sessions."""
+        self._used_ns[key_id] = time.time_ns()
+
+    def uses(self) -> dict[str, int]:
+        """When keys were used last in this process, by their ids, in ns since the epoch."""
+        return dict(self._used_ns)
 
     def principal(self, key_id: str) -> Principal | None:
         """The holder of the key of this id, or None where there is none, or none any more."""
@@ -139,6 +161,8 @@ class KeyRing:
             keys = [(stored, _principal(stored.info)) for stored in _stored_keys(self._catalog)]
             self._by_hash = {stored.sha256[:8]: (stored.sha256, principal) for stored, principal in keys}
             self._by_id = {stored.info.key_id: (stored.info, principal) for stored, principal in keys}
+            for key_id in self._used_ns.keys() - self._by_id.keys():
+                self._used_ns.pop(key_id, None)
 
     def close(self) -> None:
         """Stop following the catalog."""

@@ -10,6 +10,7 @@ import hashlib
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -77,6 +78,7 @@ class SessionRing:
         digest = _digest(token)
         session = self._sessions.get(digest)
         if session is None and time.monotonic() - self._refreshed_at > REFRESH_EVERY_S:
+            self._refreshed_at = time.monotonic()
             self.refresh()
             session = self._sessions.get(digest)
         if session is None or session.stored.secure != secure:
@@ -86,6 +88,7 @@ class SessionRing:
         if principal is None or self._is_over(digest, session, now):
             return None
         self._used_ns[digest] = now
+        self._keys.note_use(session.key_id)
         return principal
 
     def end(self, token: str) -> None:
@@ -96,6 +99,13 @@ class SessionRing:
         if session is not None:
             self._catalog.delete(_key(session.key_id, digest))
             self.refresh()
+
+    def counts(self) -> dict[str, int]:
+        """How many sessions each key has that are not over, by the ids of the keys."""
+        now, counts = self._clock(), Counter[str]()
+        for digest, session in list(self._sessions.items()):
+            counts[session.key_id] += not self._is_over(digest, session, now)
+        return counts
 
     def keep(self) -> int:
         """Write when the sessions were used last, and remove those that are over; returns how many were removed. Raises
@@ -116,7 +126,6 @@ class SessionRing:
     def refresh(self) -> None:
         """Read all sessions again. Raises what the catalog raises."""
         with self._lock:
-            self._refreshed_at = time.monotonic()
             sessions = {}
             for entry in self._catalog.list(SESSIONS_PREFIX):
                 key_id, _, digest = entry.key.removeprefix(SESSIONS_PREFIX).partition("/")

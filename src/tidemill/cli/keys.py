@@ -1,7 +1,7 @@
 """`tidemill key ...`: API keys: create, list, revoke. Says what the first key changes for everybody else."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -10,16 +10,6 @@ from tidemill.cli.common import DataOption, TenantOption, err, open_catalog, out
 from tidemill.settings import DEFAULT_TENANT, load_settings
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="API keys: create, list, revoke.")
-
-_CLOSED: Final = (
-    "This is the first key. From now on every request needs one, also those of running servers: "
-    "-H 'Authorization: Bearer KEY' with curl, TIDEMILL_KEY=KEY for commands."
-)
-_SOURCES: Final = (
-    "Sources on this machine or in a private network are not polled any more, also those of the recipes, until the "
-    "server is started with TIDEMILL_SOURCE_ALLOW=127.0.0.0/8 (or your network), and feeds of your own read no "
-    "variable until TIDEMILL_SOURCE_VARIABLES names it. The demonstration has no key and stops."
-)
 
 
 @app.command("create")
@@ -55,7 +45,9 @@ def create_key(
 
 def _consequences(folder: Path, data: str | None, *, first: bool, shut_out: bool) -> list[str]:
     """What a key changes for others. `first`: of the folder; `shut_out`: the tenant `default` has no key."""
-    lines = [_CLOSED, _SOURCES] if first else []
+    from tidemill.catalog.keys import FIRST_KEY, FIRST_KEY_SOURCES
+
+    lines = [FIRST_KEY, FIRST_KEY_SOURCES] if first else []
     if shut_out and (folder / "log").exists():
         where = f" --data {data}" if data else ""
         command = f"tidemill key create{where} --tenant {DEFAULT_TENANT} --scope read,write,admin"

@@ -11,6 +11,7 @@ from tidemill.mill import ledger
 from tidemill.mill.stages import TransformedBatch, TransformPipeline
 from tidemill.model.payload import EntryKind, LogEntry
 from tidemill.rules.history_lookup import Past
+from tidemill.rules.payload_marks import MARKS
 from tidemill.rules.payload_times import TIMES
 
 
@@ -26,8 +27,9 @@ class Contest(msgspec.Struct, frozen=True):
 
 class FeedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """Payloads of one feed, each at most once. `seqs` (u64): the offsets of the payloads with data; `counts`: their
-    `seq`, `records` and `payload_times.TIMES`; `refused`: the rejections (REJECTED) of payloads that intake refused;
-    `rejected`: those of the rules; `contests`, in the order of the feed's versions, have at least one point each."""
+    `seq`, `records`, `payload_times.TIMES` and `payload_marks.MARKS`; `refused`: the rejections (REJECTED) of payloads
+    that intake refused; `rejected`: those of the rules; `contests`, in the order of the feed's versions, have at least
+    one point each."""
 
     tenant: str
     feed: str
@@ -68,7 +70,7 @@ def group_by_feed(entries: Sequence[LogEntry]) -> Iterator[tuple[tuple[str, str]
     yield from groups.items()
 
 
-_NO_COUNTS = pl.DataFrame(schema={"seq": pl.UInt64, "records": pl.UInt32, **TIMES})
+_NO_COUNTS = pl.DataFrame(schema={"seq": pl.UInt64, "records": pl.UInt32, **TIMES, **MARKS})
 
 
 def _feed_version(entry: LogEntry) -> int:

@@ -12,6 +12,7 @@ import polars as pl
 
 from tidemill.decode.texts import CUT_OFF, MAX_RECORD_TEXT
 from tidemill.model.payload import LogEntry
+from tidemill.rules.payload_marks import MARKS
 from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
@@ -29,9 +30,10 @@ REJECTED: dict[str, Any] = {
     "winner_seq": pl.UInt64,
     "winner_idx": pl.UInt32,
 }
+_NOTED: Final[dict[str, Any]] = {**TIMES, **MARKS}
 # Outcomes of payloads: columns of table `payloads`.
 OUTCOMES: dict[str, Any] = {
-    name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons", *TIMES)
+    name: table("payloads").columns[name] for name in ("seq", "state", "accepted", "rejected", "reasons", *_NOTED)
 }
 _BEGINNING = f"the record is longer than the {MAX_RECORD_TEXT} bytes of it that are kept here"
 _NOT_CUT = "the payload cannot be cut into records: its bytes are kept with its receipt"
@@ -62,9 +64,9 @@ def concat_rejections(frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
 
 
 def payload_outcomes(counts: pl.DataFrame, rejections: pl.DataFrame, state: str) -> pl.DataFrame:
-    """OUTCOMES of payloads, from `counts` (`seq`, `records`, and TIMES where known) and their rejections
+    """OUTCOMES of payloads, from `counts` (`seq`, `records`, and TIMES and MARKS where known) and their rejections
     (REJECTED)."""
-    known = [name if name in counts.columns else pl.lit(None, kind).alias(name) for name, kind in TIMES.items()]
+    known = [name if name in counts.columns else pl.lit(None, kind).alias(name) for name, kind in _NOTED.items()]
     if rejections.is_empty():
         return counts.select(
             "seq",

@@ -24,6 +24,7 @@ from tidemill.rules.apply import apply_rules
 from tidemill.rules.every_value import every_value
 from tidemill.rules.fold_known import KnownTimes
 from tidemill.rules.history_lookup import HistoryLookup, NoHistory, Past
+from tidemill.rules.payload_marks import MARKS, payload_marks
 from tidemill.rules.shape import Shaped, shape_points
 from tidemill.rules.time import resolve_stamps, resolve_times
 from tidemill.rules.zones import zone_at
@@ -41,8 +42,8 @@ class VersionBook(Protocol):
 
 
 class TransformedBatch(msgspec.Struct, frozen=True):
-    """Payloads of one feed version after its rules. `counts`: `seq`, `records` and
-    `payload_times.TIMES`; `rejections`: REJECTED."""
+    """Payloads of one feed version after its rules. `counts`: `seq`, `records`, `payload_times.TIMES` and
+    `payload_marks.MARKS`; `rejections`: REJECTED."""
 
     feed: Feed
     points: pl.DataFrame
@@ -84,6 +85,10 @@ class TransformPipeline:
             shaped = shape_points(feed, tenant, checked, batch)
         rejections = ledger.concat_rejections([shaped.rejections])
         counts = batch.counts.join(checked.times, on="seq", how="left", maintain_order="left")
+        marks = payload_marks(feed, checked.frame)
+        counts = counts.join(marks, on="seq", how="left", maintain_order="left").with_columns(
+            pl.col(list(MARKS)).fill_null(0)
+        )
         return TransformedBatch(feed, shaped.points, shaped.series, rejections, counts)
 
     def every_value(self, name: str, version: int, entries: Sequence[LogEntry], known: KnownTimes) -> Shaped:

@@ -7,7 +7,7 @@ payload is known once it is applied: until then the payload counts as one that w
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 import numpy as np
@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 from tidemill.errors import Fault, InputError
 from tidemill.model.ids import receipt_floor
 from tidemill.model.offset import Reach
-from tidemill.model.time import MAX_NS, MIN_NS, NS_PER_S, format_instant
+from tidemill.model.time import MIN_NS, NS_PER_S, format_instant
 from tidemill.query.flow_windows import FlowWindows, flow_windows
 from tidemill.query.parameters import Every, FeedName, RangeParameters, Zone, one_of
 from tidemill.query.point_windows import format_instants
-from tidemill.query.waiting import Waiting, WaitingPayloads
+from tidemill.query.readers import WindowLength
+from tidemill.query.waiting import WaitingOfFeed, WaitingPayloads
 from tidemill.store.client import Store
 
 _DAY_NS: Final = 86_400 * NS_PER_S
 _MINUTE_NS: Final = 60 * NS_PER_S
+_HOUR_NS: Final = 60 * _MINUTE_NS
 _SUMS: Final = ("payloads", "accepted", "rejected", "late", "duplicate", "flagged", "bytes")
 
 
@@ -43,7 +45,8 @@ class FlowQuery(RangeParameters, frozen=True):
 class FlowCounts(msgspec.Struct, frozen=True):
     """Counts of records: received = accepted + rejected + waiting. A payload that is not applied counts as one that
     waits, whatever is in it. `late`, `flagged`: of the accepted records those that came long after the end of their
-    window, and those with a mark (of payloads applied by an earlier release: 0). `duplicate`: of the rejected ones.
+    window, and those with a mark (of payloads applied by an earlier release: 0; of a payload with duplicates at most so
+    many). `duplicate`: of the rejected ones.
     `payloads`: how many payloads came, also those that wait, with `bytes` of bodies."""
 
     payloads: int
@@ -98,6 +101,16 @@ class Flow(msgspec.Struct, frozen=True):
     feeds: list[FeedFlow]
 
 
+class FeedNow(msgspec.Struct, frozen=True):
+    """How a feed flows now. `per_minute`: records received in the last 60 s; `minutes`: those of the last hour by
+    minute, 60 counts, oldest first; `last_hour`: their totals; `lag_s`: how long its oldest payload has waited."""
+
+    per_minute: int
+    minutes: list[int]
+    last_hour: FlowCounts
+    lag_s: float
+
+
 class FlowQueries:
     """Counts what flows through one store and log."""
 
@@ -130,6 +143,21 @@ class FlowQueries:
             feeds=[FeedFlow(name, lags.get(name, 0.0), _totals(sums[name]), _columns(sums[name])) for name in names],
         )
 
+    def now(self, tenant: str, now_ns: int) -> dict[str, FeedNow]:
+        """How each feed flows that something was received for within the hour, or that something waits for."""
+        first, end = now_ns - _HOUR_NS, now_ns
+        begins = np.arange(first, end, _MINUTE_NS, dtype=np.int64)
+        windows = FlowWindows(WindowLength(1, "m"), begins, _MINUTE_NS)
+        reach, waiting = self._waiting.read(tenant)
+        stored = self._stored(tenant, "", (first, end), windows, reach)
+        flows = {}
+        for name in {*stored, *waiting}:
+            counts = _with_waiting(stored.get(name), waiting.get(name), (first, end), windows)
+            minutes = _columns(counts).received
+            lag = lag_s(waiting[name], now_ns) if name in waiting else 0.0
+            flows[name] = FeedNow(minutes[-1], minutes, _totals(counts), lag)
+        return flows
+
     def _stored(
         self, tenant: str, feed: str, span: tuple[int, int], windows: FlowWindows, reach: Reach
     ) -> Mapping[str, NDArray[np.int64]]:
@@ -141,7 +169,9 @@ class FlowQueries:
             applied=list(reach),
             origin=int(windows.begins[0]),
             step=windows.step_ns,
-            **received_between(*span),
+            since=receipt_floor(span[0]),
+            first=span[0],
+            last=span[1] - 1,
         )
         counts: dict[str, NDArray[np.int64]] = {}
         for (name,), rows in frame.group_by("feed"):
@@ -165,15 +195,7 @@ def flow_range(query: RangeParameters, now_ns: int) -> tuple[int, int]:
     return first, end
 
 
-def received_between(first_ns: int, end_ns: int) -> dict[str, Any]:
-    """The parameters of queries over payloads received in [first, end). A receipt may be named a little after its time
-    of receipt, by as much as the clock once stood still: a minute is allowed for that."""
-    beyond = min(MAX_NS, end_ns + _MINUTE_NS)
-    bounds = {"first": first_ns, "last": end_ns - 1}
-    return {"since": receipt_floor(first_ns), "until": receipt_floor(beyond), **bounds}
-
-
-def lag_s(waiting: Waiting, now_ns: int) -> float:
+def lag_s(waiting: WaitingOfFeed, now_ns: int) -> float:
     """How long the oldest of these payloads has waited, in seconds; 0 where none waits."""
     oldest = int(waiting.received_ns.min(initial=now_ns))
     return round((now_ns - oldest) / NS_PER_S, 3)
@@ -183,7 +205,7 @@ _ROWS: Final = len(_SUMS) + 1  # and `waiting`
 
 
 def _with_waiting(
-    stored: NDArray[np.int64] | None, waiting: Waiting | None, span: tuple[int, int], windows: FlowWindows
+    stored: NDArray[np.int64] | None, waiting: WaitingOfFeed | None, span: tuple[int, int], windows: FlowWindows
 ) -> NDArray[np.int64]:
     """The rows _SUMS and `waiting`, by window, of one feed."""
     table = np.zeros((_ROWS, len(windows.begins)), np.int64)
@@ -198,7 +220,7 @@ def _with_waiting(
     return table
 
 
-def _within(waiting: Waiting, first_ns: int, end_ns: int) -> NDArray[np.bool_]:
+def _within(waiting: WaitingOfFeed, first_ns: int, end_ns: int) -> NDArray[np.bool_]:
     inside: NDArray[np.bool_] = (waiting.received_ns >= first_ns) & (waiting.received_ns < end_ns)
     return inside
 

@@ -236,12 +236,12 @@ class SeriesQueries:
             after=query.cursor or BEFORE_ALL,
             limit=query.limit,
         )
-        found = search_series(self._store, self._filters(tenant, query), options)
-        keys = found.keys[: query.limit]
+        matches = search_series(self._store, self._filters(tenant, query), options)
+        keys = matches.keys[: query.limit]
         rows = series_details(self._store, tenant, keys, extent=query.extent)
-        after = encode_cursor(*keys[-1]) if len(found.keys) > len(keys) else None
+        after = encode_cursor(*keys[-1]) if len(matches.keys) > len(keys) else None
         items = [_item(row, row["feed"] in removed) for row in rows]
-        return SeriesPage(items, after, found.total, found.facets)
+        return SeriesPage(items, after, matches.total, matches.facets)
 
     def count_series(self, tenant: str, query: SeriesFilter) -> SeriesCount:
         """How many series match."""

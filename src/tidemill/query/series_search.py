@@ -62,7 +62,7 @@ class SearchOptions(msgspec.Struct, frozen=True):
     limit: int
 
 
-class FoundSeries(msgspec.Struct, frozen=True):
+class SeriesMatches(msgspec.Struct, frozen=True):
     """The keys of a page, at most one more than its limit, in order; how many series match in all; and the facets."""
 
     keys: list[SeriesKey]
@@ -70,7 +70,7 @@ class FoundSeries(msgspec.Struct, frozen=True):
     facets: dict[str, list[FacetValue]]
 
 
-def search_series(store: Store, filters: Mapping[str, Any], options: SearchOptions) -> FoundSeries:
+def search_series(store: Store, filters: Mapping[str, Any], options: SearchOptions) -> SeriesMatches:
     """The series that match the filters (the parameters of `series_page`) and the words."""
     first, second, third, series = options.after
     chosen = {**filters, "words": list(options.words)}
@@ -92,7 +92,7 @@ def search_series(store: Store, filters: Mapping[str, Any], options: SearchOptio
     tags = [name.removeprefix(_TAG) for name in options.facets if name.startswith(_TAG)]
     if tags:
         counted |= _tag_facets(store, chosen, tags)
-    return FoundSeries(keys[: options.limit + 1], sum(row["n"] for row in groups), counted)
+    return SeriesMatches(keys[: options.limit + 1], sum(row["n"] for row in groups), counted)
 
 
 def _tag_facets(store: Store, chosen: Mapping[str, Any], tags: Collection[str]) -> dict[str, list[FacetValue]]:

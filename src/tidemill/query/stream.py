@@ -1,6 +1,6 @@
 """What happened between two places of the log, for streams: payloads that were applied, and values that changed.
 
-A few are given one by one, many as sums: nothing is left out without its number. The place of a stream is a key of the
+A few are given one by one, many as sums: nothing is left out without its number. A stream has reached a key of the
 changes in each partition (`ChangeKeys`), whose `seq` is also the offset up to which receipts were streamed.
 """
 
@@ -70,7 +70,7 @@ class ChangesEvent(msgspec.Struct, frozen=True):
     items: list[ChangeEvent]
 
 
-class StreamPlace(msgspec.Struct, frozen=True):
+class StreamReach(msgspec.Struct, frozen=True):
     """Up to where a stream was sent: a key of changes in each partition, and the time (ns) up to which polls were."""
 
     keys: ChangeKeys
@@ -83,15 +83,15 @@ class StreamQueries:
     def __init__(self, store: Store, changes: Changes, hidden: Hidden, seals: Seals) -> None:
         self._store, self._changes, self._hidden, self._seals = store, changes, hidden, seals
 
-    def seal_place(self, tenant: str, place: StreamPlace) -> str:
-        """The place as the id of an event."""
-        return self._seals.seal(ROUTE, tenant, *chain(*place.keys), place.polled_ns, fresh=True)
+    def seal_reach(self, tenant: str, reached: StreamReach) -> str:
+        """What a stream has reached, as the id of an event."""
+        return self._seals.seal(ROUTE, tenant, *chain(*reached.keys), reached.polled_ns, fresh=True)
 
-    def open_place(self, tenant: str, text: str, partitions: int) -> StreamPlace:
-        """The place of an id. Raises ValueError for a text that the tenant was never given."""
+    def open_reach(self, tenant: str, text: str, partitions: int) -> StreamReach:
+        """What the id of an event says was reached. Raises ValueError for a text that the tenant was never given."""
         *parts, polled_ns = self._seals.open(ROUTE, tenant, text, _KEY_PARTS * partitions + 1)
         keys = [_key(parts[at : at + _KEY_PARTS]) for at in range(0, len(parts), _KEY_PARTS)]
-        return StreamPlace(tuple(keys), polled_ns)
+        return StreamReach(tuple(keys), polled_ns)
 
     def receipts(self, tenant: str, feed: str | None, after: ChangeKeys, until: ChangeKeys) -> list[ReceiptEvent]:
         """What was applied between two places, at most SINGLE or FEEDS + 1 events."""
@@ -106,7 +106,7 @@ class StreamQueries:
         single = self._store.rows("stream_receipts", **bound, limit=SINGLE + 1)
         rows = single if len(single) <= SINGLE else self._store.rows("stream_receipts_by_feed", **bound)
         events = [_receipt_event(row, row["feed"], 1) for row in rows]
-        return events if len(events) <= FEEDS + 1 or rows is single else [*events[:FEEDS], _together(events[FEEDS:])]
+        return events if len(events) <= FEEDS + 1 or rows is single else [*events[:FEEDS], _merged(events[FEEDS:])]
 
     def changes(self, tenant: str, feed: str | None, after: ChangeKeys, until: ChangeKeys) -> ChangesEvent | None:
         """What changed between two places; null: nothing did."""
@@ -147,7 +147,7 @@ def _receipt_event(row: dict[str, Any], feed: str | None, feeds: int) -> Receipt
     )
 
 
-def _together(events: Sequence[ReceiptEvent]) -> ReceiptEvent:
+def _merged(events: Sequence[ReceiptEvent]) -> ReceiptEvent:
     """The events of several feeds as one."""
     newest = max(events, key=lambda event: event.received_at)
     return ReceiptEvent(

@@ -23,7 +23,7 @@ _CHUNK: Final = 10_000
 _DROP_FROM: Final = 4_096  # applied payloads of a feed that are kept before they are dropped from memory
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class WaitingOfFeed(msgspec.Struct, frozen=True):
     """Payloads of one feed that wait, in the order of the log: times of receipt (ns) and sizes of their bodies."""
 
     received_ns: NDArray[np.int64]
@@ -51,9 +51,9 @@ class _Queue:
                 del column[: self.begin]
             self.begin = 0
 
-    def waiting(self) -> Waiting:
+    def waiting(self) -> WaitingOfFeed:
         """What of it is not applied."""
-        return Waiting(*(np.array(column[self.begin :], np.int64) for column in (self.received, self.sizes)))
+        return WaitingOfFeed(*(np.array(column[self.begin :], np.int64) for column in (self.received, self.sizes)))
 
 
 class _Backlog:
@@ -90,7 +90,7 @@ class _Backlog:
             queue.apply(self._applied[tenant])
         self._queues = {key: queue for key, queue in self._queues.items() if queue.seqs}
 
-    def of_tenant(self, tenant: str) -> dict[str, Waiting]:
+    def of_tenant(self, tenant: str) -> dict[str, WaitingOfFeed]:
         """What waits of a tenant, by feed."""
         return {feed: queue.waiting() for (owner, feed), queue in self._queues.items() if owner == tenant}
 
@@ -107,7 +107,7 @@ class WaitingPayloads:
         self._backlogs = [_Backlog(partition) for partition in log.partitions]
         self._lock = threading.Lock()
 
-    def read(self, tenant: str) -> tuple[Reach, dict[str, Waiting]]:
+    def read(self, tenant: str) -> tuple[Reach, dict[str, WaitingOfFeed]]:
         """The applied offset of each partition, and by feed what waits beyond it: every payload of the tenant that was
         acknowledged before this call is either at or before that offset, or waits. Raises LogUnavailableError."""
         with self._lock:
@@ -117,7 +117,7 @@ class WaitingPayloads:
                 return reaches[owner] if owner in reaches else reaches.setdefault(owner, self._applied(owner))
 
             reach = reach_of(tenant)
-            waiting: dict[str, Waiting] = {}
+            waiting: dict[str, WaitingOfFeed] = {}
             for number, backlog in enumerate(self._backlogs):
                 backlog.advance(lambda owner, number=number: reach_of(owner)[number])  # type: ignore[misc]
                 waiting |= backlog.of_tenant(tenant)

@@ -15,6 +15,7 @@ from tidemill.mill.replay.replay_history import ReplayPast
 from tidemill.mill.stages import NO_PAST, TransformedBatch, TransformPipeline
 from tidemill.mill.stored import stored_entry
 from tidemill.model.payload import LogEntry
+from tidemill.rules.payload_marks import MARKS
 from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import POINTS, SERIES
 from tidemill.store.client import Store
@@ -22,7 +23,7 @@ from tidemill.store.client import Store
 PORTION_BYTES: Final = 8 << 20
 PORTION_PAYLOADS: Final = 20_000
 SELECTION: Final = "selection"
-COUNTS: Final[dict[str, Any]] = {"seq": pl.UInt64, "records": pl.UInt32, **TIMES}
+COUNTS: Final[dict[str, Any]] = {"seq": pl.UInt64, "records": pl.UInt32, **TIMES, **MARKS}
 
 
 class UnfitError(TidemillError):

@@ -20,6 +20,7 @@ from tidemill.mill.state import PublishManifest
 from tidemill.mill.superseded import RecordTexts, write_superseded
 from tidemill.mill.writes import point_rows, replaced_rows, series_rows
 from tidemill.model.time import NS_PER_S
+from tidemill.rules.payload_marks import MARKS
 from tidemill.rules.payload_times import TIMES
 from tidemill.rules.shape import version_of
 from tidemill.store.tables import table
@@ -176,7 +177,7 @@ class Publisher:
                     rejected=part["rejected"],
                     reasons=reasons,
                     versions=part["feed_version"],
-                    **_times(part),
+                    **_notes(part),
                     replay=manifest.replay,
                     version=manifest.version,
                 )
@@ -192,13 +193,14 @@ class Publisher:
         yield
 
 
-def _times(outcomes: pl.DataFrame) -> dict[str, pl.Series]:
-    """TIMES of these outcomes as they are bound: -1 nulls and the latest instant where they are not known, which a plan
-    of an earlier version does not have."""
+def _notes(outcomes: pl.DataFrame) -> dict[str, pl.Series]:
+    """TIMES and MARKS of these outcomes as they are bound: -1 and the latest instant where they are not known, which a
+    plan of an earlier version does not have."""
+    kinds = {**TIMES, **MARKS}
     known = [
-        pl.col(name) if name in outcomes.columns else pl.lit(None, kind).alias(name) for name, kind in TIMES.items()
+        pl.col(name) if name in outcomes.columns else pl.lit(None, kind).alias(name) for name, kind in kinds.items()
     ]
-    unknown = {"nulls": -1, "first_time": NO_TIME, "last_time": NO_TIME}
+    unknown = {"nulls": -1, "first_time": NO_TIME, "last_time": NO_TIME, "late": -1, "flagged": -1}
     bound = outcomes.select(expression.cast(pl.Int64) for expression in known)
     return {name: bound[name].fill_null(none) for name, none in unknown.items()}
 

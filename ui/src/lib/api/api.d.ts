@@ -241,56 +241,12 @@ export interface paths {
         };
         /**
          * List the feeds
-         * @description Every feed of this tenant, ordered by name, in the version that is in force.
+         * @description Every feed of this tenant, ordered by name, in the version that is in force; with `flow=true` also how each flows
+         *     now. Answers also while the store is down: then no feed has a `flow`, and `flow_missing` says why.
          */
         get: operations["listFeeds"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feeds/schema": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * What a definition may hold
-         * @description The JSON Schema of feed definitions, for completion and hover in editors: every table and key with its meaning,
-         *     its default and the words that it takes; the checks that rules may name, those of plug-ins included, with their
-         *     options. What goes beyond types, a trial says.
-         */
-        get: operations["getFeedSchema"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/feeds/trial": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /**
-         * Try a definition over a sample
-         * @description Checks a definition, and says what would become of each record of a sample if the definition were put and the
-         *     sample sent to it: accepted, flagged or rejected, what each rule says, and which bytes are at fault. Stores nothing.
-         *     The sample is a text, bytes in Base64, or the bytes of a `receipt`; it has at most 1 MiB. Faults of the definition
-         *     come with line and columns. Duplicates and rules that look back are judged by the sample alone.
-         */
-        post: operations["tryFeed"];
         delete?: never;
         options?: never;
         head?: never;
@@ -382,6 +338,27 @@ export interface paths {
          *     Until the answer is 200 the records may still be in answers.
          */
         delete: operations["deletePointsOfFeed"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feeds/{feed}/retention": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set how long points are kept
+         * @description Makes the next version of a feed's definition, with this `[retention]` and otherwise the same text. `If-Match`
+         *     names the version that it was made for. Points that are older expire soon after the answer, for good.
+         */
+        put: operations["putRetention"];
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -589,6 +566,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the keys
+         * @description The keys of this tenant, without their secrets: when each was made and used last, and how many browsers are
+         *     signed in with it.
+         */
+        get: operations["listKeys"];
+        put?: never;
+        /**
+         * Make a key
+         * @description Makes a key for this tenant. Its secret is in this answer only. While access is open, the first key ends that for
+         *     everybody, so it has the scope `admin`.
+         */
+        post: operations["createKey"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/keys/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a key
+         * @description Revokes a key of this tenant for good, and ends its sessions: this server refuses both from this answer on,
+         *     others within a second. The last key with the scope `admin` is not revoked here, because nobody could make another;
+         *     `tidemill key revoke` does it.
+         */
+        delete: operations["revokeKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/limits": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How long data is kept, and the limits
+         * @description How long the points of each feed are kept, and the limits of the server with the variables that set them. There
+         *     are no quotas by tenant.
+         */
+        get: operations["getLimits"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/points": {
         parameters: {
             query?: never;
@@ -702,49 +748,6 @@ export interface paths {
          *     is answered 304. A key with the scope `read` shows every payload of the tenant, its rejected records included.
          */
         get: operations["getPayload"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/receipts/{receipt}/records": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * The records of a payload, with what became of each
-         * @description Every record of a payload, accepted or not: where its bytes are, what was read of it, its state, which bytes are
-         *     at fault, and what each rule says. The payload is decoded again under the feed version that it was applied under;
-         *     one of more than 16 MiB is refused. For administrators, since it shows rejected records.
-         */
-        get: operations["listPayloadRecords"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/v1/receipts/{receipt}/records/{index}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * One record of a payload, with its bytes marked
-         * @description One record as `/records` lists it, and the record itself, its points, and of a record whose values are in arrays
-         *     the bytes of each value. `GET /v1/receipts/{receipt}/payload` with `Range: bytes=START-` answers the bytes.
-         */
-        get: operations["getPayloadRecord"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1421,6 +1424,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Where the disk goes
+         * @description Bytes and points by feed, the archive of payloads, the tables of the store, the log, and the free disk. Reads the
+         *     ids of all points; the more there are the longer it takes, 2 s at most.
+         */
+        get: operations["getStorage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/stream": {
         parameters: {
             query?: never;
@@ -1584,6 +1608,15 @@ export interface components {
             p99_ms: number | null;
         };
         /**
+         * Archive
+         * @description The bytes of payloads, kept as they came. `payloads` and `received_bytes` are of this tenant; `stored_bytes`: what the archive of all tenants takes on disk, compressed.
+         */
+        Archive: {
+            payloads: number;
+            received_bytes: number;
+            stored_bytes: number;
+        };
+        /**
          * Around
          * @description The surroundings of an instant without a point. `source` is empty for feeds without a source.
          */
@@ -1600,16 +1633,6 @@ export interface components {
         AsOf: {
             seq: number;
             last: string | null;
-        };
-        /**
-         * AtFault
-         * @description A part of a record that is at fault: its `path` in the payload, [start, end) in the payload's bytes, and the `reason` code. Of a member that is missing, the bytes are those of the object or record that lacks it.
-         */
-        AtFault: {
-            path: string;
-            start: number;
-            end: number;
-            reason: string;
         };
         /**
          * Attribute
@@ -1660,14 +1683,6 @@ export interface components {
                 [key: string]: number | null;
             };
             ratio_to_seasonal_naive: number | null;
-        };
-        /**
-         * ByteSpan
-         * @description [start, end) in the bytes of a payload.
-         */
-        ByteSpan: {
-            start: number;
-            end: number;
         };
         /**
          * CalendarAnswer
@@ -1812,6 +1827,15 @@ export interface components {
             correlation: (number | null)[];
             best_lag: number | null;
             best: number | null;
+        };
+        /**
+         * CreatedKey
+         * @description A new key. `secret` is shown in this answer and never again. `notes`: what the first key of all changes for others, a sentence each.
+         */
+        CreatedKey: {
+            key: components["schemas"]["KeyItem"];
+            secret: string;
+            notes: string[];
         };
         /**
          * DecompositionAnswer
@@ -2045,6 +2069,15 @@ export interface components {
             figures: components["schemas"]["DescribedFigures"];
         };
         /**
+         * Disk
+         * @description The disk of the data folder. Below `least_free_bytes` nothing is accepted.
+         */
+        Disk: {
+            total_bytes: number;
+            free_bytes: number;
+            least_free_bytes: number;
+        };
+        /**
          * DiskPart
          * @description The disk of the log. `low`: free space is below `needed_bytes`, and nothing is acknowledged.
          */
@@ -2126,6 +2159,14 @@ export interface components {
             value: number;
         };
         /**
+         * FacetValue
+         * @description How many of the series that match have a value.
+         */
+        FacetValue: {
+            value: string;
+            count: number;
+        };
+        /**
          * Facts
          * @description The facts in the sentence of an event, as far as they apply.
          */
@@ -2148,15 +2189,6 @@ export interface components {
             deletion?: string;
             kind?: string;
             replay?: string;
-        };
-        /**
-         * Fault
-         * @description One fault of an input: its path (`$.data[17]`), a stable code, and a sentence.
-         */
-        Fault: {
-            path: string;
-            code: string;
-            message: string;
         };
         /**
          * FeedChange
@@ -2231,7 +2263,7 @@ export interface components {
         };
         /**
          * FeedItem
-         * @description A feed in the list.
+         * @description A feed in the list. `flow`: how it flows now, with `flow=true`; it is left out where nothing came within the last hour and nothing waits.
          */
         FeedItem: {
             name: string;
@@ -2245,13 +2277,25 @@ export interface components {
             links: {
                 [key: string]: string;
             };
+            flow?: components["schemas"]["FeedNow"] | null;
+        };
+        /**
+         * FeedNow
+         * @description How a feed flows now. `per_minute`: records received in the last 60 s; `minutes`: those of the last hour by minute, 60 counts, oldest first; `last_hour`: their totals; `lag_s`: how long its oldest payload has waited.
+         */
+        FeedNow: {
+            per_minute: number;
+            minutes: number[];
+            last_hour: components["schemas"]["FlowCounts"];
+            lag_s: number;
         };
         /**
          * FeedPage
-         * @description Every feed of a tenant, ordered by name.
+         * @description Every feed of a tenant, ordered by name. `flow_missing`: why no feed has the `flow` that was asked for.
          */
         FeedPage: {
             items: components["schemas"]["FeedItem"][];
+            flow_missing?: string | null;
         };
         /**
          * FeedPoint
@@ -2262,25 +2306,30 @@ export interface components {
             value: number;
         };
         /**
-         * FeedTrial
-         * @description What a definition makes of a sample. `faults`: those of the definition, at most 200; with any, nothing is tried. `feed` and `format` are null where they are not known. `total`: the records of the sample, of which `accepted` and `rejected` add up; `flagged` are among the accepted. `refused`: null where the sample would be taken. `records`: a page of them, `next` the `first` of the following page (null: there is none). `looks_back`: some rules need earlier points, and are judged by the sample alone.
+         * FeedRetention
+         * @description How long the points of a feed are kept after they were received (`points`; null: for good), and whether its rollups stay. `version`: the definition that says so.
          */
-        FeedTrial: {
-            feed: string | null;
-            faults: components["schemas"]["PlacedFault"][];
-            format: string | null;
-            total: number;
-            accepted: number;
-            rejected: number;
-            flagged: number;
-            by_reason: {
-                [key: string]: number;
+        FeedRetention: {
+            feed: string;
+            version: number;
+            points: string | null;
+            seal_rollups: boolean;
+            links: {
+                [key: string]: string;
             };
-            refused: components["schemas"]["Refusal"] | null;
-            looks_back: boolean;
-            no_bytes: string | null;
-            records: components["schemas"]["TrialRecord"][];
-            next: number | null;
+        };
+        /**
+         * FeedStorage
+         * @description What is stored of a feed. `payload_bytes`: as received, before compression. `points_bytes`: its share of the bytes of all points on disk, by the number of points.
+         */
+        FeedStorage: {
+            feed: string;
+            payloads: number;
+            payload_bytes: number;
+            series: number;
+            points: number;
+            points_bytes: number;
+            rejections: number;
         };
         /**
          * FeedVersion
@@ -2395,7 +2444,7 @@ export interface components {
         };
         /**
          * FlowCounts
-         * @description Counts of records: received = accepted + rejected + waiting. A payload that is not applied counts as one that waits, whatever is in it. `late`, `flagged`: of the accepted records those that came long after the end of their window, and those with a mark (of payloads applied by an earlier release: 0). `duplicate`: of the rejected ones. `payloads`: how many payloads came, also those that wait, with `bytes` of bodies.
+         * @description Counts of records: received = accepted + rejected + waiting. A payload that is not applied counts as one that waits, whatever is in it. `late`, `flagged`: of the accepted records those that came long after the end of their window, and those with a mark (of payloads applied by an earlier release: 0; of a payload with duplicates at most so many). `duplicate`: of the rejected ones. `payloads`: how many payloads came, also those that wait, with `bytes` of bodies.
          */
         FlowCounts: {
             payloads: number;
@@ -2561,6 +2610,26 @@ export interface components {
             };
         };
         /**
+         * KeyItem
+         * @description A key without its secret. `scopes` as they were given. `last_used_at`: to the minute, by itself or by a session; null: never since this is recorded. `sessions`: browsers that are signed in with it. `current`: this request is sent with it, or with one of its sessions. Times are RFC 3339.
+         */
+        KeyItem: {
+            id: string;
+            name: string;
+            scopes: ("read" | "write" | "admin")[];
+            created_at: string;
+            last_used_at: string | null;
+            sessions: number;
+            current: boolean;
+        };
+        /**
+         * KeyItems
+         * @description The keys of a tenant, oldest first.
+         */
+        KeyItems: {
+            items: components["schemas"]["KeyItem"][];
+        };
+        /**
          * Labels
          * @description A list of words in a record that rules may look at and that is not part of any identity (telemetry's `tags`).
          */
@@ -2608,6 +2677,26 @@ export interface components {
             mean: number;
         };
         /**
+         * LimitItem
+         * @description A limit of the server, read-only: its operator sets `variable` in the environment and starts the server again.
+         */
+        LimitItem: {
+            name: string;
+            value: number;
+            /** @enum {string} */
+            unit: "bytes" | "seconds" | "days" | "times" | "share" | "count";
+            meaning: string;
+            variable: string;
+        };
+        /**
+         * LimitsView
+         * @description What bounds the data. `retention`, by feed, is set with `PUT /v1/feeds/{feed}/retention`; `limits` are read-only.
+         */
+        LimitsView: {
+            retention: components["schemas"]["FeedRetention"][];
+            limits: components["schemas"]["LimitItem"][];
+        };
+        /**
          * Links
          * @description The links of a receipt, of its bytes and of its rejections.
          */
@@ -2633,6 +2722,14 @@ export interface components {
                 [key: string]: string;
             };
             degraded: string;
+        };
+        /**
+         * LogStorage
+         * @description The log on disk, of all tenants. `entries`: how many it keeps.
+         */
+        LogStorage: {
+            bytes: number;
+            entries: number;
         };
         /**
          * Measurement
@@ -2773,64 +2870,6 @@ export interface components {
             flagged: boolean;
         };
         /**
-         * PayloadRecord
-         * @description A record of a payload. `bytes`: [start, end) in the payload as it is kept (as received, after content decoding), which `/payload` answers; null where it is no one stretch of bytes. `state`: `waiting` (its payload is not applied yet), `accepted`, `flagged` (accepted, with `marks`), `rejected`, `deleted`. `tags` and `fields` are empty where the record broke the contract. `winner`: of a duplicate, the record that stays. `recovered_by`: the replay that made points of a rejected record after all.
-         */
-        PayloadRecord: {
-            index: number;
-            bytes: components["schemas"]["ByteSpan"] | null;
-            /** @enum {string} */
-            state: "waiting" | "accepted" | "flagged" | "rejected" | "deleted";
-            time: string | null;
-            tags: {
-                [key: string]: string;
-            };
-            fields: {
-                [key: string]: number | (number | null)[] | null;
-            };
-            reasons: string[];
-            marks: string[];
-            detail: string;
-            winner: components["schemas"]["Winner"] | null;
-            recovered_by: string | null;
-            recovered_at: string | null;
-            faults: components["schemas"]["Fault"][];
-            at_fault: components["schemas"]["AtFault"][];
-            rules: components["schemas"]["RuleVerdict"][];
-        };
-        /**
-         * PayloadRecordItem
-         * @description One record of a payload. `record` is its JSON, or its text (as in the ledger); `record_text` what was sent where `record` is JSON that differs from it. `parts`: of a record whose values are in arrays, the bytes of each value. `points`: its values as points of series. `no_bytes`: why it has no bytes, or null.
-         */
-        PayloadRecordItem: {
-            receipt: string;
-            feed: string;
-            received_at: string;
-            rules_version: number;
-            total: number;
-            no_bytes: string | null;
-            /** @description Any JSON value. */
-            record: unknown;
-            record_text: string | null;
-            item: components["schemas"]["PayloadRecord"];
-            parts: components["schemas"]["RecordPart"][];
-            points: components["schemas"]["RecordPoint"][];
-            links: components["schemas"]["Links"];
-        };
-        /**
-         * PayloadRecordPage
-         * @description A page of the records of a payload, by index. `total`: how many records it has. `no_bytes`: why records have no bytes of their own, or null.
-         */
-        PayloadRecordPage: {
-            receipt: string;
-            feed: string;
-            rules_version: number;
-            total: number;
-            no_bytes: string | null;
-            items: components["schemas"]["PayloadRecord"][];
-            next: string | null;
-        };
-        /**
          * PayloadSelection
          * @description Which payloads a replay takes: by time of receipt [start, end), by receipts, or by their rejections.
          */
@@ -2848,20 +2887,6 @@ export interface components {
             name: string;
             steps: number;
             share: number;
-        };
-        /**
-         * PlacedFault
-         * @description A fault of a definition. `line` and `column` count from 1, `end` is the column after its last character; columns count characters. `key` is the path of the key (`rules.0.check`), "" where the text is no TOML. `hint` says what was probably meant, and `instead` is the word to write in place of what is there; null where nothing is near.
-         */
-        PlacedFault: {
-            line: number;
-            column: number;
-            end: number;
-            key: string;
-            code: string;
-            message: string;
-            hint: string | null;
-            instead: string | null;
         };
         /**
          * Point
@@ -3205,36 +3230,6 @@ export interface components {
             partial: boolean;
         };
         /**
-         * RecordPart
-         * @description The bytes [start, end) of one value of a record whose values are in arrays.
-         */
-        RecordPart: {
-            path: string;
-            start: number;
-            end: number;
-        };
-        /**
-         * RecordPoint
-         * @description A value of a record as a point of a series. `stands`: it is the current point of its instant; else it never became one, was replaced, deleted, or is past retention.
-         */
-        RecordPoint: {
-            series: string;
-            field: string;
-            time: string;
-            value: number | null;
-            stands: boolean;
-        };
-        /**
-         * Refusal
-         * @description How a request with the sample would be refused: its status, the code and the sentence of its problem, and `errors` as such an answer lists them. The records of a sample that is refused with 400 are in the ledger all the same.
-         */
-        Refusal: {
-            status: number;
-            code: string;
-            detail: string;
-            errors: components["schemas"]["Fault"][];
-        };
-        /**
          * Registers
          * @description Fields that are not known beforehand: every key of the record that is none of `except_keys` is a number field of that name (meters: OBIS codes). Or each record has one field: its name at `name_path` and its number at `value_path` (`{"channel": "pm10", "value": 7}`); a record without the number, or with null, has no value. `texts` says what becomes of a member that is no number (a text, true or false, an array, an object), beside others that are: `flag` passes over it, and the points of the record have the mark `register_no_number`; `attribute` keeps texts, true and false as attributes of the record's points, under the member's name, and passes over arrays and objects; `reject` makes it a fault of the record. A record without any number is a fault, unless all its registers are null. With `number_texts` a text with a number is that number, written as in a field of type `text_number` (`decimal`, `thousands`); with `booleans` true is 1 and false is 0.
          */
@@ -3306,7 +3301,7 @@ export interface components {
         };
         /**
          * RejectionSummary
-         * @description Counts of rejected records; one with two reasons counts under both. `windows`: with `every`, in order of time, those with rejections only (null without). `facets`: those of `by`, each with its most frequent values, at most 100.
+         * @description Counts of rejected records; one with two reasons counts under both.
          */
         RejectionSummary: {
             total: number;
@@ -3314,22 +3309,6 @@ export interface components {
                 [key: string]: number;
             };
             by_feed: {
-                [key: string]: number;
-            };
-            every: string | null;
-            windows: components["schemas"]["RejectionWindow"][] | null;
-            facets: {
-                [key: string]: components["schemas"]["rejections_FacetValue"][];
-            };
-        };
-        /**
-         * RejectionWindow
-         * @description How many records were rejected in the window that begins at `time`.
-         */
-        RejectionWindow: {
-            time: string;
-            total: number;
-            by_reason: {
                 [key: string]: number;
             };
         };
@@ -3484,6 +3463,14 @@ export interface components {
             seal_rollups: boolean;
         };
         /**
+         * RevokedKey
+         * @description A key that is revoked for good. `sessions`: how many sessions ended with it.
+         */
+        RevokedKey: {
+            id: string;
+            sessions: number;
+        };
+        /**
          * Rollup
          * @description Aggregates over fixed UTC windows, recomputed from points for exactly the windows that a batch affects. `interval` is the time from one point to the next, if it is known (else it is learnt from the points); it gives the number of points that a window should hold. A point is late if it was received more than `late_after` after the end of its window.
          */
@@ -3579,20 +3566,6 @@ export interface components {
          */
         RulePage: {
             items: components["schemas"]["RuleItem"][];
-        };
-        /**
-         * RuleVerdict
-         * @description What one rule says of a record. `number`: its place among the rules of the definition, from 0; `check`, `reason` (the code of a record that breaks it) and `action` as the definition has them; `sentence` is for people.
-         */
-        RuleVerdict: {
-            number: number;
-            check: string;
-            reason: string;
-            /** @enum {string} */
-            action: "reject" | "flag" | "refuse";
-            /** @enum {string} */
-            verdict: "passed" | "broken" | "not_judged";
-            sentence: string;
         };
         /**
          * Rules
@@ -3738,7 +3711,7 @@ export interface components {
             next: string | null;
             total?: number | null;
             facets?: {
-                [key: string]: components["schemas"]["series_search_FacetValue"][];
+                [key: string]: components["schemas"]["FacetValue"][];
             } | null;
         };
         /**
@@ -3781,7 +3754,7 @@ export interface components {
         };
         /**
          * SourceItem
-         * @description The state of one item of a source, as its poller wrote it last. `state`: `ok`, `empty` (nothing was there), `unchanged` (nothing new was there), `slow`; `failing` or `open` (not polled until `next_due_at`) with `reason` and `detail`. `retry_at`: the server `retry_host` wants no request before then. `since_at`: when the state began. Counts are since the first poll; times are RFC 3339.
+         * @description The state of one item of a source, as its poller wrote it last. `state`: `ok`, `empty` (nothing was there), `unchanged` (nothing new was there), `slow`; `failing` or `open` (not polled until `next_due_at`) with `reason` and `detail`. `retry_at`: the server `retry_host` wants no request before then. `next_try_at`: the later of both, when the source is polled next. `since_at`: when the state began. Counts are since the first poll; `reached`: the share of polls that were answered usefully (null: there was none). Times are RFC 3339.
          */
         SourceItem: {
             feed: string;
@@ -3807,6 +3780,8 @@ export interface components {
             unchanged: number;
             failures: number;
             failures_in_a_row: number;
+            next_try_at: string | null;
+            reached: number | null;
             links: {
                 [key: string]: string;
             };
@@ -3904,6 +3879,18 @@ export interface components {
             disk: components["schemas"]["DiskPart"];
         };
         /**
+         * StorageView
+         * @description What is stored, in bytes. `feeds` are of this tenant; `tables`, `log` and `disk` are of the whole server. `exact`: the points of `feeds` are those that count; else, where there are very many, rows of replaced points that are not merged away yet are among them.
+         */
+        StorageView: {
+            feeds: components["schemas"]["FeedStorage"][];
+            exact: boolean;
+            archive: components["schemas"]["Archive"];
+            tables: components["schemas"]["StoredTable"][];
+            log: components["schemas"]["LogStorage"];
+            disk: components["schemas"]["Disk"];
+        };
+        /**
          * StorePart
          * @description The store. `why`: of `down`. `points`: rows of points, also those that a merge will remove.
          */
@@ -3922,6 +3909,15 @@ export interface components {
         StoreView: {
             up: boolean;
             reason: string;
+        };
+        /**
+         * StoredTable
+         * @description A table of the store on disk, compressed; of all tenants.
+         */
+        StoredTable: {
+            name: string;
+            rows: number;
+            bytes: number;
         };
         /**
          * Story
@@ -4031,31 +4027,6 @@ export interface components {
             sealed: number;
             log_entries: number;
             waiting: number;
-        };
-        /**
-         * TrialRecord
-         * @description A record of the sample. `bytes`: where it is in the sample, null where it is no one stretch of bytes (`no_bytes` of the trial says why). `tags` and `fields` are empty where the record broke the contract. `marks`: what it is flagged for. `winner`: of a duplicate, the index of the record that stays; `replaced_by`: of an accepted record, that of a later one at its instant. `faults`: of the contract. `at_fault`: which bytes are.
-         */
-        TrialRecord: {
-            index: number;
-            bytes: components["schemas"]["ByteSpan"] | null;
-            time: string | null;
-            tags: {
-                [key: string]: string;
-            };
-            fields: {
-                [key: string]: number | (number | null)[] | null;
-            };
-            /** @enum {string} */
-            verdict: "accepted" | "flagged" | "rejected";
-            reasons: string[];
-            marks: string[];
-            detail: string;
-            winner: number | null;
-            replaced_by: number | null;
-            faults: components["schemas"]["Fault"][];
-            at_fault: components["schemas"]["AtFault"][];
-            rules: components["schemas"]["RuleVerdict"][];
         };
         /**
          * UnusualValue
@@ -4226,16 +4197,6 @@ export interface components {
         Winner: {
             receipt: string | null;
             index: number;
-        };
-        /** FacetValue */
-        rejections_FacetValue: {
-            value: string;
-            count: number;
-        };
-        /** FacetValue */
-        series_search_FacetValue: {
-            value: string;
-            count: number;
         };
         Fix: {
             /** @description Local time at the position, or with an offset. */
@@ -4611,7 +4572,10 @@ export interface operations {
     };
     listFeeds: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description `true`: also how each feed flows now, in the last minute and the last hour. */
+                flow?: boolean;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -4625,77 +4589,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeedPage"];
-                };
-            };
-        };
-    };
-    getFeedSchema: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A JSON Schema (2020-12) with the meaning of every key. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": {
-                        [key: string]: unknown;
-                    };
-                };
-            };
-        };
-    };
-    tryFeed: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": {
-                    /** @description The definition (TOML, at most 256 KiB). */
-                    definition: string;
-                    /** @description The feed that the definition is a version of. */
-                    feed?: string;
-                    /** @description The sample as a text, at most 1 MiB. */
-                    sample?: string;
-                    /** @description The sample as bytes in Base64. */
-                    sample_base64?: string;
-                    /** @description The receipt of one payload. */
-                    receipt?: string;
-                    /** @description As of a request with the sample. */
-                    content_type?: string;
-                    /**
-                     * Format: date-time
-                     * @description When the sample counts as received (RFC 3339).
-                     */
-                    received_at?: string;
-                    /**
-                     * @description The first record to answer.
-                     * @default 0
-                     */
-                    first?: number;
-                    /** @default 200 */
-                    limit?: number;
-                };
-            };
-        };
-        responses: {
-            /** @description What the definition makes of the sample; or its faults. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FeedTrial"];
                 };
             };
         };
@@ -4974,6 +4867,37 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DeletionItem"];
+                };
+            };
+        };
+    };
+    putRetention: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                feed: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description Points expire so long after they were received: `30d`, `12h`. Null: never. */
+                    points?: string | null;
+                    /** @description The rollup of a window stays for good when its points expire. */
+                    seal_rollups?: boolean;
+                };
+            };
+        };
+        responses: {
+            /** @description The next version of the definition, or the same. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedChange"];
                 };
             };
         };
@@ -5358,6 +5282,97 @@ export interface operations {
             };
         };
     };
+    listKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The keys of this tenant. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["KeyItems"];
+                };
+            };
+        };
+    };
+    createKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description One or more; `admin` includes `read` and `write`. None that your own key lacks. */
+                    scopes: ("admin" | "read" | "write")[];
+                    /** @description A note to tell keys apart by, of at most 100 characters. */
+                    name?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description The key, and its secret, once. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedKey"];
+                };
+            };
+        };
+    };
+    revokeKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The key is revoked, and its sessions are over. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevokedKey"];
+                };
+            };
+        };
+    };
+    getLimits: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Retention by feed, and the limits of the server. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LimitsView"];
+                };
+            };
+        };
+    };
     listManyPoints: {
         parameters: {
             query?: {
@@ -5625,56 +5640,6 @@ export interface operations {
             };
         };
     };
-    listPayloadRecords: {
-        parameters: {
-            query?: {
-                /** @description Most items of an answer, at most 1000. */
-                limit?: number;
-                /** @description Where the last page ended: its `next`, or from its `Link` header. */
-                cursor?: string;
-            };
-            header?: never;
-            path: {
-                receipt: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description A page of records, by index; `next` is the cursor of the next. A `Link` header with `rel="next"` leads to the next page. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PayloadRecordPage"];
-                };
-            };
-        };
-    };
-    getPayloadRecord: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                receipt: string;
-                index: number;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The record. */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PayloadRecordItem"];
-                };
-            };
-        };
-    };
     listRejections: {
         parameters: {
             query?: {
@@ -5684,22 +5649,16 @@ export interface operations {
                 end?: string;
                 /** @description Unit of `start` and `end` where they are numbers. */
                 unit?: "s" | "ms" | "us" | "ns";
-                /** @description Only records with a time from this instant on, included. */
-                time_start?: string;
-                /** @description Only records with a time before this instant. */
-                time_end?: string;
                 /** @description Only of this feed. */
                 feed?: string;
-                /** @description Only with this reason code; given several times, with any of them. */
-                reason?: string[];
-                /** @description Only records of this payload. */
-                receipt?: string;
-                /** @description Only where this tag has this value; `tag.user_id=a1`. */
-                "tag.*"?: string;
                 /** @description Only records whose points would have been of this series. */
                 series?: string;
                 /** @description Records that a replay made points of after all: `without` them, `with` them, or `only` them. */
                 recovered?: "without" | "with" | "only";
+                /** @description Only with this reason code. */
+                reason?: string;
+                /** @description Only records of this payload. */
+                receipt?: string;
                 /** @description Most records: as json 100 unless given, up to 1000; in other formats 1000000. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
@@ -5736,30 +5695,12 @@ export interface operations {
                 end?: string;
                 /** @description Unit of `start` and `end` where they are numbers. */
                 unit?: "s" | "ms" | "us" | "ns";
-                /** @description Only records with a time from this instant on, included. */
-                time_start?: string;
-                /** @description Only records with a time before this instant. */
-                time_end?: string;
                 /** @description Only of this feed. */
                 feed?: string;
-                /** @description Only with this reason code; given several times, with any of them. */
-                reason?: string[];
-                /** @description Only records of this payload. */
-                receipt?: string;
-                /** @description Only where this tag has this value; `tag.user_id=a1`. */
-                "tag.*"?: string;
                 /** @description Only records whose points would have been of this series. */
                 series?: string;
                 /** @description Records that a replay made points of after all: `without` them, `with` them, or `only` them. */
                 recovered?: "without" | "with" | "only";
-                /** @description Count in windows of this length, too: 1s, 15m, 1h, 1d, 1w, 1mo. */
-                every?: string;
-                /** @description Which time the windows are of: of receipt, or the records' own. */
-                windows_of?: "received" | "time";
-                /** @description IANA zone of the times in the answer, and of calendar windows. */
-                tz?: string;
-                /** @description Facets, separated by commas: `feed`, `reason`, `tag.NAME`; at most 10. */
-                by?: string;
             };
             header?: never;
             path?: never;
@@ -6968,6 +6909,26 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Status"];
+                };
+            };
+        };
+    };
+    getStorage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Bytes and counts. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StorageView"];
                 };
             };
         };

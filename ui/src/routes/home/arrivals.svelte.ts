@@ -34,7 +34,8 @@ export class Feed {
     try {
       const { items } = await ask(api.GET("/v1/receipts", { params: { query: { limit: 30 } } }));
       const known = new Set(this.receipts.map((one) => one.receipt));
-      const before = items.map(fromList).filter((one) => !known.has(one.receipt));
+      // One that waits comes by the stream once it is applied.
+      const before = items.filter((one) => one.state !== "stored" && !known.has(one.id)).map(fromList);
       this.#show([...this.receipts, ...before]);
     } catch {
       // The tail fills by itself; what does not answer is said by the bar and by the other panels.

@@ -151,7 +151,7 @@ WHERE
     AND tenant = {tenant:String} AND feed = {feed:String} AND seq IN {seqs:Array(UInt64)}
 
 -- name: replay_outcomes
--- Writes the new outcomes of these payloads; `reasons` are JSON objects; -1 nulls and the least time: not known.
+-- Writes the new outcomes of these payloads; `reasons` are JSON objects; -1 and the least time: not known.
 INSERT INTO payloads
 SELECT * REPLACE (
     'applied' AS state,
@@ -161,6 +161,10 @@ SELECT * REPLACE (
         'Map(LowCardinality(String), UInt32)') AS reasons,
     if(transform(seq, {seqs:Array(UInt64)}, {nulls:Array(Int64)}, toInt64(-1)) < 0, NULL,
         toUInt32(transform(seq, {seqs:Array(UInt64)}, {nulls:Array(Int64)}, toInt64(0)))) AS nulls,
+    if(transform(seq, {seqs:Array(UInt64)}, {late:Array(Int64)}, toInt64(-1)) < 0, NULL,
+        toUInt32(transform(seq, {seqs:Array(UInt64)}, {late:Array(Int64)}, toInt64(0)))) AS late,
+    if(transform(seq, {seqs:Array(UInt64)}, {flagged:Array(Int64)}, toInt64(-1)) < 0, NULL,
+        toUInt32(transform(seq, {seqs:Array(UInt64)}, {flagged:Array(Int64)}, toInt64(0)))) AS flagged,
     if(transform(seq, {seqs:Array(UInt64)}, {first_time:Array(Int64)}, toInt64(0)) < -9e18, NULL, fromUnixTimestamp64Nano(
         transform(seq, {seqs:Array(UInt64)}, {first_time:Array(Int64)}, toInt64(0)), 'UTC')) AS first_time,
     if(transform(seq, {seqs:Array(UInt64)}, {last_time:Array(Int64)}, toInt64(0)) < -9e18, NULL, fromUnixTimestamp64Nano(

@@ -20,24 +20,17 @@ WHERE p.tenant = {tenant:String}
 
 -- name: flow
 -- Of each feed and slot of `step` ns since `origin`: counts of the payloads received from `first` to `last` (both
--- included). Ids of receipts sort by the time of receipt: those outside of `since` and `until` are not read.
+-- included). No id of a receipt sorts before its time of receipt: those before `since` are not read.
 SELECT
     toString(p.feed) AS feed,
     intDiv(toUnixTimestamp64Nano(p.received_at) - {origin:Int64}, {step:Int64}) AS slot,
     -- include: flow_counts
 -- include: flow_payloads
-  AND p.receipt >= {since:String} AND p.receipt < {until:String}
+  AND p.receipt >= {since:String}
   AND p.received_at >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.received_at <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
   AND ({feed:String} = '' OR p.feed = {feed:String})
 GROUP BY p.feed, slot
-
--- name: store_facts
--- The version of the store, and how much of it its tables take: bytes on disk, and rows of points, also those that a
--- merge will remove.
-SELECT version() AS version, sum(bytes_on_disk) AS bytes, sumIf(rows, table = 'points') AS points
-FROM system.parts
-WHERE database = currentDatabase() AND active
 
 -- fragment: stream_payloads
 -- The present rows of a tenant's payloads in ranges of offsets, one range for each partition of the log: after `after`,
