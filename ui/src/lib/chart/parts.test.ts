@@ -4,7 +4,7 @@ import { indexAt, nearest, rings } from "./envelope.ts";
 import { breakAtGaps, gapBoxes, isSingle, joinTimes, singles } from "./gaps.ts";
 import { markText, mergeMarks, nextMark } from "./marks.ts";
 import type { Gap, Mark, Value } from "./model.ts";
-import { axisRange, logTicks, valueTicks } from "./scale.ts";
+import { axisRange, logTicks, valueTicks, withRejected } from "./scale.ts";
 import { keyAction, LEAST, pan, pinch, zoom } from "./view.ts";
 
 const gap = (start: number, end: number, series = "a", why: Gap["why"] = "never_received"): Gap => ({ series, start, end, why });
@@ -146,6 +146,12 @@ describe("axes", () => {
     expect(axisRange([5, 5], "auto")).toEqual([4.7, 5.3]);
     expect(axisRange(null, "auto")).toEqual([0, 1]);
     expect(axisRange([-1, 100], "log")[0]).toBeGreaterThan(0);
+  });
+
+  it("makes room for rejected values that are not far off", () => {
+    expect(withRejected([4, 8], [12, 99, 2])).toEqual([2, 12]);
+    expect(withRejected([4, 8], [])).toEqual([4, 8]);
+    expect(withRejected(null, [1])).toBeNull();
   });
 
   it("has round ticks", () => {

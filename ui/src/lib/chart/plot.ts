@@ -11,7 +11,7 @@ import {
   BAND, BAND_GAP, clipped, colourOf, type Frame, paintBand, paintChanges, paintDots, paintEnvelope, paintFans, paintGaps, paintOverlays,
   paintRail, paintSmooth,
 } from "./paint.ts";
-import { axisRange, extent, logTicks, valueTicks, type YChoice } from "./scale.ts";
+import { axisRange, extent, logTicks, valueTicks, withRejected, type YChoice } from "./scale.ts";
 import { timeTicks } from "./ticks.ts";
 
 export interface PlotOptions {
@@ -42,7 +42,7 @@ export interface Box {
   height: number;
 }
 
-export const AXIS_LEFT = 56;
+export const AXIS_LEFT = 60;
 
 /** px of the foot below the plot: the evidence band, then labels of time. */
 export function footHeight(options: Pick<PlotOptions, "foot" | "band">): number {
@@ -151,7 +151,7 @@ export class Plot {
       width, height, scales, ms: 1, pxAlign: 1,
       cursor: { show: false },
       legend: { show: false },
-      padding: [10 * k, units.length > 1 ? 0 : 14 * k, 0, 0],
+      padding: [10 * k, units.length > 1 ? 0 : 26 * k, 0, 0],
       axes: [this.#timeAxis(foot ? footHeight({ foot, band }) * k : 8 * k), ...units.map((_, n) => this.#valueAxis(n))],
       series: [
         {},
@@ -215,7 +215,8 @@ export class Plot {
     if (held) return held;
     const { y } = this.#options;
     const ids = new Set(this.shown.filter((item) => axisKey(item) === unit).map((item) => item.id));
-    return axisRange(extent(this.#model, ids, this.#range.from, this.#range.to, this.#extraValues(ids)), y);
+    const drawn = extent(this.#model, ids, this.#range.from, this.#range.to, this.#extraValues(ids));
+    return axisRange(withRejected(drawn, this.#rejectedValues(ids)), y);
   }
 
   /** Values of fans and of rejected records in view, which the axis makes room for. */
@@ -226,6 +227,13 @@ export class Plot {
       .flatMap((fan) => fan.time.flatMap((at, n) => (at >= from && at <= to ? [fan.lower[n] as number, fan.upper[n] as number] : [])));
     const anomalies = this.#model.anomalies.filter((item) => ids.has(item.series) && item.at >= from && item.at <= to).map((item) => item.value);
     return [...fans, ...anomalies];
+  }
+
+  #rejectedValues(ids: Set<string>): number[] {
+    const { from, to } = this.#range;
+    return this.#model.marks.flatMap((mark) =>
+      mark.value !== undefined && mark.at >= from && mark.at <= to && ids.has(mark.series) && !this.#options.hiddenMarks.has(mark.kind) ? [mark.value] : [],
+    );
   }
 
   #frame(): Frame {

@@ -20,11 +20,12 @@ export function parseMs(text: string): number {
   return finer ? ms + Number(`0.${finer[1]}`) : ms;
 }
 
-/** "p1 · bar": what tells a series from others of its feed. */
+/** "p1 · bar": the name of a series, which is made of its tags unless the feed says otherwise, and its field. */
 export function labelOf(series: Pick<SeriesColumns, "name" | "field" | "tags" | "feed">): string {
-  const values = Object.values(series.tags);
-  const first = series.name || values[0] || series.feed;
-  return first === series.field ? series.field : `${first} · ${series.field}`;
+  const { field } = series;
+  const name = series.name.endsWith(`/${field}`) ? series.name.slice(0, -field.length - 1) : series.name;
+  if (name === field || name === "") return Object.keys(series.tags).length ? `${Object.values(series.tags).join("/")} · ${field}` : `${series.feed} · ${field}`;
+  return `${name} · ${field}`;
 }
 
 /** "pumps · pump=p1 site=north" */
@@ -59,6 +60,7 @@ export function windowMarks(answer: PointColumns, bounds: Bounds, listed: Readon
   for (const series of answer.series) {
     for (const kind of KINDS) {
       if (kind === "rejected" && listed.has(series.id)) continue;
+      if (kind === "late" && isMostlyLate(series)) continue;
       (series.evidence?.[kind] ?? []).forEach((count, n) => {
         if (!count) return;
         const at = ((bounds.starts[n] as number) + (bounds.ends[n] as number)) / 2;
@@ -67,6 +69,14 @@ export function windowMarks(answer: PointColumns, bounds: Bounds, listed: Readon
     }
   }
   return marks;
+}
+
+/** Whether a series came late as a rule, as one that was imported does: a mark for each window would say nothing. */
+export function isMostlyLate(series: SeriesColumns): boolean {
+  const late = series.evidence?.late ?? [];
+  const came = series.evidence?.n ?? [];
+  const marked = late.filter((count) => count).length;
+  return marked > 12 && marked > came.filter((count) => count).length / 4;
 }
 
 /** Marks of rejected records at the time that they say; duplicates are their own kind. */

@@ -3,6 +3,7 @@
  * are aborted, 64 answers are kept, and what is loaded stays on screen, stretched, until its successor is there.
  */
 
+import { untrack } from "svelte";
 import { send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
 import type { Anomaly, ChangeNote, ChartModel, Fan, Range } from "$lib/chart/model";
@@ -10,7 +11,7 @@ import { browserZone } from "$lib/format/time";
 import { momentMs } from "$lib/url/moment";
 import { router } from "$lib/url/router.svelte";
 import {
-  buildModel, figuresOf, labelOf, NOTHING, parseMs, placeOf, type PointColumns, type Rejection, type SeriesColumns,
+  buildModel, figuresOf, isMostlyLate, labelOf, NOTHING, parseMs, placeOf, type PointColumns, type Rejection, type SeriesColumns,
 } from "./answers.ts";
 import { assignColours, formatSeries, MOST_SERIES, parseSeries, parseY, rollingOf } from "./choice.ts";
 import { Lru } from "./lru.ts";
@@ -73,7 +74,10 @@ export class Explore {
   problem: Problem | null = $state.raw(null);
   slow = $state(false);
   answered: Answered | null = $state.raw(null);
+  /** When the answer came: what lies after it is not due yet. */
   now = $state(Date.now());
+  /** The instant that `now` stands for in the URL. */
+  live = $state(Date.now());
   #colours = new Map<string, number>();
   #tries = $state(0);
 
@@ -81,7 +85,10 @@ export class Explore {
   readonly zone = $derived(this.query.tz || browserZone());
   readonly chosen = $derived(parseSeries(this.query.s).slice(0, MOST_SERIES));
   readonly tooMany = $derived(parseSeries(this.query.s).length > MOST_SERIES);
-  readonly ids = $derived(this.chosen.map((item) => item.id));
+  /** Texts, so that what depends on them stays as it is when another part of the URL changes. */
+  readonly #idText = $derived(this.chosen.map((item) => item.id).join(","));
+  readonly ids = $derived(this.#idText ? this.#idText.split(",") : []);
+  readonly #showText = $derived(this.query.show.join(","));
   readonly agg = $derived(this.query.agg || "mean");
   readonly y = $derived(parseY(this.query.y) ?? "auto");
   readonly colours = $derived.by(() => (this.#colours = assignColours(this.ids, this.#colours)));
@@ -95,14 +102,19 @@ export class Explore {
 
   /** The range of the URL; without one all that there is. null while that is not known. */
   readonly range = $derived.by((): Range | null => {
-    const from = momentMs(this.query.from, this.now);
-    const to = momentMs(this.query.to, this.now);
+    const [from, to] = [this.#instant(this.query.from), this.#instant(this.query.to)];
     const all = this.extent;
     if (from !== null && to !== null) return from < to ? { from, to } : { from: to, to: from };
-    if (!all) return from !== null ? { from, to: this.now } : null;
+    if (!all) return from !== null ? { from, to: Date.now() } : null;
     const start = from ?? Math.min(all.from, (to ?? all.to) - 1);
     return { from: start, to: to ?? Math.max(all.to, start + 1) };
   });
+
+  /** ms of an end of the range; what is relative goes on with `live`. */
+  #instant(moment: string): number | null {
+    if (/^(now|-)/.test(moment)) return momentMs(moment, this.live);
+    return moment === "" ? null : parseMs(moment);
+  }
 
   readonly shownRange = $derived(this.view ?? this.range);
 
@@ -114,6 +126,14 @@ export class Explore {
     if (!this.range) return null;
     const known = this.ids.flatMap((id) => this.whole?.known.get(id) ?? []);
     return questionFor(this.query.every, this.range.to - this.range.from, this.width, densest(known));
+  });
+
+  /** The paths that are asked for the range: windows, points ("" for none), figures; null while there is no range. */
+  readonly #rangePaths = $derived.by(() => {
+    const { request, question } = this;
+    if (!request || !question) return "";
+    const evidence: Question = question.kind === "windows" ? question : { kind: "windows", every: null, windows: 240 };
+    return [pointsPath(request, evidence), question.kind === "points" ? pointsPath(request, question) : "", totalsPath(request)].join("\n");
   });
 
   readonly model = $derived.by((): ChartModel => {
@@ -134,6 +154,11 @@ export class Explore {
 
   readonly figures = $derived(figuresOf(this.windows, this.totals, this.chosen, this.now));
 
+  /** Points of series that came late as a rule, which have no marks for that. */
+  readonly late = $derived(
+    (this.windows?.series ?? []).filter(isMostlyLate).reduce((all, series) => (series.evidence?.late ?? []).reduce<number>((sum, count) => sum + (count ?? 0), all), 0),
+  );
+
   /** ms from one drawn instant to the next. */
   readonly apart = $derived.by(() => {
     const { time, starts, ends } = this.model;
@@ -150,7 +175,7 @@ export class Explore {
 
   /** The whole of the chosen series, for the first range, the overview and the density. */
   loadWhole(): (() => void) | undefined {
-    const ids = this.ids;
+    const ids = this.#idText ? this.#idText.split(",") : [];
     void this.#tries;
     if (!ids.length) {
       this.whole = null;
@@ -176,32 +201,33 @@ export class Explore {
 
   /** The windows or points of the range, then the figures of the table. */
   loadRange(): (() => void) | undefined {
-    const { request, question } = this;
+    const paths = this.#rangePaths;
+    const none = !this.#idText;
     void this.#tries;
-    if (!request || !question) {
-      if (!this.ids.length) this.windows = this.points = this.totals = this.answered = null;
+    if (!paths) {
+      if (none) this.windows = this.points = this.totals = this.answered = null;
       return undefined;
     }
+    const [windowsAt = "", pointsAt = "", totalsAt = ""] = paths.split("\n");
     return this.#load(async (signal) => {
-      const evidence: Question = question.kind === "windows" ? question : { kind: "windows", every: null, windows: 240 };
       const asked = performance.now();
       const [windows, points] = await Promise.all([
-        read<PointColumns>(pointsPath(request, evidence), signal),
-        question.kind === "points" ? read<PointColumns>(pointsPath(request, question), signal) : null,
+        read<PointColumns>(windowsAt, signal),
+        pointsAt ? read<PointColumns>(pointsAt, signal) : null,
       ]);
       const drawn = points ?? windows;
+      this.now = Date.now();
       this.windows = windows;
       this.points = points;
-      this.fans = this.fans.filter((fan) => request.ids.includes(fan.series));
       this.answered = {
         every: points ? null : windows.every,
-        windows: windows.windows ?? windows.time.length,
-        points: points ? points.series.reduce((sum, series) => sum + (series.times?.length ?? 0), 0) : (windows.points_read ?? 0),
+        windows: windows.windows,
+        points: points ? this.#drawnPoints(points) : windows.points_read,
         tookMs: drawn.took_ms ?? performance.now() - asked,
         more: points !== null && points.next !== null && this.#drawnPoints(points) >= MOST_POINTS,
-        source: windows.source ?? "points",
+        source: windows.source,
       };
-      this.totals = await read<PointColumns>(totalsPath(request), signal);
+      this.totals = await read<PointColumns>(totalsAt, signal);
     });
   }
 
@@ -211,8 +237,9 @@ export class Explore {
 
   /** Rejected records of the range, where there are few enough to be listed. */
   loadLedger(): (() => void) | undefined {
-    const { windows, request } = this;
-    if (!windows || !request || !this.query.show.includes("rejected")) {
+    const { windows } = this;
+    const request = this.#rangePaths ? untrack(() => this.request) : null;
+    if (!windows || !request || !this.#showText.split(",").includes("rejected")) {
       this.ledger = new Map();
       return undefined;
     }
@@ -229,9 +256,10 @@ export class Explore {
 
   /** Overlays that the server calculates: forecast, unusual values, changes. */
   loadOverlays(): (() => void) | undefined {
-    const { request, windows, points, extent } = this;
-    const show = this.query.show;
+    const { windows, points, extent } = this;
+    const show = this.#showText.split(",");
     const wants = (word: string) => show.some((item) => item.split(":")[0] === word);
+    const request = this.#rangePaths ? untrack(() => this.request) : null;
     if (!request || !windows) return undefined;
     const every = points ? null : windows.every;
     const aborts: (() => void)[] = [];
