@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.page.seeds import seed
 from tests.page.visits import ROOT, Visits, page_is_built
 from tests.support.server import Server, running_server
-from tidemill.catalog.database import Catalog
 from tidemill.catalog.keys import create_key
+from tidemill.catalog.sqlite import SqliteCatalog
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -67,7 +67,7 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, di
     data = tmp_path_factory.mktemp("keyed") / "data"
     with running_server(data) as server:
         seed(server)
-        catalog = Catalog(data / "catalog.db")
+        catalog = SqliteCatalog(data / "catalog.sqlite")
         secrets = {
             "reader": create_key(catalog, "default", ["read"], "a reader")[1],
             "admin": create_key(catalog, "default", ["admin"], "an administrator")[1],

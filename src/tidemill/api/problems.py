@@ -57,7 +57,7 @@ _TYPED: Final[tuple[tuple[type[TidemillError], str], ...]] = (
     (StoreUnavailableError, "store_unavailable"),
     (LogCorruptError, "log_corrupt"),
 )
-_STORE_BEING_MADE: Final = {60, 81}  # ClickHouse: no such table, no such database
+_STORE_BEING_MADE: Final = {16, 47, 60, 81}  # ClickHouse: no such column (16, 47), table, database: a migration is due
 _STORE_LIMITS: Final = {158, 159, 160, 241, 307, 396}  # ClickHouse: too many rows, too slow, out of its memory limit
 
 

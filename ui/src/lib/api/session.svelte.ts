@@ -32,13 +32,16 @@ class Session {
     return this.view.scopes.includes(scope);
   }
 
-  /** Ask who this is. A server that does not answer leaves what was known. */
+  /** Ask who this is. A server that does not answer leaves what was known: pages then say so themselves. */
   async load(): Promise<void> {
     access.signIn = () => this.#toSignIn();
     try {
       this.#take((await (await send("/v1/session")).json()) as SessionView);
     } catch (error) {
-      if (!(error instanceof Problem) || error.status !== 401) return;
+      if (!(error instanceof Problem) || error.status !== 401) {
+        this.known = true;
+        return;
+      }
       this.#take(NOBODY);
     }
     if (!this.signedIn) this.#toSignIn();
