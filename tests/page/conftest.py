@@ -2,6 +2,7 @@
 in any of them (`tests/page/visits.py`)."""
 
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -58,7 +59,16 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that has received nothing."""
     with running_server(tmp_path_factory.mktemp("fresh") / "data") as server:
+        wait_for_store(server)
         yield server
+
+
+def wait_for_store(server: Server) -> None:
+    """Until the store has its tables: a server answers before."""
+    deadline = time.monotonic() + 60
+    while server.client.get("/v1/flow").status_code != 200:
+        assert time.monotonic() < deadline, "the store has no tables"
+        time.sleep(0.1)
 
 
 @pytest.fixture(scope="session")

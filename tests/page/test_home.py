@@ -106,4 +106,12 @@ def test_two_tabs_have_one_stream(visit: Visits, served: Server) -> None:
 def test_a_verification_is_asked_for_and_shown(visit: Visits, served: Server) -> None:
     page = visit(served.url).open("/")
     page.get_by_role("button", name="Verify it now").click()
-    expect(page.get_by_text(re.compile("Verified .*: it adds up"))).to_be_visible()
+    expect(page.get_by_text(re.compile("Verified .*: it adds up"))).to_be_visible(timeout=90_000)
+
+
+def test_nothing_shifts_when_data_comes(visit: Visits, served: Server) -> None:
+    page = visit(served.url).open("/")
+    expect(page.locator(".tail li")).not_to_have_count(0)
+    expect(page.get_by_role("application")).to_be_visible()
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.shift") < 0.02

@@ -78,13 +78,14 @@ class DiskPart(msgspec.Struct, frozen=True):
 
 class Status(msgspec.Struct, frozen=True):
     """The parts of the server. Numbers and reasons are null or empty except for administrators. `degraded`: what does
-    not work as it should, one sentence each. `versions`: of `tidemill`, `python`, `log` and `store` (where known)."""
+    not work as it should, one sentence each. `demo`: simulators send what flows (`--demo`). `versions`: of `tidemill`, `python`, `log` and `store` (where known)."""
 
     as_of: str
     version: str
     versions: dict[str, str]
     open_access: bool
     degraded: list[str]
+    demo: bool
     api: ApiPart
     mill: MillPart
     store: StorePart
@@ -157,7 +158,8 @@ async def get_status(
     state, admin = await health.state(), "admin" in principal.scopes
     facts = await store_facts.facts() if admin and state.store.up else {}
     waiting_s = await asyncio.to_thread(_longest_wait_s, services, principal.tenant) if admin else None
-    return _status(services.clock(), health, state, facts, waiting_s, admin=admin)
+    status = _status(services.clock(), health, state, facts, waiting_s, admin=admin)
+    return msgspec.structs.replace(status, demo=services.settings.demo)
 
 
 def _longest_wait_s(services: Services, tenant: str) -> float | None:
@@ -189,6 +191,7 @@ def _status(
         versions=versions,
         open_access=state.open_access,
         degraded=shown.degraded,
+        demo=False,
         api=ApiPart(
             state="acknowledging" if state.log.accepting else "refusing",
             why=state.log.reason if admin else "",

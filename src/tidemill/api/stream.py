@@ -76,7 +76,7 @@ async def follow_all(
 
     def is_admitted() -> bool:
         try:
-            return authenticator.authorize(headers, "read", address).tenant == principal.tenant
+            return authenticator.authorize(headers, "read", address, unsafe=False).tenant == principal.tenant
         except AccessError:
             return False
 

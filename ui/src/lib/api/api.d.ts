@@ -4123,7 +4123,7 @@ export interface components {
         };
         /**
          * Status
-         * @description The parts of the server. Numbers and reasons are null or empty except for administrators. `degraded`: what does not work as it should, one sentence each. `versions`: of `tidemill`, `python`, `log` and `store` (where known).
+         * @description The parts of the server. Numbers and reasons are null or empty except for administrators. `degraded`: what does not work as it should, one sentence each. `demo`: simulators send what flows (`--demo`). `versions`: of `tidemill`, `python`, `log` and `store` (where known).
          */
         Status: {
             as_of: string;
@@ -4133,6 +4133,7 @@ export interface components {
             };
             open_access: boolean;
             degraded: string[];
+            demo: boolean;
             api: components["schemas"]["ApiPart"];
             mill: components["schemas"]["MillPart"];
             store: components["schemas"]["StorePart"];

@@ -1,4 +1,5 @@
 /** Who uses the page: `GET /v1/session` once at the start, then what sign-in and sign-out answer. */
+import { tick } from "svelte";
 import { router } from "$lib/url/router.svelte";
 import { href } from "$lib/url/match";
 import { access, send } from "./client";
@@ -54,7 +55,11 @@ class Session {
     this.#take((await answer.json()) as SessionView);
   }
 
+  /** End the session. The page that is open is left first, so that it asks nothing more. */
   async signOut(): Promise<void> {
+    this.view = { ...NOBODY, version: this.view.version };
+    router.go(href("signIn"));
+    await tick();
     await send("/v1/session", { method: "DELETE" });
     await this.load();
   }

@@ -73,6 +73,8 @@ describe("durations", () => {
     expect(ago(NOW - 14 * 60_000, NOW)).toBe("14 min ago");
     expect(ago(NOW + 38_000, NOW)).toBe("in 38 s");
     expect(ago(NOW - 300, NOW)).toBe("just now");
+    expect(ago(NOW - 61_000, NOW)).toBe("1 min ago");
+    expect(ago(NOW - 7_500_000, NOW)).toBe("2 h ago");
   });
 });
 

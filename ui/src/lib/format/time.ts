@@ -165,6 +165,13 @@ export function duration(seconds: number): string {
 export function ago(ms: number, now = Date.now()): string {
   const seconds = (now - ms) / 1000;
   if (Math.abs(seconds) < 1) return "just now";
-  const text = seconds >= 60 || seconds <= -60 ? duration(Math.abs(seconds)) : `${Math.round(Math.abs(seconds))} s`;
+  const text = roughly(Math.abs(seconds));
   return seconds > 0 ? `${text} ago` : `in ${text}`;
+}
+
+/** A duration in one unit: "38 s", "14 min", "3 h", "12 d". */
+export function roughly(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  const [unit, length] = SPANS.find(([, size]) => seconds >= size) ?? ["min", 60];
+  return `${Math.floor(seconds / length)} ${unit}`;
 }

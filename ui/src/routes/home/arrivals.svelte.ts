@@ -17,6 +17,8 @@ export class Feed {
   /** How many have come since the page was opened. */
   seen = $state(0);
   crowded = $state(false);
+  /** Whether what came before is known. */
+  loaded = $state(false);
   #next: Receipt[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -37,6 +39,7 @@ export class Feed {
       // One that waits comes by the stream once it is applied.
       const before = items.filter((one) => one.state !== "stored" && !known.has(one.id)).map(fromList);
       this.#show([...this.receipts, ...before]);
+      this.loaded = true;
     } catch {
       // The tail fills by itself; what does not answer is said by the bar and by the other panels.
     }
