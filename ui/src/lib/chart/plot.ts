@@ -12,7 +12,7 @@ import {
   paintRail, paintSmooth,
 } from "./paint.ts";
 import { axisRange, extent, logTicks, valueTicks, withRejected, type YChoice } from "./scale.ts";
-import { timeTicks } from "./ticks.ts";
+import { type Tick, timeTicks } from "./ticks.ts";
 
 export interface PlotOptions {
   width: number;
@@ -57,6 +57,7 @@ export class Plot {
   #members: ChartSeries[];
   #frozen = new Map<string, [number, number]>();
   #holding = false;
+  #ticks: Tick[] = [];
 
   constructor(host: HTMLElement, model: ChartModel, range: Range, options: PlotOptions) {
     this.#model = model;
@@ -179,12 +180,8 @@ export class Plot {
       font: `${12 * k}px ${look.font}`,
       stroke: () => this.#options.look.soft,
       gap: (band ? BAND_GAP + BAND + 6 : 6) * k,
-      splits: (u) => timeTicks(this.#range.from, this.#range.to, u.width / k - 70, zone).map((tick) => tick.at),
-      values: (_, splits) => {
-        if (!foot) return splits.map(() => "");
-        const labels = new Map(timeTicks(this.#range.from, this.#range.to, this.#u.width / k - 70, zone).map((tick) => [tick.at, tick.label]));
-        return splits.map((at) => labels.get(at) ?? "");
-      },
+      splits: (u) => (this.#ticks = timeTicks(this.#range.from, this.#range.to, u.width / k - 70, zone)).map((tick) => tick.at),
+      values: (_, splits) => splits.map((_at, n) => (foot ? (this.#ticks[n]?.label ?? "") : "")),
       grid: { stroke: () => this.#options.look.line, width: k },
       ticks: { show: false },
     };
@@ -241,13 +238,24 @@ export class Plot {
     const { left, top, width, height } = u.bbox;
     const { from, to } = this.#range;
     const perMs = width / (to - from);
+    // a line for each axis: thousands of calls of uPlot's general function a frame are too many
+    const lines = new Map(
+      this.#options.units.map((unit, n) => {
+        const { min, max } = u.scales[`y${n}`] ?? {};
+        const times = -height / ((max ?? 1) - (min ?? 0));
+        return [unit, { times, add: top + height - (min ?? 0) * times }] as const;
+      }),
+    );
     return {
       ctx: u.ctx, left, top, width, height,
       k: uPlot.pxRatio * this.#options.scale,
       range: this.#range,
       look: this.#options.look,
       toX: (at) => left + (at - from) * perMs,
-      toY: (value, series) => u.valToPos(value, this.#scaleOf(series), true),
+      toY: (value, series) => {
+        const { add, times } = lines.get(axisKey(series)) ?? { add: 0, times: 0 };
+        return this.#options.y === "log" ? u.valToPos(value, this.#scaleOf(series), true) : add + value * times;
+      },
     };
   }
 

@@ -71,7 +71,7 @@ export class Explore {
   changes: ChangeNote[] = $state.raw([]);
   /** What overlays could not be had, as sentences. */
   notes: string[] = $state.raw([]);
-  problem: Problem | null = $state.raw(null);
+  #problems: { whole: Problem | null; range: Problem | null } = $state.raw({ whole: null, range: null });
   slow = $state(false);
   answered: Answered | null = $state.raw(null);
   /** When the answer came: what lies after it is not due yet. */
@@ -152,6 +152,8 @@ export class Explore {
     return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes };
   });
 
+  readonly problem = $derived(this.#problems.range ?? this.#problems.whole);
+
   readonly figures = $derived(figuresOf(this.windows, this.totals, this.chosen, this.now));
 
   /** Points of series that came late as a rule, which have no marks for that. */
@@ -167,7 +169,6 @@ export class Explore {
   });
 
   retry(): void {
-    answers.set("", 0);
     this.#tries += 1;
   }
 
@@ -181,7 +182,7 @@ export class Explore {
       this.whole = null;
       return undefined;
     }
-    return this.#load(async (signal) => {
+    return this.#load("whole", async (signal) => {
       const answer = await read<PointColumns>(overviewPath(ids), signal, 15_000);
       const time = answer.time.map(parseMs);
       const length = time.length > 1 ? (time[1] as number) - (time[0] as number) : 1000;
@@ -209,7 +210,7 @@ export class Explore {
       return undefined;
     }
     const [windowsAt = "", pointsAt = "", totalsAt = ""] = paths.split("\n");
-    return this.#load(async (signal) => {
+    return this.#load("range", async (signal) => {
       const asked = performance.now();
       const [windows, points] = await Promise.all([
         read<PointColumns>(windowsAt, signal),
@@ -286,7 +287,7 @@ export class Explore {
     return () => aborts.forEach((abort) => abort());
   }
 
-  #load(work: (signal: AbortSignal) => Promise<void>): () => void {
+  #load(part: "whole" | "range", work: (signal: AbortSignal) => Promise<void>): () => void {
     const controller = new AbortController();
     const timer = setTimeout(() => (this.slow = true), SLOW_MS);
     const end = () => {
@@ -296,12 +297,13 @@ export class Explore {
     work(controller.signal).then(
       () => {
         if (controller.signal.aborted) return;
-        this.problem = null;
+        this.#problems = { ...this.#problems, [part]: null };
         end();
       },
       (error: unknown) => {
         if (controller.signal.aborted) return;
-        this.problem = error instanceof Problem ? error : new Problem({ title: "The page could not read this answer", detail: String(error) }, 0, "");
+        const problem = error instanceof Problem ? error : new Problem({ title: "The page could not read this answer", detail: String(error) }, 0, "");
+        this.#problems = { ...this.#problems, [part]: problem };
         end();
       },
     );
