@@ -161,4 +161,8 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
     def provide(name: str) -> Provide:
         return Provide(lambda: shared[name], sync_to_thread=False)
 
-    return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in shared}}
+    names = (
+        "services", "queries", "health", "document", "followers", "authenticator", "store_facts", "page", "sign_in",
+        "sessions",
+    )  # fmt: skip
+    return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}
