@@ -57,9 +57,10 @@ bench-forecast: setup ## install real series (bench/requirements-accuracy.txt) a
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r bench/requirements-accuracy.txt
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench forecast
 
-docs: setup ## regenerate the generated documentation pages, and the examples of the API that a test makes
+docs: setup ## regenerate the generated documentation pages, their pictures, and the examples that a test makes
 	@TIDEMILL_TEST_WRITE_EXAMPLES=1 $(BIN)/python -m pytest -n 0 -q tests/api/test_examples.py -k up_to_date
 	@$(BIN)/python -m tidemill.docs
+	@$(BIN)/python scripts/two_meters.py docs/how-to/two-meters
 
 clean: ## remove the virtual environment (never the data)
 	rm -rf $(VENV)

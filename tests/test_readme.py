@@ -22,6 +22,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.support.pages import check_page
 from tests.support.server import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +140,10 @@ def test_every_block_prints_what_the_page_shows(place: Place, page: str) -> None
         if block.expected and not output.fullmatch(squeezed(done.stdout)):
             shown = f"prints\n{done.stdout}\nthe page shows\n{block.expected}"
             pytest.fail(f"{page}\n{block.command}\n{shown}", pytrace=False)
+
+
+def test_the_page_of_two_meters_is_run_as_it_stands(place: Place) -> None:
+    check_page(ROOT / "docs/how-to/two-meters.md", f"http://127.0.0.1:{place.port}", place.folder)
 
 
 def test_the_banner_says_where_it_is_and_how_the_command_is_called(place: Place) -> None:

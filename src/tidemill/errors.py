@@ -24,6 +24,7 @@
     │   └── StoreDamagedError     a part of a table is damaged, and the query needs it
     ├── DamagedError          a stored thing does not match its checksum
     ├── BackupError           a backup could not be made, or is damaged; nothing was changed
+    ├── MissingPackageError   what was asked for needs a package that is not installed; says which
     └── StartupError          a process cannot start; says what to do next
 
 Every error has a stable `code` (class attribute unless given) and a message that says what failed, where, and
@@ -225,6 +226,12 @@ class BackupError(TidemillError):
     """A backup could not be made or restored, or is damaged. The message names the file and the next step."""
 
     code = "backup"
+
+
+class MissingPackageError(TidemillError):
+    """What was asked for needs a package that is not installed; the message names it."""
+
+    code = "package_missing"
 
 
 class StartupError(TidemillError):

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -13,13 +13,19 @@ from hypothesis import strategies as st
 
 from tests.analysis.made_series import HOUR_NS, hourly, meter
 from tidemill.analysis.anomalies import anomalies
+from tidemill.analysis.autocorrelation import Trend, correlogram, cross_correlation
 from tidemill.analysis.change_points import change_points
 from tidemill.analysis.comparison import compare
 from tidemill.analysis.decomposition import decompose
 from tidemill.analysis.description import describe
+from tidemill.analysis.distribution import distribution, duration_curve
+from tidemill.analysis.forecast import forecast
 from tidemill.analysis.gaps import coverage
 from tidemill.analysis.lomb_scargle import periodogram
-from tidemill.errors import InputError
+from tidemill.analysis.profile import Grouping, calendar_days, profile
+from tidemill.analysis.spectrum import spectrum
+from tidemill.analysis.statistics import time_metrics
+from tidemill.errors import InputError, SeriesError
 from tidemill.simulate.meters import HOUSEHOLD_MUID, IMPORT
 
 ZONED = [anomalies, change_points, decompose, describe, coverage]
@@ -67,6 +73,7 @@ numbers = st.one_of(
     st.integers(-3, 9).map(float),
     st.floats(-1e3, 1e3, allow_subnormal=False),
     st.sampled_from([math.nan, 1e300, -1e300, 1e-300, 5e-324]),
+    st.sampled_from([0.5, 1.7e308, -1.7e308]),
 )
 
 
@@ -92,3 +99,74 @@ def test_any_series_has_an_answer_or_an_error_that_says_why(
             assert error.message
             return
     assert msgspec.json.decode(msgspec.json.encode(answer), type=type(answer)) == answer
+
+
+def spectrum_of(_: np.ndarray, values: np.ndarray) -> Any:
+    return spectrum(values, 1 / 3600, bands=[(0, 1e-4)]) if (~np.isnan(values)).sum() > 1 else None
+
+
+def correlation_with_reverse(_: np.ndarray, values: np.ndarray) -> Any:
+    trends: tuple[Trend, ...] = ("none", "mean", "linear", "difference")
+    return [cross_correlation(values, values[::-1].copy(), len(values) // 2, trend=trend) for trend in trends]
+
+
+def duration_of(_: np.ndarray, values: np.ndarray) -> Any:
+    return duration_curve(values, np.ones(len(values)))
+
+
+def profiles(times: np.ndarray, values: np.ndarray) -> Any:
+    groupings: tuple[Grouping, ...] = ("hour", "weekday", "month", "hour_weekday")
+    return [profile(times, values, by, "Europe/Zurich") for by in groupings]
+
+
+def forecast_of(times: np.ndarray, values: np.ndarray) -> Any:
+    return forecast(times, values, 3, (80, 95))
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        spectrum_of, correlation_with_reverse, duration_of, profiles, forecast_of, calendar_days,
+        lambda _, values: correlogram(values, len(values) - 1),
+        lambda _, values: distribution(values),
+        lambda _, values: distribution(values, bins=7),
+        lambda times, values: time_metrics(times, values, (0.05, 0.5, 0.95)),
+    ],
+)  # fmt: skip
+@given(made=series())
+@settings(max_examples=30)
+def test_any_series_has_finite_numbers_without_a_warning_or_an_error_that_says_why(
+    analysis: Callable[..., Any], made: tuple[np.ndarray, np.ndarray]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            answer = analysis(*made)
+        except InputError as error:
+            assert error.message
+            return
+    assert all(map(math.isfinite, numbers_in(answer)))
+
+
+def numbers_in(value: Any) -> Iterator[float]:
+    """Every number of an answer."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.asdict(value)
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, np.ndarray):
+        yield from value.ravel().tolist()
+    elif isinstance(value, list | tuple):
+        for member in value:
+            yield from numbers_in(member)
+    elif isinstance(value, float | int):
+        yield value
+
+
+@pytest.mark.parametrize("analysis", [*EVERY, correlation_with_reverse])
+def test_values_that_are_no_measurement_are_refused_with_what_to_do(analysis: Callable[..., Any]) -> None:
+    if analysis is coverage:
+        return  # looks at no value
+    values = np.where(np.arange(240) % 2, 1.7e308, -1.7e308)
+    with pytest.raises(SeriesError, match=r"1\.7e\+308.*\(range\)"):
+        analysis(hourly(10), values)

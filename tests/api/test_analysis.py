@@ -20,7 +20,7 @@ from tidemill.analysis.spectrum import WINDOWS
 from tidemill.model.time import parse_instant
 from tidemill.processes.process import WorkerProcess
 from tidemill.query import analysis_answers as answers
-from tidemill.query import analysis_parameters
+from tidemill.query import analysis_parameters, uneven_answers
 from tidemill.query.description_answer import DescriptionAnswer
 from tidemill.query.series import SeriesMetrics
 
@@ -79,6 +79,9 @@ def answered(api: Api, series: str, analysis: str, **query: Any) -> dict[str, An
         ("changepoints", answers.ChangePointsAnswer),
         ("anomalies", answers.AnomaliesAnswer),
         ("description", DescriptionAnswer),
+        ("coverage", uneven_answers.CoverageAnswer),
+        ("periodogram", uneven_answers.PeriodogramAnswer),
+        ("comparison", uneven_answers.ComparisonAnswer),
         ("metrics", SeriesMetrics),
     ],
 )
@@ -88,7 +91,7 @@ def test_every_answer_has_exactly_the_documented_members(whole: Api, series: str
         queries[1]["tz"] = "Europe/Zurich"
         queries += [{"every": "2h", "agg": "max", "tz": "Europe/Zurich"}]
     for query in queries:
-        with_other = {"with": series} if analysis == "correlation" else {}
+        with_other = {"with": series} if analysis in ("correlation", "comparison") else {}
         body = get(whole, series, analysis, **query, **with_other)
         assert body.status_code == 200, body.text
         decoded = msgspec.json.decode(body.content, type=kind)

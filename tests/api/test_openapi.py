@@ -148,7 +148,7 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
     if path in ("/v1/why", "/v1/series/{series}/lineage"):
         named = {"series": known["series"]} if path == "/v1/why" else {}
         options.setdefault("params", {"time": SERIES["start"], **named})
-    if path == "/v1/series/{series}/correlation":
+    if path in ("/v1/series/{series}/correlation", "/v1/series/{series}/comparison"):
         options.setdefault("params", {"with": known["series"]})
     if path.endswith("/stream"):  # has no end
         with api.client.stream(method, url(path, known), **options) as answer:

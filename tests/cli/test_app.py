@@ -1,12 +1,16 @@
 """The command line: what it prints, and how it ends."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from tests.cli.running import runner
+from tests.support.server import CLOSED_PORT
 from tidemill import __version__, cli, docs
 from tidemill.catalog.keys import KeyRing
 from tidemill.catalog.sqlite import SqliteCatalog
@@ -99,3 +103,43 @@ def test_a_key_that_cannot_be_is_refused_with_the_reason(tmp_path: Path, tenant:
 def test_a_fault_is_told_once(tmp_path: Path) -> None:
     told = tidemill("key", "create", "--data", str(tmp_path), "--tenant", "Acme!", "--scope", "read").stderr
     assert told.count("cannot be a tenant") == 1
+
+
+COMMANDS: dict[str, Any] = dict(docs._walk("", get_command(cli.app)))
+REMOTE = [words for words, command in COMMANDS.items() if any("--url" in option.opts for option in command.params)]
+assert {" send", " query", " jobs list", " feed apply"} <= set(REMOTE)
+
+
+@pytest.mark.parametrize("words", REMOTE)
+def test_every_command_reads_the_address_and_the_key_of_the_shell(words: str) -> None:
+    variables = {option.opts[0]: option.envvar for option in COMMANDS[words].params if option.opts}
+    assert variables["--url"] == "TIDEMILL_URL"
+    assert variables.get("--key", "TIDEMILL_KEY") == "TIDEMILL_KEY"
+
+
+NOTHING_THERE = f"http://127.0.0.1:{CLOSED_PORT}"
+AT_A_SERVER = [
+    "jobs list", "jobs show x", "jobs cancel x", "replay list", "replay show x", "replay cancel x", "replay start f",
+    "feed list", "feed versions f", "feed show f", "feed diff f 1 2", "feed remove f --keep-data", "source list",
+    "source polls f", "receipts", "verify", "why --feed f --time 2026-01-01T00:00:00Z",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", AT_A_SERVER)
+def test_a_server_that_does_not_answer_is_named_with_the_option(
+    words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = runner(monkeypatch, capsys, "")(*words.split(), "--url", NOTHING_THERE)
+    assert done.status == 1 and f"No answer from {NOTHING_THERE}" in done.err and "--url or TIDEMILL_URL" in done.err
+
+
+def test_who_waits_for_a_server_sees_at_once_that_none_answers() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMILL_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tidemill.cli", "tail", "pumps", "--url", NOTHING_THERE],
+        stderr=subprocess.PIPE, text=True, env=environment,
+    ) as waiting:  # fmt: skip
+        assert waiting.stderr is not None
+        said = waiting.stderr.readline()
+        waiting.kill()
+    assert "--url or TIDEMILL_URL" in said and "Trying again" in said

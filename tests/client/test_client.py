@@ -55,6 +55,30 @@ def test_points_are_a_frame_in_time_order(tidemill: Tidemill, p1: str) -> None:
     assert frame.to_arrow().num_rows == 4
 
 
+def test_points_are_frames_of_the_library_that_is_wanted(tidemill: Tidemill, p1: str, long: str) -> None:
+    table = tidemill.points_arrow(p1, tz="Europe/Berlin")
+    assert table.column_names == ["time", "value"] and str(table.schema.field("time").type.tz) == "Europe/Berlin"
+    assert table.column("value").to_pylist() == tidemill.points(p1)["value"].to_list()
+    frame = tidemill.points_pandas(p1, tz="Europe/Berlin")
+    assert frame["value"].sum() == 11.0 and frame["time"][0].isoformat() == "2026-01-01T01:00:00+01:00"
+    assert tidemill.points_arrow(long).num_rows == 450_000
+    windows = tidemill.points_pandas(p1, every="1d", agg="mean,count")
+    assert list(windows.columns) == ["time", "mean", "count"] and windows["mean"][0] == 2.75
+
+
+def test_analyses_and_other_routes_are_documents(tidemill: Tidemill, p1: str, long: str) -> None:
+    assert tidemill.analysis("coverage", p1)["share"] == 1
+    assert tidemill.analysis("comparison", p1, with_=p1)["difference"] == 0
+    assert tidemill.analysis("profile", long, by="hour", tz="Europe/Berlin", every="1m")["by"] == "hour"
+    assert tidemill.request("GET", "/v1/series", {"feed": "pumps", "limit": 1})["items"]
+    question = {"select": {"series": [p1]}, "every": "1d", "agg": ["mean"]}
+    answer = tidemill.request("POST", "/v1/query", json=question)
+    assert tidemill.query({"series": [p1]}, every="1d", agg="mean", start=BEGIN) == answer
+    assert (answer["time"], answer["items"][0]["columns"]) == (["2026-01-01T00:00:00Z"], {"mean": [2.75]})
+    with pytest.raises(NotFoundProblemError):
+        tidemill.analysis("moon", p1)
+
+
 def test_windows_follow_the_calendar_of_a_zone(tidemill: Tidemill, p1: str) -> None:
     frame = tidemill.points(p1, every="1d", agg=["mean", "count"], tz="Europe/Berlin")
     assert frame.columns == ["time", "mean", "count"]

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidemill.feeds.diff import (
-    DefinitionChange,
     definition_changes,
     hide_source_values,
     parse_definition,
@@ -18,6 +17,7 @@ from tidemill.feeds.diff import (
 )
 from tidemill.feeds.recipes import RECIPES
 from tidemill.feeds.rule_pairs import moved_pairs, pair_rules
+from tidemill.model.feed_text import DefinitionChange
 
 BASE = 'name = "f"\n[time]\npath = "$.t"\n[fields.x]\npath = "$.x"\n[labels]\npath = "$.l"\n'
 AGE = '[[rules]]\ncheck = "max_age"\noptions = { max_age = "1h" }\n'

@@ -177,6 +177,8 @@ def _factors(residual: Floats, steps: int) -> Floats:
     counts = np.bincount(phases, minlength=steps)
     sums, counts = (x + 0.5 * (np.roll(x, 1) + np.roll(x, -1)) for x in (sums, counts))
     mean = float(size[present].mean())
+    if not mean > 0:  # of subnormal sizes
+        return np.ones(steps)
     return np.clip((sums + _PRIOR * mean) / (counts + _PRIOR) / mean, *_FACTORS)
 
 

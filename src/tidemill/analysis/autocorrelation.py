@@ -8,6 +8,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.analysis.moments import check_magnitudes
+
 Floats = NDArray[np.float64]
 
 MAX_PARTIAL_LAGS: Final = 1440  # Levinson's recursion costs the square of the lags
@@ -121,8 +123,10 @@ def cross_correlation(
 
     r_k = sum (x_t - mx)(y_{t+k} - my) / (n sx sy), over the slots where both are present (Box and Jenkins, section
     12.1.1). Two series that both rise correlate at every lag, so a linear `trend` is taken out of each first; with
-    `difference` the steps of both are correlated.
+    `difference` the steps of both are correlated. Raises SeriesError for values whose sums overflow.
     """
+    for values in (first, second):
+        check_magnitudes(values)
     x, y = (_without_trend(values, trend) for values in (first, second))
     both = ~(np.isnan(x) | np.isnan(y))
     count = int(both.sum())

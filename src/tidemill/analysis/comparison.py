@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.local_days import HOUR_NS, DayTable, LocalHours, day_table, local_times
-from tidemill.analysis.moments import deviation_of, finite, mean_of, scale_of, total_of
+from tidemill.analysis.moments import check_magnitudes, deviation_of, finite, mean_of, scale_of, total_of
 from tidemill.analysis.significance import (
     Difference,
     RankDifference,
@@ -103,7 +103,8 @@ def compare(
     that the rhythm of a day is no noise; else the values. Where four of five observations of either side are at the
     same time as one of the other, differences of pairs are tested. Tests are Welch's t and Mann and Whitney's ranks, or
     Student's t and Wilcoxon's signed ranks of pairs, with the number of independent observations that autocorrelated
-    ones are worth (see `significance`). Raises InputError for a level that is not between 0 and 1.
+    ones are worth (see `significance`). Raises InputError for a level that is not between 0 and 1, SeriesError for
+    values whose sums overflow.
     """
     if not 0 < level < 1:
         raise InputError("level must be above 0 and below 1", (Fault("level", "out_of_range", "0 < level < 1"),))
@@ -144,6 +145,7 @@ class _Side(msgspec.Struct, frozen=True):
 
 
 def _side(times_ns: Integers, values: Floats, tz: str | None) -> _Side:
+    check_magnitudes(values)
     present = ~np.isnan(values)
     times_ns, kept = times_ns[present], values[present]
     local = local_times(times_ns, tz)

@@ -57,7 +57,7 @@ def distribution(
     else:
         edges = _edges(present, bins)
         counts = np.histogram(present, edges)[0] if len(edges) > 1 else np.array([len(present)])
-        quantiles = np.quantile(present, list(probabilities))
+        quantiles = 4 * np.quantile(present / 4, list(probabilities))  # differences of the largest doubles overflow
     return Distribution(
         count=len(present),
         missing=len(values) - len(present),
@@ -87,11 +87,11 @@ def _edges(present: Floats, bins: int | None) -> Floats:
 
 def _automatic_bins(present: Floats, low: float, high: float) -> int:
     """The number of bins by Freedman and Diaconis."""
-    first, third = np.quantile(present, [0.25, 0.75])
-    width = 2 * (float(third) / 2 - float(first) / 2) * 2 / len(present) ** (1 / 3)
+    first, third = np.quantile(present / 4, [0.25, 0.75])  # a quarter, as differences of the largest doubles overflow
+    width = 2 * float(third - first) / len(present) ** (1 / 3)
     if not width > 0:
         return 10
-    return int(min(max(np.ceil(high / width - low / width), 10), MAX_BINS))
+    return int(min(max(np.ceil(high / 4 / width - low / 4 / width), 10), MAX_BINS))
 
 
 def duration_curve(values: Floats, hours: Floats) -> DurationCurve:

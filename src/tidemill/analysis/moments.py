@@ -1,11 +1,30 @@
 """Mean, sum and standard deviation of values however large or small; null where a double cannot hold them."""
 
 import math
+import sys
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tidemill.errors import SeriesError
+
 Floats = NDArray[np.float64]
+
+LARGEST: Final = sys.float_info.max
+
+
+def check_magnitudes(values: Floats) -> None:
+    """Raises SeriesError for values (NaN: missing) so large that twice their sum may not hold in a double: differences
+    and sums of them overflow, and none is a measurement."""
+    low, high = (float(np.fmin.reduce(values)), float(np.fmax.reduce(values))) if len(values) else (0.0, 0.0)
+    most = LARGEST / (2 * max(len(values), 1))
+    if low < -most or high > most:
+        extreme = high if high > -low else low
+        raise SeriesError(
+            f"the series has a value of {extreme:g}; of {len(values):,} values those up to {most:.2g} are analysed: "
+            "if it stands for a missing one, a rule of the feed (range) rejects it; else ask for a range without it"
+        )
 
 
 def mean_of(values: Floats) -> float:

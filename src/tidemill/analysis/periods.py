@@ -7,7 +7,7 @@ only beyond the day. Any other cycle must peak in the periodogram and in the aut
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tidemill.analysis.autocorrelation import autocorrelation
+from tidemill.analysis.moments import scale_of
 
 Floats = NDArray[np.float64]
 
@@ -33,14 +34,22 @@ _GENERIC_CYCLES: Final = 4
 _GENERIC_MIN: Final = 0.12
 _NEAR_BEST: Final = 0.08
 _MULTIPLES: Final = 7
+_AS_MUCH: Final = 0.8
+_LINE_CYCLES: Final = 8
+_LINE_SHARE: Final = 0.25
+_LINE_CONTRAST: Final = 4.0
+_PHASES: Final = 16
+_WHOLE: Final = 0.25  # of a cycle may its whole number of steps drift over all values
 
 
 class Period(msgspec.Struct, frozen=True):
-    """A period of `steps` samples; its mean profile explains `share` of the variance about the trend (0 to 1)."""
+    """A period of `steps` samples; its mean profile explains `share` of the variance about the trend (0 to 1). `length`
+    is how long it is in samples, where that is no whole number: 12.5."""
 
     name: str
     steps: int
     share: float
+    length: float
 
 
 def detect_periods(values: Floats, calendar: Sequence[tuple[str, int]] = ()) -> tuple[Period, ...]:
@@ -57,13 +66,13 @@ def detect_periods(values: Floats, calendar: Sequence[tuple[str, int]] = ()) -> 
     for name, steps in calendar:
         share = _calendar_share(x, steps, _CYCLES.get(name, 3))
         if share is not None:
-            periods.append(Period(name, steps, share * float(x @ x) / total))
+            periods.append(Period(name, steps, share * float(x @ x) / total, float(steps)))
             x = x - season_profile(x, steps)[np.arange(len(x)) % steps]
     generic = _generic(x)
     if generic and not any(_related(generic[0], p.steps) for p in periods):
         share = generic[1] * float(x @ x) / total
         if share >= _GENERIC_SHARE:
-            periods.append(Period("cycle", generic[0], share))
+            periods.append(Period("cycle", generic[0], share, float(generic[0])))
     return tuple(periods)
 
 
@@ -155,7 +164,18 @@ def _generic(x: Floats) -> tuple[int, float] | None:
     candidates = [p for p in range(steps - width, steps + width + 1) if p >= 2]
     steps = max(candidates, key=lambda p: explained(x, p))
     share = explained(x, steps)
-    return (steps, share) if share >= 2 * _MIN_SHARE else None
+    return (steps, share) if share >= 2 * _MIN_SHARE else _whole_multiple(x, good)
+
+
+def _whole_multiple(x: Floats, peaks: Iterable[int]) -> tuple[int, float] | None:
+    """Of a cycle that is no whole number of steps, the shortest whole multiple that explains about as much as any: 15
+    steps for 7.5, from which the cycle does not drift away. `peaks` are those of the autocorrelation; None for none."""
+    shares = {p: explained(x, p) for p in peaks}
+    most = max(shares.values())
+    if most < 2 * _MIN_SHARE:
+        return None
+    steps = min(p for p, share in shares.items() if share >= max(_AS_MUCH * most, 2 * _MIN_SHARE))
+    return steps, shares[steps]
 
 
 def _spectral_peaks(x: Floats) -> list[float]:
@@ -198,7 +218,58 @@ def _stands_out(correlation: Floats, steps: int) -> bool:
     return bool(correlation[steps] >= between.min() + 2 * _MIN_CONTRAST)
 
 
-def _related(steps: int, other: int) -> bool:
+def _related(steps: float, other: float) -> bool:
     """Whether one period is a small multiple of the other, within 10 %."""
     ratio = max(steps, other) / min(steps, other)
     return abs(ratio - round(ratio)) <= 0.1 * ratio
+
+
+def with_exact_cycle(values: Floats, periods: Sequence[Period]) -> tuple[Period, ...]:
+    """The periods of `values` (none missing) for a reader: a cycle that is no whole number of steps has its length
+    in place of the nearest whole number, or of a whole multiple, that `detect_periods` returned; or of none."""
+    line = None if len(values) < 2 * _LINE_CYCLES else _strongest_line(values)
+    if line is None:
+        return tuple(periods)
+    others = [period for period in periods if period.name != "cycle"]
+    cycle = next((period for period in periods if period.name == "cycle"), None)
+    if cycle is None:
+        return tuple(periods) or (line,)
+    is_whole = abs(line.length - cycle.steps) * len(values) <= _WHOLE * line.length**2
+    is_multiple = cycle.steps > 0.9 * line.length and _related(cycle.steps, line.length)
+    share = max(line.share, _phase_share(values, line.length))
+    if is_whole or not is_multiple or share < cycle.share - _MIN_PEAK:
+        return tuple(periods)
+    return (*others, Period("cycle", line.steps, share, line.length))
+
+
+def _phase_share(values: Floats, length: float) -> float:
+    """The share of the variance that the means of a few phases of a cycle of any length explain, as `explained`; not
+    more of them than it is long, because finer ones are those of a whole multiple."""
+    x = np.ldexp(values, -scale_of(values))
+    x = x - x.mean()
+    count = min(max(int(length), 3), _PHASES)
+    phases = (np.arange(len(x)) % length / length * count).astype(np.int64) % count
+    sums, sizes = np.bincount(phases, x, count), np.bincount(phases, minlength=count)
+    within = float(x @ x) - float((sums * sums / np.maximum(sizes, 1)).sum())
+    return 1 - within / float(x @ x) * (len(x) - 1) / max(len(x) - count, 1)
+
+
+def _strongest_line(values: Floats) -> Period | None:
+    """The strongest line of the periodogram (Hann) as a cycle, where eight cycles of it are there, it explains a
+    quarter of the variance about the straight line, and it has four times the power of the ten lines around it: those
+    of a wandering series are as strong as it."""
+    x = np.ldexp(values, -scale_of(values))
+    at = np.arange(len(x)) - (len(x) - 1) / 2
+    x = x - x.mean() - at * (at @ x) / (at @ at)
+    power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
+    if len(power) < 2 * _LINE_CYCLES:
+        return None
+    top = _LINE_CYCLES + int(np.argmax(power[_LINE_CYCLES:-2]))
+    share = float(power[top - 2 : top + 3].sum() / max(float(power.sum()), np.finfo(float).tiny))
+    around = float(power[max(top - 7, 1) : top + 8].sum() - power[top - 2 : top + 3].sum())
+    if share < _LINE_SHARE or float(power[top - 2 : top + 3].sum()) < _LINE_CONTRAST * around:
+        return None
+    before, centre, after = np.log(power[top - 1 : top + 2] + np.finfo(float).tiny)
+    bend = before - 2 * centre + after
+    length = float(len(x) / (top + (0.5 * (before - after) / bend if bend < 0 else 0.0)))
+    return Period("cycle", max(round(length), 2), share, length)

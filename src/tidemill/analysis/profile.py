@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_QUARTER: Final = pl.col("value") / 4  # of the value: differences of the largest doubles overflow
 Grouping = Literal["hour", "weekday", "month", "hour_weekday"]
 
 HOURS: Final = tuple(range(24))
@@ -29,7 +30,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """Statistics of the values of each group, in the order of the calendar; groups without a value are left out.
 
     `hour` is 0 to 23, `weekday` 1 (Monday) to 7, `month` 1 to 12; null where the grouping has no such part. `p10` and
-    `p90` are quantiles, `stddev` divides by n - 1 (null for one value).
+    `p90` are quantiles, `stddev` divides by n - 1 (null for one value, and where a double cannot hold it).
     """
 
     by: Grouping
@@ -49,14 +50,14 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 class CalendarDays(msgspec.Struct, frozen=True, kw_only=True):
     """One entry for each local day with a value: its date, how many hours it has in its zone (23 to 25), and the
-    statistics of its values."""
+    statistics of its values (`sum` null: a double cannot hold it)."""
 
     tz: str
     date: list[str]
     hours: list[float]
     count: list[int]
     mean: list[float]
-    sum: list[float]
+    sum: list[float | None]
     min: list[float]
     max: list[float]
 
@@ -69,13 +70,13 @@ def profile(times_ns: NDArray[np.int64], values: Floats, by: Grouping, tz: str =
         .group_by(*(_part(name).alias(name) for name in parts))
         .agg(
             count=pl.len(),
-            mean=pl.col("value").mean(),
-            median=pl.col("value").median(),
-            stddev=pl.col("value").std(),
+            mean=_mean(),
+            median=4 * _QUARTER.median(),
+            stddev=_deviation(),
             min=pl.col("value").min(),
             max=pl.col("value").max(),
-            p10=pl.col("value").quantile(0.1, "linear"),
-            p90=pl.col("value").quantile(0.9, "linear"),
+            p10=4 * _QUARTER.quantile(0.1, "linear"),
+            p90=4 * _QUARTER.quantile(0.9, "linear"),
         )
         .sort(parts)
     )
@@ -91,8 +92,8 @@ def calendar_days(times_ns: NDArray[np.int64], values: Floats, tz: str = "UTC") 
         .group_by(day.alias("day"))
         .agg(
             count=pl.len(),
-            mean=pl.col("value").mean(),
-            sum=pl.col("value").sum(),
+            mean=_mean(),
+            sum=_finite(pl.col("value").sum()),
             min=pl.col("value").min(),
             max=pl.col("value").max(),
         )
@@ -103,6 +104,25 @@ def calendar_days(times_ns: NDArray[np.int64], values: Floats, tz: str = "UTC") 
         )
     )
     return msgspec.convert({"tz": tz, **groups.drop("day").to_dict(as_series=False)}, CalendarDays)
+
+
+def _mean() -> pl.Expr:
+    """The mean of a group; a sum that overflows is taken of the values over their number."""
+    value = pl.col("value")
+    mean = value.mean()
+    return pl.when(mean.is_finite()).then(mean).otherwise((value / pl.len()).sum())
+
+
+def _deviation() -> pl.Expr:
+    """The standard deviation of a group; where squares overflow or vanish, by shares of the largest magnitude."""
+    value = pl.col("value")
+    size = value.abs().max()
+    has_squares = size.is_between(1e-140, 1e140) | (size == 0)
+    return pl.when(has_squares).then(value.std()).otherwise(_finite((value / size).std() * size))
+
+
+def _finite(number: pl.Expr) -> pl.Expr:
+    return pl.when(number.is_finite()).then(number)
 
 
 def _local(times_ns: NDArray[np.int64], values: Floats, tz: str) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from tidemill.analysis.local_days import check_zone
+from tidemill.analysis.moments import check_magnitudes
 from tidemill.analysis.periods import Period, detect_periods
 from tidemill.analysis.steps import FixedStep, SamplingStep, recognise_step
 from tidemill.errors import LimitError, NotEnoughPointsError
@@ -38,7 +39,9 @@ class Slots(msgspec.Struct, frozen=True):
 
 
 def present_points(times_ns: Integers, values: Floats, needed: int, question: str) -> tuple[Integers, Floats]:
-    """The points whose value is not NaN. Raises NotEnoughPointsError below `needed` of them."""
+    """The points whose value is not NaN. Raises NotEnoughPointsError below `needed` of them, SeriesError for values
+    whose sums overflow."""
+    check_magnitudes(values)
     present = ~np.isnan(values)
     count = int(present.sum())
     if count < needed:

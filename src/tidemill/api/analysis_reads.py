@@ -5,6 +5,7 @@ which gets the samples (`query/analysis.py`) and encodes the answer (`query/anal
 """
 
 import asyncio
+from collections.abc import Hashable
 from typing import Any, Final
 
 import msgspec
@@ -43,7 +44,7 @@ from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
 
 _CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
 _OTHERS: Final = 1  # the process of analyses that are no forecast
-_LIMIT: Final = f"Of at most {MAX_POINTS:,} values; `every` makes windows of more."
+ANALYSIS_LIMIT: Final = f"Of at most {MAX_POINTS:,} values; `every` makes windows of more."
 _encoder: Final = msgspec.json.Encoder()
 Computation = tuple[AnalysedSeries, Key, Work]  # what is analysed, the key of the answer, and the work that makes it
 
@@ -103,12 +104,12 @@ async def forecast_computation(call: ReadCall[ForecastQuery], series: str) -> Co
     AutocorrelationQuery,
     tags=["analysis"],
     summary="Autocorrelation of a series",
-    responses=answer_specs(AutocorrelationAnswer, f"Correlations at each lag, with bounds. {_LIMIT}"),
+    responses=answer_specs(AutocorrelationAnswer, f"Correlations at each lag, with bounds. {ANALYSIS_LIMIT}"),
 )
 async def get_autocorrelation(call: ReadCall[AutocorrelationQuery], series: str) -> Response[bytes]:
     """Autocorrelation and partial autocorrelation at lags 0 to `lags` intervals, with the bounds of white noise and of
     Bartlett, and the periods that stand out (there may be none)."""
-    return await _analysis(call, series, "autocorrelation", {"lags": call.query.lags, "level": call.query.level})
+    return await answer_analysis(call, series, "autocorrelation", {"lags": call.query.lags, "level": call.query.level})
 
 
 @reading(
@@ -116,7 +117,7 @@ async def get_autocorrelation(call: ReadCall[AutocorrelationQuery], series: str)
     CorrelationQuery,
     tags=["analysis"],
     summary="Correlation of two series",
-    responses=answer_specs(CorrelationAnswer, f"Correlations at each lag, and the best lag. {_LIMIT}"),
+    responses=answer_specs(CorrelationAnswer, f"Correlations at each lag, and the best lag. {ANALYSIS_LIMIT}"),
 )
 async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Response[bytes]:
     """The correlation of this series with another at lags -`lags` to `lags`, at the times where both have a value. A
@@ -124,7 +125,7 @@ async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Resp
     query = call.query
     other = await ask_store(lambda: call.queries.analysis.subject(call.tenant, query.other, query.start, query.end))
     options = {"lags": query.lags, "level": query.level, "trend": query.trend, "other": other.id}
-    return await _analysis(call, series, "correlation", options, second=other)
+    return await answer_analysis(call, series, "correlation", options, second=(other, query))
 
 
 @reading(
@@ -132,14 +133,14 @@ async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Resp
     SpectrumQuery,
     tags=["analysis"],
     summary="Spectrum of a series",
-    responses=answer_specs(SpectrumAnswer, f"The density of the variance over frequencies. {_LIMIT}"),
+    responses=answer_specs(SpectrumAnswer, f"The density of the variance over frequencies. {ANALYSIS_LIMIT}"),
 )
 async def get_spectrum(call: ReadCall[SpectrumQuery], series: str) -> Response[bytes]:
     """The power spectral density (Welch) of an evenly sampled series, its strongest peaks with amplitudes, the centroid
     and the power of `bands`. Frequencies are in Hz."""
     query = call.query
     options = {"window": query.window, "segment": query.segment, "bands": query.bands, "peaks": query.peaks}
-    return await _analysis(call, series, "spectrum", options)
+    return await answer_analysis(call, series, "spectrum", options)
 
 
 @reading(
@@ -147,12 +148,12 @@ async def get_spectrum(call: ReadCall[SpectrumQuery], series: str) -> Response[b
     DistributionQuery,
     tags=["analysis"],
     summary="Distribution of the values of a series",
-    responses=answer_specs(DistributionAnswer, f"Histogram and quantiles. {_LIMIT}"),
+    responses=answer_specs(DistributionAnswer, f"Histogram and quantiles. {ANALYSIS_LIMIT}"),
 )
 async def get_distribution(call: ReadCall[DistributionQuery], series: str) -> Response[bytes]:
     """How often which values occur: a histogram of `bins`, and quantiles that interpolate linearly (type 7)."""
     options = {"bins": call.query.bins, "probabilities": call.query.q}
-    return await _analysis(call, series, "distribution", options)
+    return await answer_analysis(call, series, "distribution", options)
 
 
 @reading(
@@ -160,11 +161,11 @@ async def get_distribution(call: ReadCall[DistributionQuery], series: str) -> Re
     AnalysisQuery,
     tags=["analysis"],
     summary="Load-duration curve of a series",
-    responses=answer_specs(DurationAnswer, f"Which value was reached for which share of the time. {_LIMIT}"),
+    responses=answer_specs(DurationAnswer, f"Which value was reached for which share of the time. {ANALYSIS_LIMIT}"),
 )
 async def get_duration(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """The values from the largest to the smallest, at every half percent of the time in which they were reached."""
-    return await _analysis(call, series, "duration", {})
+    return await answer_analysis(call, series, "duration", {})
 
 
 @reading(
@@ -172,11 +173,11 @@ async def get_duration(call: ReadCall[AnalysisQuery], series: str) -> Response[b
     ProfileQuery,
     tags=["analysis"],
     summary="Profile of a series by hour, weekday or month",
-    responses=answer_specs(ProfileAnswer, f"Statistics of each group. {_LIMIT}"),
+    responses=answer_specs(ProfileAnswer, f"Statistics of each group. {ANALYSIS_LIMIT}"),
 )
 async def get_profile(call: ReadCall[ProfileQuery], series: str) -> Response[bytes]:
     """Mean, median, spread and quantiles of the values of each hour, weekday, month, or hour of a weekday of `tz`."""
-    return await _analysis(call, series, "profile", {"by": call.query.by})
+    return await answer_analysis(call, series, "profile", {"by": call.query.by})
 
 
 @reading(
@@ -184,11 +185,11 @@ async def get_profile(call: ReadCall[ProfileQuery], series: str) -> Response[byt
     AnalysisQuery,
     tags=["analysis"],
     summary="Days of a series",
-    responses=answer_specs(CalendarAnswer, f"The statistics of each day. {_LIMIT}"),
+    responses=answer_specs(CalendarAnswer, f"The statistics of each day. {ANALYSIS_LIMIT}"),
 )
 async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """Each day of `tz` that has a value, with its length in hours and the statistics of its values."""
-    return await _analysis(call, series, "calendar", {})
+    return await answer_analysis(call, series, "calendar", {})
 
 
 @reading(
@@ -202,7 +203,7 @@ async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[b
 )
 async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """The series as the sum of a trend, the seasons that were found, and the rest, robust against outliers."""
-    return await _analysis(call, series, "decomposition", {}, most=MAX_DECOMPOSED)
+    return await answer_analysis(call, series, "decomposition", {}, most=MAX_DECOMPOSED)
 
 
 @reading(
@@ -210,11 +211,11 @@ async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Respo
     AnalysisQuery,
     tags=["analysis"],
     summary="Changes of level of a series",
-    responses=answer_specs(ChangePointsAnswer, f"The changes and the segments between them. {_LIMIT}"),
+    responses=answer_specs(ChangePointsAnswer, f"The changes and the segments between them. {ANALYSIS_LIMIT}"),
 )
 async def get_change_points(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """Where the level of the series changes by more than its own waves explain, after the seasons were taken out."""
-    return await _analysis(call, series, "change_points", {})
+    return await answer_analysis(call, series, "change_points", {})
 
 
 @reading(
@@ -222,12 +223,12 @@ async def get_change_points(call: ReadCall[AnalysisQuery], series: str) -> Respo
     AnomaliesQuery,
     tags=["analysis"],
     summary="Unusual values of a series",
-    responses=answer_specs(AnomaliesAnswer, f"The unusual values, each with a reason in words. {_LIMIT}"),
+    responses=answer_specs(AnomaliesAnswer, f"The unusual values, each with a reason in words. {ANALYSIS_LIMIT}"),
 )
 async def get_anomalies(call: ReadCall[AnomaliesQuery], series: str) -> Response[bytes]:
     """Values that are more than `threshold` usual deviations from what is usual at their time."""
     options = {"threshold": call.query.threshold, "most": call.query.limit}
-    return await _analysis(call, series, "anomalies", options)
+    return await answer_analysis(call, series, "anomalies", options)
 
 
 @reading(
@@ -235,15 +236,15 @@ async def get_anomalies(call: ReadCall[AnomaliesQuery], series: str) -> Response
     AnalysisQuery,
     tags=["analysis"],
     summary="What a series is",
-    responses=answer_specs(DescriptionAnswer, f"Sentences, and the figures that support them. {_LIMIT}"),
+    responses=answer_specs(DescriptionAnswer, f"Sentences, and the figures that support them. {ANALYSIS_LIMIT}"),
 )
 async def get_description(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """What the series looks like, by rules and without a language model: consumption, generation, a temperature, a
     counter, noise; its rhythm, base load, nights and weekends, with the figures."""
-    return await _analysis(call, series, "description", {})
+    return await answer_analysis(call, series, "description", {})
 
 
-async def _analysis(
+async def answer_analysis(
     call: ReadCall[Any], series: str, task: str, options: dict[str, Any], **chosen: Any
 ) -> Response[bytes]:
     """The answer of a task about the samples that the query of the call chooses; `chosen` as for `_computation`."""
@@ -260,18 +261,21 @@ async def _computation(
     prefer: int = _OTHERS,
     latest: bool = False,
     most: int = MAX_POINTS,
-    second: AnalysedSeries | None = None,
+    second: tuple[AnalysedSeries, AnalysisQuery] | None = None,
+    depends_on: Hashable = None,
 ) -> Computation:
-    """The computation of a task about the samples that the query of the call chooses (`latest`: the last of them)."""
+    """The computation of a task (of `analysis_tasks`, or `module:name`) about the samples that the query of the call
+    chooses (`latest`: the last of them). `second` is another series, with the query of its samples; `depends_on` is
+    what the answer depends on beside the samples and the query."""
     query, read = call.query, call.queries.analysis
     subject = await ask_store(lambda: read.subject(call.tenant, series, query.start, query.end))
-    subjects = [subject] if second is None else [subject, second]
+    chosen = [(subject, query)] if second is None else [(subject, query), second]
 
     def samples() -> list[SampleArrays]:
-        return [read.latest(each, query) if latest else read.samples(each, query, most) for each in subjects]
+        return [read.latest(each, wanted) if latest else read.samples(each, wanted, most) for each, wanted in chosen]
 
     def is_unchanged() -> bool:
-        return all(read.is_unchanged(each) for each in subjects)
+        return all(read.is_unchanged(each) for each, _ in chosen)
 
     async def work() -> tuple[bytes, bool]:
         first, *others = await ask_store(samples)
@@ -284,7 +288,7 @@ async def _computation(
         )
         return body, lasting
 
-    return subject, (task, *(each.key for each in subjects), query), work
+    return subject, (task, *(each.key for each, _ in chosen), query, depends_on), work
 
 
 async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[bytes]:
@@ -302,7 +306,7 @@ def analyses_of(request: AnyRequest) -> Analyses:
 
 
 def _name(task: str) -> str:
-    return f"tidemill.query.analysis_tasks:{task}"
+    return task if ":" in task else f"tidemill.query.analysis_tasks:{task}"
 
 
 ANALYSIS_ROUTES: Final = [

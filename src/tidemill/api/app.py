@@ -44,6 +44,7 @@ from tidemill.api.series import SeriesRoutes
 from tidemill.api.series_reads import SERIES_ROUTES
 from tidemill.api.services import Services
 from tidemill.api.sources import SOURCE_ROUTES
+from tidemill.api.uneven_reads import UNEVEN_ROUTES
 from tidemill.api.verify import VERIFY_ROUTES
 from tidemill.api.worker_pool import WorkerPool, pool_lifespan
 from tidemill.catalog.keys import Principal
@@ -51,7 +52,7 @@ from tidemill.catalog.keys import Principal
 HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
-    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *FORECAST_ROUTES,
+    *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *UNEVEN_ROUTES, *FORECAST_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

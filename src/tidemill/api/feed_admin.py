@@ -23,9 +23,9 @@ from tidemill.api.reads_common import AnyRequest, operation_of, parse_query, pro
 from tidemill.api.services import Services, in_force
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, FeedDefinitionError, InputError, LimitError, TidemillError
-from tidemill.feeds.diff import DefinitionChange
 from tidemill.feeds.revise import Revision, revise_feed
 from tidemill.feeds.variables import visible_variables
+from tidemill.model.feed_text import DefinitionChange
 from tidemill.model.time import format_instant
 from tidemill.query.parameters import QueryParameters, one_of
 

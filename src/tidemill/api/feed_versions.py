@@ -10,8 +10,8 @@ from tidemill.api.reads_common import ReadCall, answers_with, reading
 from tidemill.catalog.keys import Principal
 from tidemill.errors import NotFoundError
 from tidemill.feeds.book import missing_feed
-from tidemill.feeds.diff import DefinitionChange, definition_changes, hide_source_values, text_diff
-from tidemill.model.feed_text import FeedText
+from tidemill.feeds.diff import definition_changes, hide_source_values, text_diff
+from tidemill.model.feed_text import DefinitionChange, FeedText
 from tidemill.model.time import format_instant
 from tidemill.query import cursors, readers
 from tidemill.query.parameters import Parameter, QueryParameters, limit_to, page_cursor

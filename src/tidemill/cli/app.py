@@ -5,6 +5,7 @@ A TidemillError ends the command with its message on standard error and status 2
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -87,6 +88,12 @@ def main() -> None:
     except TidemillError as error:
         err.print(error.message, style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if find_spec("litestar") is not None:
+            raise
+        text = f"This needs the server, which is not installed ({error.name}): pip install 'tidemill[server]'"
+        err.print(text, style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -1,5 +1,6 @@
 """`tidemill export`: writes the points of a series to a file, page by page, with a progress bar."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -20,7 +21,7 @@ from tidemill.cli.points_options import (
     open_client,
     point_selection,
 )
-from tidemill.errors import InputError
+from tidemill.errors import InputError, MissingPackageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,8 @@ def export(
     """
     kind: Any = format or output.suffix.removeprefix(".")
     check_choice("--format" if format else "The end of the file's name", kind, _FORMATS)
+    if kind in ("parquet", "arrow") and find_spec("polars") is None:
+        raise MissingPackageError(f"A file of {kind} needs Polars: pip install polars. csv and ndjson do without.")
     selection = point_selection(series, feed, field, tag, start=start, end=end, every=every, agg=agg, tz=tz)
     part, written = output.with_name(f"{output.name}.part"), 0
     with open_client(url, key, patience_s=_EXPORT_PATIENCE_S) as client, progress_bar() as show_progress:

@@ -29,7 +29,7 @@ from tidemill.errors import Fault, InputError, count_of_faults
 
 if TYPE_CHECKING:
     from tidemill.cli.feed_desk import ApplyResult, FeedDesk
-    from tidemill.feeds.diff import DefinitionChange
+    from tidemill.model.feed_text import DefinitionChange
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -210,11 +210,12 @@ def diff_versions(
 
 def _desk(tenant: str, data: str | None, url: str, key: str, *, make: bool = False) -> "FeedDesk":
     from tidemill.cli.feed_desk import CatalogDesk, ServerDesk
-    from tidemill.feeds.book import FeedBook
-    from tidemill.service import feed_texts
 
     if url:
         return ServerDesk(url, key)
+    from tidemill.feeds.book import FeedBook
+    from tidemill.service import feed_texts
+
     catalog = open_catalog(data, make=make)
     texts = feed_texts(catalog, tenant)
     return CatalogDesk(texts, FeedBook(texts), tenant, variable_scope(tenant, catalog).variables)

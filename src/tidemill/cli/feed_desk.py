@@ -10,11 +10,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from tidemill.cli.remote import Remote, read_document
+from tidemill.cli.remote import Remote
 from tidemill.errors import AccessError, NotFoundError
-from tidemill.feeds.diff import DefinitionChange, definition_changes, text_diff
-from tidemill.feeds.revise import revise_feed
-from tidemill.model.feed_text import FeedText
+from tidemill.model.feed_text import DefinitionChange, FeedText
 from tidemill.model.time import format_instant
 
 _MAX_PAGE: Final = 100
@@ -76,7 +74,10 @@ class FeedDesk(Protocol):
 
 
 class CatalogDesk:
-    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment`: variables that [source] may read."""
+    """Feeds in a catalog. `texts` and `book` are of that catalog; `environment`: variables that [source] may read.
+
+    Imports what reads feeds when it needs it: with a server it does not, and a client is installed without it.
+    """
 
     def __init__(self, texts: Any, book: Any, tenant: str, environment: Mapping[str, str]) -> None:
         self._texts, self._book, self._tenant, self._environment = texts, book, tenant, environment
@@ -94,6 +95,8 @@ class CatalogDesk:
 
     def apply_text(self, source: str, text: str, *, dry_run: bool = False) -> ApplyResult:
         """See `FeedDesk`."""
+        from tidemill.feeds.revise import revise_feed
+
         name = feed_name(text)
         to, environment = (self._texts, self._tenant, name), self._environment
         made = revise_feed(*to, text, source=source, environment=environment, dry_run=dry_run)
@@ -101,6 +104,8 @@ class CatalogDesk:
 
     def list_versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""
+        from tidemill.feeds.diff import definition_changes
+
         texts: list[FeedText] = self._texts.versions(self._tenant, name)
         if not texts:
             raise self._missing(name)
@@ -117,6 +122,8 @@ class CatalogDesk:
 
     def compare_versions(self, name: str, version: int, other: int) -> VersionDiff:
         """See `FeedDesk`."""
+        from tidemill.feeds.diff import definition_changes, text_diff
+
         old, new = self._kept(name, version), self._kept(name, other)
         names = (f"{name} (version {version})", f"{name} (version {other})")
         return VersionDiff(list(definition_changes(old.text, new.text)), text_diff(old.text, new.text, names))
@@ -157,8 +164,9 @@ class ServerDesk:
         name = feed_name(text)
         params = {"dry_run": "true"} if dry_run else {}
         path = f"/v1/feeds/{_quoted(name)}"
-        answer = self._server.send_request("PUT", path, params=params, content=text.encode())
-        return msgspec.convert(read_document(answer, f"{name[:80]}.toml", source), ApplyResult)
+        renamed = (f"{name[:80]}.toml", source)
+        answer = self._server.document("PUT", path, params=params, body=text.encode(), renamed=renamed)
+        return msgspec.convert(answer, ApplyResult)
 
     def list_versions(self, name: str) -> list[Version]:
         """See `FeedDesk`."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final, cast
 
 import typer
 
+from tidemill.cli.common import err
 from tidemill.errors import AccessError, InputError
 
 if TYPE_CHECKING:
@@ -28,11 +29,17 @@ ZoneOption = Annotated[str, typer.Option(help="IANA zone of the times, and of ca
 
 @contextmanager
 def open_client(url: str, key: str, *, patience_s: float = READ_PATIENCE_S) -> "Iterator[Tidemill]":
-    """A client of the server; a problem of its key names the option."""
+    """A client of the server; a problem of its key names the option. Of one that tries again for long, the person who
+    waits sees at once that no answer came."""
     from tidemill.client import Tidemill  # here, because httpx takes 0.2 s and most commands do not need it
 
+    def say(why: str) -> None:
+        if patience_s > READ_PATIENCE_S:
+            text = f"{why} Trying again for {patience_s:g} s ..."
+            err.print(text, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
     try:
-        with Tidemill(url, key, patience_s=patience_s) as client:
+        with Tidemill(url, key, patience_s=patience_s, on_no_answer=say) as client:
             yield client
     except AccessError as error:
         raise AccessError(f"{error.message} Give one with --key or TIDEMILL_KEY.") from None

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import typer
@@ -25,11 +25,10 @@ from tidemill.cli.points_options import (
 )
 from tidemill.cli.sparkline import sparkline
 
-if TYPE_CHECKING:
-    import polars as pl
-
 _BAR_WIDTH: Final = 24
 _FORMATS: Final = ("table", "csv", "json", "ndjson")
+_NOT_SHOWN: Final = ("time", "flags", "marks")
+_NO_ROW: Final = ("value",)  # the columns of no rows
 
 
 def query(
@@ -55,7 +54,8 @@ def query(
     selection = point_selection(series, feed, field, tag, start=start, end=end, every=every, agg=agg, tz=tz)
     with open_client(url, key) as client:
         if format == "table":
-            _print_frame(client.points(series or None, **selection), rows)
+            text = b"".join(client.text_pages("ndjson", series or None, **selection))
+            _print_rows([msgspec.json.decode(line) for line in text.splitlines()], rows)
         elif format == "json":
             lines = client.text_pages("ndjson", series or None, **selection)
             sys.stdout.writelines(_json_array(lines))
@@ -74,30 +74,26 @@ def _json_array(pages: Iterator[bytes]) -> Iterator[str]:
     yield "[]\n" if before == "[\n" else "\n]\n"
 
 
-def _print_frame(frame: "pl.DataFrame", most: int) -> None:
+def _print_rows(items: list[dict[str, Any]], most: int) -> None:
     """A table of the first and last rows, the first column of values also as bars, and a plot of all of it."""
-    first = frame.columns[1]
-    values = frame[first].to_list()
-    hidden = max(0, len(frame) - most)
-    head = len(frame) if not hidden else most - most // 2
+    names = [name for name in (items[0] if items else _NO_ROW) if name not in _NOT_SHOWN]
+    first = names[0]
+    values = [item[first] for item in items]
+    hidden = max(0, len(items) - most)
+    head = len(items) if not hidden else most - most // 2
     bars = _bars(values)
-    table = plain_table(*frame.columns, "")
+    table = plain_table("time", *names, "")
     for column in table.columns[1:-1]:
         column.justify = "right"
-    for at, row in enumerate(frame.iter_rows()):
+    for at, item in enumerate(items):
         if at < head or at >= head + hidden:
-            table.add_row(row_time(row[0]), *(_number(value) for value in row[1:]), bars[at])
+            table.add_row(item["time"], *(_number(item[name]) for name in names), bars[at])
         elif at == head:
-            table.add_row(f"… {hidden:,} more", *("" for _ in row[1:]), "")
+            table.add_row(f"… {hidden:,} more", *("" for _ in names), "")
     out.print(table)
     plot = sparkline(values, max(20, out.width - len(first) - 2))
     if plot:
         out.print(Text.assemble((f"{first} ", "bold"), plot), soft_wrap=True)
-
-
-def row_time(time: Any) -> str:
-    """A time as RFC 3339, with the fraction that it has."""
-    return str(time.isoformat().replace("+00:00", "Z"))
 
 
 def _number(value: Any) -> str:

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tidemill.cli.common import progress_bar
-from tidemill.simulate.data_server import DEFAULT_PORT as DATA_SERVER_PORT
-from tidemill.simulate.meters import DEFAULT_PORT as METERS_PORT
+from tidemill.simulate import DATA_SERVER_PORT, METERS_PORT
 
 app = typer.Typer(
     no_args_is_help=True, help="Stand-ins for the outside world: data servers to poll, clients that send."

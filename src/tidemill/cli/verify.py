@@ -125,7 +125,7 @@ def _verify_server(url: str, key: str, feed: str, since: str, show_progress: Sho
     from tidemill.errors import TidemillError
 
     params = {name: value for name, value in (("feed", feed), ("since", since)) if value}
-    for line in Remote(url, key).lines("GET", "/v1/verify", params=params):
+    for line in Remote(url, key).lines("/v1/verify", params):
         if "progress" in line:
             show_progress(line["progress"]["at"], line["progress"]["done"], line["progress"]["total"])
         elif "error" in line:

@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from tidemill.cli.common import DEFAULT_URL, KeyOption, UrlOption, out
-from tidemill.cli.remote import Remote, read_document
-from tidemill.errors import InputError
+from tidemill.cli.points_options import check_choice, parse_tags
+from tidemill.cli.remote import Remote
 
 _COLOURS: Final = {
     "accepted": "green",
@@ -38,26 +38,15 @@ def why(
 
     Example: `tidemill why --feed pumps --tag pump=p1 --field bar --time 2026-01-01T00:00:10Z`
     """
-    if format not in ("text", "json"):
-        raise InputError(f"--format is text or json, not '{format}'")
+    check_choice("--format", format, ("text", "json"))
     params = {"feed": feed, "field": field, "series": series, "time": time, "unit": unit}
-    chosen = {name: value for name, value in params.items() if value} | _tag_params(tag or ())
-    story = read_document(Remote(url, key).send_request("GET", "/v1/why", params=chosen), "$query.", "--")
+    chosen = {name: value for name, value in params.items() if value}
+    chosen |= {f"tag.{name}": value for name, value in parse_tags(tag).items()}
+    story = Remote(url, key).document("GET", "/v1/why", params=chosen, renamed=("$query.", "--"))
     if format == "json":
         print(msgspec.json.format(msgspec.json.encode(story)).decode())
     else:
         _print_story(story)
-
-
-def _tag_params(tags: Any) -> dict[str, str]:
-    """Query parameters of tags given as NAME=VALUE. Raises InputError."""
-    params = {}
-    for text in tags:
-        name, mark, value = text.partition("=")
-        if not (mark and name.strip()):
-            raise InputError(f"--tag is NAME=VALUE, such as pump=p1, not '{text}'")
-        params[f"tag.{name.strip()}"] = value
-    return params
 
 
 def _print_story(story: dict[str, Any]) -> None:

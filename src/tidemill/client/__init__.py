@@ -14,7 +14,7 @@ from tidemill.client.problems import (
     ProblemError,
     UnavailableProblemError,
 )
-from tidemill.errors import Fault, UnavailableError
+from tidemill.errors import Fault, MissingPackageError, UnavailableError
 
 __all__ = [
     "AccessProblemError",
@@ -25,6 +25,7 @@ __all__ = [
     "InputProblemError",
     "KeptForecast",
     "KeptScore",
+    "MissingPackageError",
     "NotFoundProblemError",
     "PayloadReceipt",
     "ProblemError",

@@ -3,19 +3,22 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import httpx
+import msgspec
 
 from tidemill.client.forecast_operations import AwaitedForecasts, BlockingForecasts
 from tidemill.client.operations import ClientOperations
+from tidemill.client.problems import problem_error
 from tidemill.client.steps import Call, Emit, HttpReply, HttpRequest, NoReply, Pages, Pause
-from tidemill.errors import Fault, InputError
+from tidemill.errors import Fault, InputError, UnavailableError
 
 DEFAULT_URL: Final = "http://127.0.0.1:8080"
 TIMEOUT_S: Final = 30.0
+LINE_TIMEOUT_S: Final = 300.0  # from one line to the next
 PATIENCE_S: Final = 60.0
 T = TypeVar("T")
 
@@ -30,10 +33,12 @@ class _Connected(ClientOperations):
         *,
         timeout_s: float = TIMEOUT_S,
         patience_s: float = PATIENCE_S,
+        on_no_answer: Callable[[str], None] | None = None,
     ) -> None:
         self.url = (url or os.environ.get("TIDEMILL_URL") or DEFAULT_URL).rstrip("/")
         key = key or os.environ.get("TIDEMILL_KEY")
         self.patience_s = patience_s
+        self._on_no_answer = on_no_answer
         parsed = httpx.URL(self.url)
         if parsed.scheme not in ("http", "https") or not parsed.host:
             message = f"the server's address is like {DEFAULT_URL}, not '{self.url}'"
@@ -50,6 +55,9 @@ class _Connected(ClientOperations):
         why = f"from {self.url}: {str(error) or type(error).__name__}"
         if isinstance(error, httpx.ConnectError):
             why += ". Is a server running there? `tidemill serve` starts one; name another with --url or TIDEMILL_URL."
+        if self._on_no_answer is not None:
+            self._on_no_answer(f"No answer {why}")
+            self._on_no_answer = None
         return NoReply(why)
 
 
@@ -58,8 +66,8 @@ class Tidemill(_Connected):
 
     `url` and `key` are those of TIDEMILL_URL and TIDEMILL_KEY unless given. A request waits at most `timeout_s` for
     each part of its answer; it is made again after 429, 503, 507 and lost connections, with pauses of at most
-    `patience_s` in all. `forecasts` are the stored forecasts. Raises InputError for a `url` that is none. Not for use
-    by several threads at once.
+    `patience_s` in all. The first time that no answer comes, `on_no_answer` is called with why. `forecasts` are the
+    stored forecasts. Raises InputError for a `url` that is none. Not for use by several threads at once.
     """
 
     def __init__(
@@ -69,8 +77,9 @@ class Tidemill(_Connected):
         *,
         timeout_s: float = TIMEOUT_S,
         patience_s: float = PATIENCE_S,
+        on_no_answer: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(url, key, timeout_s=timeout_s, patience_s=patience_s)
+        super().__init__(url, key, timeout_s=timeout_s, patience_s=patience_s, on_no_answer=on_no_answer)
         self._http = httpx.Client(**self._options)
         self.forecasts = BlockingForecasts(self, patience_s)
 
@@ -108,6 +117,17 @@ class Tidemill(_Connected):
         except httpx.HTTPError as error:
             return self._no_reply(error)
 
+    def lines(self, path: str, params: Mapping[str, Any]) -> Iterator[Any]:
+        """Yields the documents of an answer with one document a line, as they come; it is not tried again. Raises the
+        ProblemError of a problem document, and UnavailableError where the answer does not come or breaks off."""
+        try:
+            with self._http.stream("GET", path, params=dict(params), timeout=LINE_TIMEOUT_S) as response:
+                if not response.is_success:
+                    raise problem_error(response.status_code, response.read())
+                yield from (msgspec.json.decode(line) for line in response.iter_lines() if line)
+        except httpx.HTTPError as error:
+            raise UnavailableError(f"No answer {self._no_reply(error).why}") from None
+
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
@@ -131,8 +151,9 @@ class AsyncTidemill(_Connected):
         *,
         timeout_s: float = TIMEOUT_S,
         patience_s: float = PATIENCE_S,
+        on_no_answer: Callable[[str], None] | None = None,
     ) -> None:
-        super().__init__(url, key, timeout_s=timeout_s, patience_s=patience_s)
+        super().__init__(url, key, timeout_s=timeout_s, patience_s=patience_s, on_no_answer=on_no_answer)
         self._http = httpx.AsyncClient(**self._options)
         self.forecasts = AwaitedForecasts(self, patience_s)
 

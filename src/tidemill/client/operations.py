@@ -5,7 +5,7 @@ import tomllib
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack
 from urllib.parse import quote
 
 import msgspec
@@ -13,6 +13,7 @@ import msgspec
 from tidemill.client.documents import PayloadReceipt, SeriesInfo, SeriesInfoPage
 from tidemill.client.exchange import exchange, params_of, read_json
 from tidemill.client.forecast_operations import ForecastOperations
+from tidemill.client.frames import FrameLibrary, arrow_tables, pandas_frame, polars_frames
 from tidemill.client.selection import (
     PAGE_POINTS,
     CountedProgress,
@@ -20,7 +21,6 @@ from tidemill.client.selection import (
     PointSelection,
     PointsReply,
     Progress,
-    frame_of,
     instant_text,
     is_whole,
     next_cursor,
@@ -43,11 +43,14 @@ from tidemill.client.steps import (
 from tidemill.errors import Fault, InputError, UnavailableError
 
 if TYPE_CHECKING:
+    import pandas as pd
     import polars as pl
+    import pyarrow as pa
 
 _ANSWER_S = 15.0  # beyond a wait that was asked for
 _LOOK_S = 0.25  # between two looks at a receipt
 _LIST_PAGE = 1000
+T = TypeVar("T")
 
 
 class ClientOperations(ForecastOperations):
@@ -116,19 +119,31 @@ class ClientOperations(ForecastOperations):
         """Points of one series as a Polars frame, in time order: `time` (ns, in `tz` or UTC) and `value` (null:
         missing), or with `every` a column for each aggregate. Of a series by its id, or by `feed`, `field` and `tags`.
 
-        Reads page by page and calls `progress` after each. The frame's `to_pandas()` and `to_arrow()` make others of
-        it. Raises NotFoundError, InputError (also where several series match), UnavailableError.
+        Reads page by page and calls `progress` after each. Raises NotFoundError, InputError (also where several series
+        match), UnavailableError, and MissingPackageError where Polars is not installed.
         """
-        import polars as pl
+        return (yield from self._whole_frame(polars_frames(), series, selection, progress))
 
-        return pl.concat((yield from collected(self._frames(series, selection, progress))))
+    @Operation
+    def points_arrow(
+        self, series: str | None = None, *, progress: Progress | None = None, **selection: Unpack[PointSelection]
+    ) -> Call["pa.Table"]:
+        """As `points`, as a table of PyArrow."""
+        return (yield from self._whole_frame(arrow_tables(), series, selection, progress))
+
+    @Operation
+    def points_pandas(
+        self, series: str | None = None, *, progress: Progress | None = None, **selection: Unpack[PointSelection]
+    ) -> Call["pd.DataFrame"]:
+        """As `points`, as a pandas frame (NaN: missing); needs PyArrow, too."""
+        return pandas_frame((yield from self._whole_frame(arrow_tables(), series, selection, progress)))
 
     @PagedOperation
     def point_pages(
         self, series: str | None = None, *, progress: Progress | None = None, **selection: Unpack[PointSelection]
     ) -> Pages["pl.DataFrame"]:
         """As `points`, one frame after the other: for more points than fit into memory."""
-        yield from self._frames(series, selection, progress)
+        yield from self._frames(polars_frames(), series, selection, progress)
 
     @PagedOperation
     def text_pages(
@@ -238,6 +253,43 @@ class ClientOperations(ForecastOperations):
         page = read_json(reply, dict[str, Any])
         return page["items"], page["next"]
 
+    @Operation
+    def analysis(self, name: str, series: str, /, **parameters: Any) -> Call[dict[str, Any]]:
+        """An analysis of a series as the API answers it: `autocorrelation`, `spectrum`, `profile`, `coverage` and what
+        else is at `GET /v1/series/{id}/{name}`, with its parameters; `with_` stands for `with`."""
+        path = f"/v1/series/{quote(series, safe='')}/{quote(name, safe='')}"
+        reply = yield from self._get(path, params_of({key.rstrip("_"): value for key, value in parameters.items()}))
+        return read_json(reply, dict[str, Any])
+
+    @Operation
+    def query(self, select: Mapping[str, Any], /, **question: Any) -> Call[dict[str, Any]]:
+        """Windows of several series, grouped and computed with, as `POST /v1/query` answers: `time`, and for each group
+        the columns of every selection and expression. `select` is `{"feed": ...}`, or such selections by name;
+        `question` are the other members (`start`, `end`, `every`, `agg`, `tz`, `group_by`, `across`, `expressions`)."""
+        times = {name: instant_text(question[name], name) for name in ("start", "end") if name in question}
+        body = msgspec.json.encode({"select": select, **question, **times})
+        request = HttpRequest("POST", "/v1/query", (), {"Content-Type": "application/json"}, body)
+        return read_json((yield from exchange(request, self.patience_s)), dict[str, Any])
+
+    @Operation
+    def request(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Call[dict[str, Any]]:
+        """The document of any route, for what has no call of its own. A POST is sent once, so that it has one effect;
+        others are tried again as every call. `json` is sent as JSON, `body` as it is."""
+        sent = msgspec.json.encode(json) if json is not None else body
+        headers = ({"Content-Type": "application/json"} if json is not None else {}) | dict(headers or {})
+        request = HttpRequest(method, path, params_of(params or {}), headers, sent)
+        reply = yield from exchange(request, 0 if method == "POST" else self.patience_s)
+        return read_json(reply, dict[str, Any])
+
     def _get(self, path: str, params: tuple[tuple[str, str], ...] = ()) -> Call[HttpReply]:
         return (yield from exchange(HttpRequest("GET", path, params), self.patience_s))
 
@@ -288,15 +340,20 @@ class ClientOperations(ForecastOperations):
             yield Emit(PointsReply(reply.body, first, total))
             cursor, first = next_cursor(reply.headers.get("link", "")), False
 
+    def _whole_frame(
+        self, library: FrameLibrary[T], series: str | None, selection: PointSelection, progress: Progress | None
+    ) -> Call[T]:
+        return library.join_pages((yield from collected(self._frames(library, series, selection, progress))))
+
     def _frames(
-        self, series: str | None, selection: PointSelection, progress: Progress | None
-    ) -> Pages["pl.DataFrame"]:
+        self, library: FrameLibrary[T], series: str | None, selection: PointSelection, progress: Progress | None
+    ) -> Pages[T]:
         counted = CountedProgress(progress)
 
-        def read_frame(page: PointsReply) -> "pl.DataFrame":
-            frame = frame_of(page.body, selection.get("tz"))
+        def read_frame(page: PointsReply) -> T:
+            frame: Any = library.read_page(page.body, selection.get("tz"))
             counted.add(len(frame), page.total)
-            return frame
+            return frame  # type: ignore[no-any-return]  # frames of any library have a length
 
         yield from mapped(self._replies(series, selection, "arrow"), read_frame)
 

@@ -1,17 +1,13 @@
-"""Which points a caller wants: the arguments of `points`, as query parameters, and pages of points as Polars frames."""
+"""Which points a caller wants: the arguments of `points`, as query parameters."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 import msgspec
 
 from tidemill.client.documents import SeriesInfo
 from tidemill.errors import Fault, InputError, NotFoundError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 Instant = str | datetime | date
 Progress = Callable[[int, int | None], None]  # points read so far, and of how many (null: not known)
@@ -108,14 +104,6 @@ def wanted_text(feed: str | None, field: str | None, tags: Mapping[str, str] | N
 
 def _tags_text(tags: Mapping[str, str]) -> str:
     return " ".join(f"{name}={value}" for name, value in tags.items())
-
-
-def frame_of(body: bytes, tz: str | None) -> "pl.DataFrame":
-    """A page as Arrow: `time` (nanoseconds, in `tz` or UTC), then the value or the aggregates; null is missing."""
-    import polars as pl
-
-    frame = pl.read_ipc_stream(io.BytesIO(body))
-    return frame.with_columns(pl.col("time").dt.convert_time_zone(tz)) if tz else frame
 
 
 def next_cursor(link: str) -> str | None:

@@ -9,7 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -17,21 +17,9 @@ from tidemill.feeds.convert import DefinitionFault, convert_data
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.rule_pairs import moved_pairs, pair_rules
+from tidemill.model.feed_text import DefinitionChange
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
-
-
-class DefinitionChange(msgspec.Struct, frozen=True):
-    """One difference. `path`: `rules[2].options.max_age`; the index of a removed rule is its old one, else the new one.
-
-    `old` and `new` are null where there was or is no value; of a moved rule they are its indexes. `hidden`: this reader
-    may not see the values."""
-
-    path: str
-    change: Literal["added", "removed", "changed", "moved"]
-    old: Any = None
-    new: Any = None
-    hidden: bool = False
 
 
 def parse_definition(text: str) -> dict[str, Any]:

@@ -14,12 +14,12 @@ import msgspec
 from tidemill.errors import ConflictError, Fault, FeedDefinitionError
 from tidemill.feeds.book import FeedTexts
 from tidemill.feeds.convert import DefinitionFault
-from tidemill.feeds.diff import DefinitionChange, definition_changes, parse_definition
+from tidemill.feeds.diff import definition_changes, parse_definition
 from tidemill.feeds.key_lines import Key, KeyLines
 from tidemill.feeds.load import definition_error, load_feed
 from tidemill.feeds.placeholders import indistinct_item_faults
 from tidemill.feeds.validate_paths import unquoted_faults
-from tidemill.model.feed_text import FeedRemoval, FeedText
+from tidemill.model.feed_text import DefinitionChange, FeedRemoval, FeedText
 
 _FIXED: Final[dict[Key, str]] = {("duplicates",): "last", ("shape", "kind"): "points"}  # key -> default
 

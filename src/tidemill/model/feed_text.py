@@ -1,7 +1,7 @@
-"""A feed definition as the catalog keeps it: its TOML text, verbatim, and its version. `feeds/load.py` parses it. And
-the removal of a feed."""
+"""A feed definition as the catalog keeps it: its TOML text, verbatim, and its version. `feeds/load.py` parses it. The
+removal of a feed, and the difference between two versions."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,3 +25,16 @@ class FeedText(msgspec.Struct, frozen=True, omit_defaults=True):
     sha256: str
     created_ns: int
     removal: FeedRemoval | None = None
+
+
+class DefinitionChange(msgspec.Struct, frozen=True):
+    """One difference. `path`: `rules[2].options.max_age`; the index of a removed rule is its old one, else the new one.
+
+    `old` and `new` are null where there was or is no value; of a moved rule they are its indexes. `hidden`: this reader
+    may not see the values."""
+
+    path: str
+    change: Literal["added", "removed", "changed", "moved"]
+    old: Any = None
+    new: Any = None
+    hidden: bool = False

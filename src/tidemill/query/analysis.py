@@ -128,17 +128,19 @@ class AnalysisQueries:
 
 def task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
     """What a task is told of the series that it analyses."""
-    described = subject.described
-    aggregate = None if query.every is None else query.agg
-    unit = described.unit or None if aggregate is None else aggregate_units(described.unit, [aggregate]).get(aggregate)
     head = {
         "id": subject.id,
-        "unit": unit,
+        "unit": answered_unit(subject.described.unit, query),
         "every": None if query.every is None else query.every.text,
-        "agg": aggregate,
+        "agg": None if query.every is None else query.agg,
         "as_of": {"seq": subject.seq, "last": None if subject.last_ns is None else format_instant(subject.last_ns)},
     }
-    return TaskSubject(head, described.field, query.tz)
+    return TaskSubject(head, subject.described.field, query.tz)
+
+
+def answered_unit(unit: str, query: AnalysisQuery) -> str | None:
+    """The unit of the samples of a series with this unit: that of the aggregate where there are windows."""
+    return unit or None if query.every is None else aggregate_units(unit, [query.agg]).get(query.agg)
 
 
 def samples_of(times_ns: NDArray[np.int64], values: NDArray[np.float64]) -> SampleArrays:

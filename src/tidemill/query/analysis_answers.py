@@ -221,7 +221,7 @@ class CalendarAnswer(Analysed, frozen=True, kw_only=True):
     hours: list[float]
     count: list[int]
     mean: list[float]
-    sum: list[float]
+    sum: list[float | None]
     min: list[float]
     max: list[float]
 

@@ -44,22 +44,23 @@ def forecast(subject: TaskSubject, times_ns: Integers, values: Floats, options: 
     )
     answer = plain(made, subject.tz)
     answer["backtest"] = answer.pop("back_test")
-    return encode_answer(_head(subject, times_ns), {"horizon": options["horizon"], **answer})
+    return encode_answer(head_of(subject, times_ns), {"horizon": options["horizon"], **answer})
 
 
 def autocorrelation(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The correlogram of a series with its periods: AutocorrelationAnswer."""
     from tidemill.analysis.autocorrelation import correlogram
-    from tidemill.analysis.slots import make_slots, present_points, slot_periods
+    from tidemill.analysis.periods import with_exact_cycle
+    from tidemill.analysis.slots import interpolated, make_slots, present_points, slot_periods
 
     slots = make_slots(*present_points(times_ns, values, 3, "an autocorrelation"), None)
-    periods = slot_periods(slots)
+    periods = with_exact_cycle(interpolated(slots.values), slot_periods(slots))
     longest = max((period.steps for period in periods), default=0)
     most = len(slots.values) - 1
     lags = min(options["lags"] or min(max(_LAGS[0], _LONG_PERIODS * longest), _LAGS[1]), most)
     result = correlogram(slots.values, lags, level=options["level"] / 100)
     answer = {"interval": slots.step.name, **plain(result), "level": options["level"], "periods": plain(periods)}
-    return encode_answer(_head(subject, times_ns), answer)
+    return encode_answer(head_of(subject, times_ns), answer)
 
 
 def correlation(
@@ -82,12 +83,12 @@ def correlation(
     lags = min(options["lags"] or _LAGS[0], len(first) - 1)
     result = cross_correlation(first, other, lags, trend=options["trend"], level=options["level"] / 100)
     answer = {"other": options["other"], "interval": grids[0].step.name, **plain(result), "level": options["level"]}
-    return encode_answer(_head(subject, common[both]), answer)
+    return encode_answer(head_of(subject, common[both]), answer)
 
 
 def spectrum(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The spectrum of an evenly sampled series: SpectrumAnswer."""
-    return encode_answer(_head(subject, times_ns), _spectrum(times_ns, values, options))
+    return encode_answer(head_of(subject, times_ns), _spectrum(times_ns, values, options))
 
 
 def frequency_metrics(times_ns: Integers, values: Floats, options: dict[str, Any]) -> tuple[dict[str, Any] | None, str]:
@@ -103,7 +104,7 @@ def distribution(subject: TaskSubject, times_ns: Integers, values: Floats, optio
     """The distribution of the values: DistributionAnswer."""
     from tidemill.analysis.distribution import distribution as make
 
-    return encode_answer(_head(subject, times_ns), plain(make(values, **options)))
+    return encode_answer(head_of(subject, times_ns), plain(make(values, **options)))
 
 
 def duration(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
@@ -114,35 +115,35 @@ def duration(subject: TaskSubject, times_ns: Integers, values: Floats, options: 
     slots = make_slots(*present_points(times_ns, values, 2, "a load-duration curve"), None)
     lengths = np.diff(slots.times_ns) / 3.6e12
     result = duration_curve(slots.values, np.append(lengths, np.median(lengths)))
-    return encode_answer(_head(subject, times_ns), {"interval": slots.step.name, **plain(result)})
+    return encode_answer(head_of(subject, times_ns), {"interval": slots.step.name, **plain(result)})
 
 
 def profile(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The profile on the calendar: ProfileAnswer."""
     from tidemill.analysis.profile import profile as make
 
-    return encode_answer(_head(subject, times_ns), plain(make(times_ns, values, options["by"], subject.tz or "UTC")))
+    return encode_answer(head_of(subject, times_ns), plain(make(times_ns, values, options["by"], subject.tz or "UTC")))
 
 
 def calendar(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The days of the calendar: CalendarAnswer."""
     from tidemill.analysis.profile import calendar_days
 
-    return encode_answer(_head(subject, times_ns), plain(calendar_days(times_ns, values, subject.tz or "UTC")))
+    return encode_answer(head_of(subject, times_ns), plain(calendar_days(times_ns, values, subject.tz or "UTC")))
 
 
 def decomposition(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The parts of the series: DecompositionAnswer."""
     from tidemill.analysis.decomposition import decompose
 
-    return encode_answer(_head(subject, times_ns), plain(decompose(times_ns, values, tz=subject.tz), subject.tz))
+    return encode_answer(head_of(subject, times_ns), plain(decompose(times_ns, values, tz=subject.tz), subject.tz))
 
 
 def change_points(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
     """The changes of level: ChangePointsAnswer."""
     from tidemill.analysis.change_points import change_points as find
 
-    return encode_answer(_head(subject, times_ns), plain(find(times_ns, values, tz=subject.tz), subject.tz))
+    return encode_answer(head_of(subject, times_ns), plain(find(times_ns, values, tz=subject.tz), subject.tz))
 
 
 def anomalies(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
@@ -150,7 +151,7 @@ def anomalies(subject: TaskSubject, times_ns: Integers, values: Floats, options:
     from tidemill.analysis.anomalies import anomalies as find
 
     result = find(times_ns, values, tz=subject.tz, unit=subject.head["unit"], **options)
-    return encode_answer(_head(subject, times_ns), plain(result, subject.tz))
+    return encode_answer(head_of(subject, times_ns), plain(result, subject.tz))
 
 
 def description(subject: TaskSubject, times_ns: Integers, values: Floats, options: dict[str, Any]) -> bytes:
@@ -158,10 +159,10 @@ def description(subject: TaskSubject, times_ns: Integers, values: Floats, option
     from tidemill.analysis.description import describe
 
     result = describe(times_ns, values, tz=subject.tz, unit=subject.head["unit"], name=subject.name)
-    return encode_answer(_head(subject, times_ns), plain(result, subject.tz))
+    return encode_answer(head_of(subject, times_ns), plain(result, subject.tz))
 
 
-def _head(subject: TaskSubject, times_ns: Integers) -> dict[str, Any]:
+def head_of(subject: TaskSubject, times_ns: Integers) -> dict[str, Any]:
     """The members of Analysed."""
     ends = instants(times_ns[[0, -1]], subject.tz) if len(times_ns) else [None, None]
     return {**subject.head, "start": ends[0], "end": ends[1]}

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.simulate import DATA_SERVER_PORT
 from tidemill.simulate.fault_injector import FaultInjector, inject_fault, parse_faults, send_slowly
 from tidemill.simulate.server import Receive, Scope, Send, query_parameters, send_json, send_response, serve
 
-DEFAULT_PORT: Final = 28462
 _FRESH_S: Final = 50 * 60  # clearly below and clearly above one hour, so that no test depends on the exact limit
 _OLD_S: Final = 70 * 60
 _TAGS: Final = ((), (), (), ("pump",), ("line-2", "shift-b"), ("system",), ("suspect",), ("system", "suspect"))
@@ -30,7 +30,7 @@ class DataServerOptions(msgspec.Struct, frozen=True, kw_only=True):
     `faults` as in `parse_faults`."""
 
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: int = DATA_SERVER_PORT
     seed: int = 1
     count: int = 0
     rate: float = 10.0

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 
 from tidemill.model.time import parse_instant
+from tidemill.simulate import METERS_PORT
 from tidemill.simulate.fault_injector import FaultInjector, inject_fault, parse_faults, send_slowly
 from tidemill.simulate.server import Receive, Scope, Send, query_parameters, send_json, serve
 
-DEFAULT_PORT: Final = 28463
 HOUSEHOLD_MUID: Final = "0c5d4ad6-6cbf-4a52-9a43-6f0d6b1a9d11"
 SOLAR_MUID: Final = "7f2f9f0e-35a1-4f0e-9f0b-2f6f0d1c8a22"
 IMPORT: Final = "0100011D00FF"
@@ -34,7 +34,7 @@ class MetersOptions(msgspec.Struct, frozen=True, kw_only=True):
     """`end`: RFC 3339 instant after which there are no values (empty: now). `faults` as in `parse_faults`."""
 
     host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: int = METERS_PORT
     seed: int = 1
     end: str = ""
     faults: str = ""

@@ -13,8 +13,8 @@ from tidemill.analysis.description.figures import Figures, Measure, Memory
 from tidemill.analysis.description.registers import read_register
 from tidemill.analysis.gaps import coverage
 from tidemill.analysis.local_days import HOUR_NS, day_table, local_times
-from tidemill.analysis.moments import deviation_of, finite, mean_of, scale_of
-from tidemill.analysis.periods import Period
+from tidemill.analysis.moments import check_magnitudes, deviation_of, finite, mean_of, scale_of
+from tidemill.analysis.periods import Period, with_exact_cycle
 from tidemill.analysis.slots import Slots, interpolated, make_slots, slot_periods
 from tidemill.analysis.steps import DAY_NS, NS_PER_S, FixedStep
 from tidemill.errors import LimitError, UnevenSamplingError
@@ -31,9 +31,6 @@ _FILLED: Final = 0.6  # of the windows must have a value, for an uneven series t
 _BLOCKS: Final = 60
 _FEWEST_BLOCKS: Final = 10
 _STEADY: Final = 0.6  # Kendall's tau of blocks that rise or fall steadily
-_LINE_CYCLES: Final = 8
-_LINE_SHARE: Final = 0.25
-_LINE_CONTRAST: Final = 4.0
 _HUGE: Final = 1e150  # squares of larger values overflow
 
 
@@ -62,6 +59,7 @@ def unit_facts(text: str | None) -> UnitFacts:
 
 def measure_figures(times_ns: Integers, values: Floats, tz: str | None, unit: str | None, name: str | None) -> Figures:
     """The figures of a series at ascending times (int64 ns, UTC); values are float64, NaN: missing."""
+    check_magnitudes(values)
     present = ~np.isnan(values)
     points_ns, points = (times_ns, values) if present.all() else (times_ns[present], values[present])
     facts = unit_facts(unit)
@@ -120,41 +118,16 @@ def _timed_figures(
     slots, sampling = _regular(points_ns, points, tz)
     if slots is None:
         return None
-    periods = slot_periods(slots)
+    periods = with_exact_cycle(interpolated(slots.values), slot_periods(slots))
     length_s = slot_length_s(slots)
-    lengths = [float(period.steps) for period in periods]
-    if not periods:
-        periods, lengths = _strongest_line(slots.values)
     return {
         "sampling": sampling,
         "periods": list(periods),
-        "period_s": [length * length_s for length in lengths],
+        "period_s": [period.length * length_s for period in periods],
         "memory": _memory(slots.values, length_s),
         "trend_per_day": _trend(slots, periods),
         **_day_part(slots, tz, *unit),
     }
-
-
-def _strongest_line(values: Floats) -> tuple[tuple[Period, ...], list[float]]:
-    """A cycle that is no whole number of steps long, with its length in steps: the strongest line of the periodogram
-    (Hann), where eight cycles of it are there, it explains a quarter of the variance about the straight line, and it
-    has four times the power of the ten lines around it: those of a wandering series are as strong as it."""
-    x = interpolated(values)
-    x = np.ldexp(x, -scale_of(x))
-    at = np.arange(len(x)) - (len(x) - 1) / 2
-    x = x - x.mean() - at * (at @ x) / (at @ at)
-    power = np.abs(np.fft.rfft(x * np.hanning(len(x)))) ** 2
-    if len(power) < 2 * _LINE_CYCLES:
-        return (), []
-    top = _LINE_CYCLES + int(np.argmax(power[_LINE_CYCLES:-2]))
-    share = float(power[top - 2 : top + 3].sum() / max(float(power.sum()), np.finfo(float).tiny))
-    around = float(power[max(top - 7, 1) : top + 8].sum() - power[top - 2 : top + 3].sum())
-    if share < _LINE_SHARE or float(power[top - 2 : top + 3].sum()) < _LINE_CONTRAST * around:
-        return (), []
-    before, centre, after = np.log(power[top - 1 : top + 2] + np.finfo(float).tiny)
-    bend = before - 2 * centre + after
-    steps = float(len(x) / (top + (0.5 * (before - after) / bend if bend < 0 else 0.0)))
-    return (Period("cycle", max(round(steps), 2), share),), [steps]
 
 
 def slot_length_s(slots: Slots) -> float:
