@@ -39,6 +39,7 @@ SLOW = {
     "backup/test_stored.py",
     "backup/test_take.py",
     "cli/test_backup.py",
+    "client/test_alone.py",
     "client/test_client.py",
     "client/test_commands.py",
     "contract/test_engine_sinks.py",

@@ -18,11 +18,27 @@ from packaging.requirements import Requirement
 
 from tests.client.conftest import PUMPS
 from tests.support.api import Api
-from tests.support.server import CLOSED_PORT
 from tidemill.client import Tidemill
 
 ROOT = Path(__file__).parents[2]
 SERVER = ("chdb", "litestar", "uvicorn", "polars", "scipy", "numpy", "clickhouse_connect", "apsw", "pyarrow", "pandas")
+IN_ONE_PROCESS = """
+import contextlib, io, json, sys
+from tidemill import cli
+from tidemill.cli.common import err, out
+outputs = []
+for line in lines:
+    sys.argv = ["tidemill", *line.split()]
+    text, ended = io.StringIO(), None
+    out.file = err.file = text
+    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
+        try:
+            cli.main()
+        except SystemExit as end:
+            ended = end.code or 0
+    outputs.append(f"{ended} {text.getvalue()}")
+print(json.dumps(outputs))
+"""
 TANKS = PUMPS.replace("pumps", "alone").replace("pump", "tank")
 
 
@@ -50,6 +66,13 @@ class Alone(NamedTuple):
 
     def python(self, source: str) -> str:
         return self.run("python", "-c", source)
+
+    def commands(self, *lines: str) -> list[str]:
+        """What `tidemill` prints for each of these arguments, run one after the other in one process; its exit status
+        is the first word."""
+        printed = self.python(f"lines = {lines!r}\n{IN_ONE_PROCESS}")
+        outputs: list[str] = json.loads(printed)
+        return outputs
 
 
 def needed(names: Iterator[str]) -> set[str]:
@@ -114,32 +137,43 @@ def test_the_client_sends_and_reads(alone: Alone) -> None:
     assert json.loads(printed) == ["applied", 3.5, 3.5]
 
 
-@pytest.mark.parametrize(
-    ("call", "package"), [("points", "polars"), ("points_arrow", "pyarrow"), ("points_pandas", "pyarrow")]
-)
-def test_a_frame_says_which_package_it_needs(alone: Alone, call: str, package: str) -> None:
+def test_a_frame_says_which_package_it_needs(alone: Alone) -> None:
     printed = alone.python(
         "from tidemill.client import MissingPackageError, Tidemill\n"
-        f"try: Tidemill().{call}('0123456789abcdef')\n"
-        "except MissingPackageError as error: print(error)\n"
-    )
-    assert f"pip install {package}" in printed
+        "for call in ('points', 'points_arrow', 'points_pandas'):\n"
+        "    try: getattr(Tidemill(), call)('0123456789abcdef')\n"
+        "    except MissingPackageError as error: print(error)\n"
+    ).splitlines()
+    for line, package in zip(printed, ("polars", "pyarrow", "pyarrow"), strict=True):
+        assert f"pip install {package}" in line
 
 
-def test_the_commands_send_ask_and_follow(alone: Alone) -> None:
+def test_the_commands_send_and_ask(alone: Alone) -> None:
     lines = "".join(f'{{"t": "2026-01-02T0{hour}:00:00Z", "tank": "b", "bar": {hour}}}\n' for hour in range(3))
-    assert "applied: 3 accepted, 0 rejected" in alone.run("tidemill", "send", "alone", "--wait", "30", given=lines)
-    chosen = ("--feed", "alone", "--field", "bar", "--tag", "tank=b")
-    assert "2026-01-02T02:00:00Z" in alone.run("tidemill", "query", *chosen)
-    day = alone.run("tidemill", "query", *chosen, "--every", "1d", "--agg", "mean,count", "--format", "csv")
+    (alone.folder / "levels.ndjson").write_text(lines)
+    chosen = "--feed alone --field bar --tag tank=b"
+    sent, table, day, metrics, written, refused, why, *lists = alone.commands(
+        "send alone levels.ndjson --wait 30",
+        f"query {chosen}",
+        f"query {chosen} --every 1d --agg mean,count --format csv",
+        f"metrics {chosen}",
+        f"export {chosen} -o tank.csv",
+        f"export {chosen} -o tank.parquet",
+        f"why {chosen} --time 2026-01-02T01:00:00Z",
+        "receipts --feed alone",
+        f"feed list --url {alone.environment['TIDEMILL_URL']}",
+        "source list",
+        "jobs list",
+        "replay list",
+    )
+    assert "applied: 3 accepted, 0 rejected" in sent
+    assert "2026-01-02T02:00:00Z" in table
     assert [float(cell) for cell in day.splitlines()[1].split(",")[1:]] == [1, 3]
-    assert "quantiles" in alone.run("tidemill", "metrics", *chosen)
-    assert "3 rows" in alone.run("tidemill", "export", *chosen, "-o", "tank.csv")
-    assert "pip install polars" in alone.run("tidemill", "export", *chosen, "-o", "tank.parquet", status=1)
-    assert "1 stands at" in alone.run("tidemill", "why", *chosen, "--time", "2026-01-02T01:00:00Z")
-    assert "alone" in alone.run("tidemill", "receipts", "--feed", "alone")
-    for command in (("feed", "list", "--url", alone.environment["TIDEMILL_URL"]), ("source", "list"), ("jobs", "list")):
-        alone.run("tidemill", *command)
+    assert "quantiles" in metrics and "3 rows" in written
+    assert refused.startswith("1 ") and "pip install polars" in refused
+    assert "1 stands at" in why
+    assert [text for text in (sent, table, day, metrics, written, why, *lists) if not text.startswith("0 ")] == []
+    assert "alone" in lists[0] and "alone" in lists[1]
 
 
 def test_tail_follows_new_points(alone: Alone, tidemill: Tidemill) -> None:
@@ -154,13 +188,12 @@ def test_tail_follows_new_points(alone: Alone, tidemill: Tidemill) -> None:
     assert "tank=c  bar  7" in printed
 
 
-@pytest.mark.parametrize("command", [("serve",), ("feed", "check", "x.toml"), ("simulate", "meters"), ("key", "list")])
-def test_what_needs_the_server_says_in_one_sentence_what_to_install(alone: Alone, command: tuple[str, ...]) -> None:
-    (alone.folder / "x.toml").write_text(TANKS)
-    said = alone.run("tidemill", *command, status=2)
+def test_serve_says_in_one_sentence_what_to_install(alone: Alone) -> None:
+    said = alone.run("tidemill", "serve", status=2)
     assert "pip install 'tidemill[server]'" in said and said.count("\n") == 1
 
 
-def test_a_server_that_is_not_there_is_named_with_the_option(alone: Alone) -> None:
-    said = alone.run("tidemill", "jobs", "list", "--url", f"http://127.0.0.1:{CLOSED_PORT}", status=1)
-    assert "--url or TIDEMILL_URL" in said
+def test_so_does_what_needs_another_part_of_the_server(alone: Alone) -> None:
+    (alone.folder / "x.toml").write_text(TANKS)
+    for said in alone.commands("feed check x.toml", "simulate meters", "key list", "verify --data x"):
+        assert said.startswith("2 ") and "pip install 'tidemill[server]'" in said, said

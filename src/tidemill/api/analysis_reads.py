@@ -247,8 +247,7 @@ async def get_description(call: ReadCall[AnalysisQuery], series: str) -> Respons
 async def answer_analysis(
     call: ReadCall[Any], series: str, task: str, options: dict[str, Any], **chosen: Any
 ) -> Response[bytes]:
-    """The answer of a task (of `analysis_tasks`, or `module:name`) about the samples that the query of the call
-    chooses; `chosen` as for `_computation`."""
+    """The answer of a task about the samples that the query of the call chooses; `chosen` as for `_computation`."""
     _, key, work = await _computation(call, series, task, options, **chosen)
     return await _answer(call, key, work)
 
@@ -265,9 +264,9 @@ async def _computation(
     second: tuple[AnalysedSeries, AnalysisQuery] | None = None,
     depends_on: Hashable = None,
 ) -> Computation:
-    """The computation of a task about the samples that the query of the call chooses (`latest`: the last of them).
-    `second` is another series, with the query of its samples; `depends_on` is what the answer depends on beside the
-    samples and the query."""
+    """The computation of a task (of `analysis_tasks`, or `module:name`) about the samples that the query of the call
+    chooses (`latest`: the last of them). `second` is another series, with the query of its samples; `depends_on` is
+    what the answer depends on beside the samples and the query."""
     query, read = call.query, call.queries.analysis
     subject = await ask_store(lambda: read.subject(call.tenant, series, query.start, query.end))
     chosen = [(subject, query)] if second is None else [(subject, query), second]

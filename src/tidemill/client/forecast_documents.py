@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tidemill.client.frames import columns_frame
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
 
@@ -50,13 +54,12 @@ class SeriesForecast(msgspec.Struct, frozen=True, kw_only=True):
     end: str | None = None
 
     def frame(self) -> "pl.DataFrame":
-        """The forecast as a Polars frame: `time` (ns, UTC), `value`, and `lower_80`, `upper_80` for each level."""
-        import polars as pl
-
-        columns: dict[str, Any] = {"time": instants_column(self.times), "value": self.values}
+        """The forecast as a Polars frame: `time` (ns, UTC), `value`, and `lower_80`, `upper_80` for each level. Raises
+        MissingPackageError."""
+        columns = {"value": self.values}
         for level, bounds in self.levels.items():
             columns |= {f"lower_{level}": bounds.lower, f"upper_{level}": bounds.upper}
-        return pl.DataFrame(columns)
+        return columns_frame(self.times, columns)
 
 
 class KeptForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,12 +124,11 @@ class KeptScore(msgspec.Struct, frozen=True, kw_only=True):
     first_truth: list[float | None]
 
     def frame(self) -> "pl.DataFrame":
-        """The columns as a Polars frame: `time` (ns, UTC), `value`, `truth`, `first_truth` (null: has not arrived)."""
-        import polars as pl
-
-        columns = {"value": self.values, "truth": self.truth, "first_truth": self.first_truth}
-        numbers = dict.fromkeys(columns, pl.Float64)
-        return pl.DataFrame({"time": instants_column(self.times), **columns}, schema_overrides=numbers)
+        """The columns as a Polars frame: `time` (ns, UTC), `value`, `truth`, `first_truth` (null: has not arrived).
+        Raises MissingPackageError."""
+        columns: dict[str, Sequence[float | None]] = {"value": self.values}
+        columns |= {"truth": self.truth, "first_truth": self.first_truth}
+        return columns_frame(self.times, columns)
 
 
 class DescribedSeries(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,10 +148,3 @@ class QueuedFit(msgspec.Struct, frozen=True):
     id: str
     state: str
     error: str | None = None
-
-
-def instants_column(times: list[str]) -> "pl.Series":
-    """RFC 3339 times as a column of instants: nanoseconds, UTC."""
-    import polars as pl
-
-    return pl.Series(times, dtype=pl.String).str.to_datetime(time_unit="ns", time_zone="UTC")

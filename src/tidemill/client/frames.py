@@ -5,7 +5,7 @@ The client is installed without any of them. A function here raises MissingPacka
 
 import importlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
@@ -57,6 +57,16 @@ def pandas_frame(tables: "pa.Table") -> "pd.DataFrame":
     """The pandas frame of a table; NaN is missing."""
     _library("pandas", "points as a pandas frame need", "points_arrow does without")
     frame: Any = tables.to_pandas()
+    return frame
+
+
+def columns_frame(times: Sequence[str], columns: Mapping[str, Sequence[float | None]]) -> "pl.DataFrame":
+    """A Polars frame of columns: `time` (RFC 3339; nanoseconds, UTC), then numbers by name; null is missing."""
+    polars: Any = _library("polars", "columns as a Polars frame need", "the lists of the answer do without")
+    instants = polars.Series(times, dtype=polars.String).str.to_datetime(time_unit="ns", time_zone="UTC")
+    frame: pl.DataFrame = polars.DataFrame(
+        {"time": instants, **columns}, schema_overrides=dict.fromkeys(columns, polars.Float64)
+    )
     return frame
 
 

@@ -128,15 +128,14 @@ class AnalysisQueries:
 
 def task_subject(subject: AnalysedSeries, query: AnalysisQuery) -> TaskSubject:
     """What a task is told of the series that it analyses."""
-    described = subject.described
     head = {
         "id": subject.id,
-        "unit": answered_unit(described.unit, query),
+        "unit": answered_unit(subject.described.unit, query),
         "every": None if query.every is None else query.every.text,
         "agg": None if query.every is None else query.agg,
         "as_of": {"seq": subject.seq, "last": None if subject.last_ns is None else format_instant(subject.last_ns)},
     }
-    return TaskSubject(head, described.field, query.tz)
+    return TaskSubject(head, subject.described.field, query.tz)
 
 
 def answered_unit(unit: str, query: AnalysisQuery) -> str | None:
