@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.support.api import Api, running_api, running_mill
+from tests.support.api import Api, running_api, running_mill, running_worker
 from tests.support.pages import check_page
 from tidemill.store.migrate import migrate
 
@@ -18,5 +18,10 @@ def test_every_block_prints_what_the_page_shows(whole: Api, tmp_path: Path, page
     """Each page at a server of its own: their feeds have the same names."""
     address = msgspec.structs.replace(whole.services.store.address, database=page.removesuffix(".md"))
     migrate(address)
-    with running_api(tmp_path / "data", store=address) as api, running_mill(tmp_path / "data", address, api.hints):
+    folder = tmp_path / "data"
+    with (
+        running_api(folder, store=address) as api,
+        running_mill(folder, address, api.hints),
+        running_worker(folder, address, api.wake),
+    ):
         check_page(PAGES / page, api.url, tmp_path)
