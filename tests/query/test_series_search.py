@@ -97,22 +97,27 @@ def load_index(areas: Any) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("many", [1, 1000])
 def test_the_index_of_many_series_answers_as_the_store(
-    many: int, areas: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+    areas: Any, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_index(areas)  # few series: none
-    monkeypatch.setattr(series_index, "MANY", many)
+    monkeypatch.setattr(series_index, "MANY", 1)
     indexed = queries(store).series
     load_index(indexed)
     assert areas._indexes._indexes["default"].frame is None
-    assert (indexed._indexes._indexes["default"].frame is None) == (many > 13)
-    for q in ("press", "PRESS 1", "süd", "north flow", "p1", "7", "bar", "zzz"):
+    assert indexed._indexes._indexes["default"].frame is not None
+    for q in ("PRESS", "süd 1", "bar", "zzz"):
         for sort in ("feed", "name", "match"):
-            given = {"q": q, "sort": sort, "limit": "4", "facets": "feed,field,tag.*,tag.pump,tag.none"}
-            for more in ({}, {"feed": "pumps"}, {"field": "bar"}, {"tag__site": "Plant Süd"}, {"tag__meter": "none"}):
+            given = {
+                "q": q,
+                "sort": sort,
+                "limit": "7",
+                "extent": "false",
+                "facets": "feed,field,tag.*,tag.pump,tag.none",
+            }
+            for more in ({}, {"feed": "pumps", "tag__site": "Plant Süd"}):
                 cursor: dict[str, str] = {}
-                for _ in range(5):
+                for _ in range(3):
                     page = search(indexed, **given, **more, **cursor)
                     assert page == search(areas, **given, **more, **cursor), (q, sort, more)
                     if page.next is None:
