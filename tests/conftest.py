@@ -35,6 +35,7 @@ SLOW = {
     "api/test_replay_drafts.py",
     "api/test_schemathesis.py",
     "api/test_sockets.py",
+    "api/test_trial_worst.py",
     "backup/test_restore.py",
     "backup/test_stored.py",
     "backup/test_take.py",

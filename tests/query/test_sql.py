@@ -20,7 +20,9 @@ def test_every_query_binds_the_tenant() -> None:
 
 
 def test_every_table_is_read_with_its_own_tenant_bound() -> None:
-    tables = "points|series|payloads|rejections|replaced|rollups|changes|deletions|deleted_records|polls"
+    tables = (
+        "points|series|payloads|rejections|replaced|rollups|changes|deletions|deleted_records|polls|replay_differences"
+    )
     for name, query in QUERIES.items():
         reads = len(re.findall(rf"\b(?:FROM|(?<!ARRAY )JOIN) (?:{tables})\b", query.sql))
         binds = len(re.findall(r"\btenant = \{tenant:String\}", query.sql))

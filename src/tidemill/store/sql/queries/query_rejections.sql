@@ -198,9 +198,9 @@ SETTINGS enable_extended_results_for_datetime_functions = 1
 
 -- name: rejections_extent
 -- The first and the last received_at, or with `of_record` time of record, of the chosen rejections; no row: none.
-SELECT toUnixTimestamp64Nano(min(instant)) AS first, toUnixTimestamp64Nano(max(instant)) AS last
+SELECT toUnixTimestamp64Nano(min(at)) AS first, toUnixTimestamp64Nano(max(at)) AS last
 FROM (
-    SELECT if({of_record:Bool}, assumeNotNull(time), received_at) AS instant
+    SELECT if({of_record:Bool}, assumeNotNull(time), received_at) AS at
     -- include: rejections_chosen
       AND (NOT {of_record:Bool} OR isNotNull(time))
 )
