@@ -5,6 +5,7 @@
     │   ├── FeedDefinitionError   a feed definition is faulty
     │   │   └── FeedDamagedError  the catalog's copy of a definition is not what was written
     │   ├── LimitError            a stated limit was exceeded; names it
+    │   │   └── TooBigQuestionError   and the nearest questions that can be answered
     │   └── SeriesError           a series is not fit for the question
     │       ├── NotEnoughPointsError  it has too few points; says how many are needed
     │       └── UnevenSamplingError   its points have no common interval
@@ -87,6 +88,22 @@ class LimitError(InputError):
         super().__init__(message, (Fault("$", limit, message),))
         self.limit = limit
         self.allowed = allowed
+
+
+class NearestQuestion(msgspec.Struct, frozen=True):
+    """A question that can be answered in place of one that is too big: a sentence, and the parameters to change (null:
+    to leave out)."""
+
+    says: str
+    changes: dict[str, str | None]
+
+
+class TooBigQuestionError(LimitError):
+    """A question exceeds a limit; `nearest` can be answered."""
+
+    def __init__(self, limit: str, allowed: float, message: str, nearest: tuple[NearestQuestion, ...]) -> None:
+        super().__init__(limit, allowed, message)
+        self.nearest = nearest
 
 
 class SeriesError(InputError):

@@ -11,9 +11,9 @@ import pytest
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries, whole
 from tidemill.errors import InputError, LimitError
+from tidemill.query.nearest import MAX_WINDOWS
 from tidemill.query.points import FLAGS, Point
 from tidemill.query.points_query import PointsQuery
-from tidemill.query.window_frames import MAX_WINDOWS
 from tidemill.rules.time import FOLD_EARLIER, FOLD_LATER, GAP_SHIFTED, SHIFTED
 from tidemill.store.client import Store
 from tidemill.store.queries import query

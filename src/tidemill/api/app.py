@@ -24,6 +24,7 @@ from tidemill.api.cross_origin import CrossOrigin
 from tidemill.api.deletions import DELETION_ROUTES
 from tidemill.api.feed_admin import FEED_ADMIN_ROUTES
 from tidemill.api.feed_removal import REMOVAL_ROUTES
+from tidemill.api.feed_trial import TRIAL_ROUTES
 from tidemill.api.feed_versions import VERSION_ROUTES
 from tidemill.api.feeds import FEED_ROUTES
 from tidemill.api.find import FIND_ROUTES
@@ -45,6 +46,7 @@ from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
 from tidemill.api.proxies import TrustedProxies
+from tidemill.api.records import RECORD_ROUTES
 from tidemill.api.replays import REPLAY_ROUTES
 from tidemill.api.rules import RULE_ROUTES
 from tidemill.api.series import SeriesRoutes
@@ -65,7 +67,8 @@ HANDLERS: Final[list[Any]] = [
     *HEALTH_ROUTES, *FEED_ROUTES, *FEED_ADMIN_ROUTES, *REMOVAL_ROUTES, *VERSION_ROUTES, *SOURCE_ROUTES, *RULE_ROUTES,
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *FLOW_ROUTES, *SESSION_ROUTES,
-    *STATUS_ROUTES, *STREAM_ROUTES, *FIND_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES,
+    *STATUS_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES, *STREAM_ROUTES, *FIND_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES,
+    *LIMIT_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 

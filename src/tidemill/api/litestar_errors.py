@@ -15,8 +15,9 @@ from litestar.exceptions import (
 from litestar.routes import HTTPRoute
 
 from tidemill.api import problems
+from tidemill.api.nearest_questions import ready_questions
 from tidemill.api.problems import HttpAnswer, MethodError
-from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError
+from tidemill.errors import Fault, InputError, LimitError, NotFoundError, TidemillError, TooBigQuestionError
 
 _BODY_CUT_OFF = "client disconnected prematurely"  # Litestar's message for a body that is cut off
 
@@ -30,7 +31,8 @@ def exception_handlers(intake_methods: Any) -> dict[Any, Any]:
     """The exception handlers for the Litestar app. `intake_methods(path)`: the methods of the front layer's routes."""
 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-        return to_response(problems.problem_answer(translate_error(request, error, intake_methods)))
+        questions = ready_questions(request, error) if isinstance(error, TooBigQuestionError) else None
+        return to_response(problems.problem_answer(translate_error(request, error, intake_methods), questions))
 
     return {Exception: handle, HTTPException: handle, TidemillError: handle}
 

@@ -1,6 +1,7 @@
-"""Describes the bodies of `POST /v1/replays`, `POST /v1/jobs` and `POST /v1/query` in the OpenAPI document.
+"""Describes the bodies of `POST /v1/replays`, `POST /v1/jobs`, `POST /v1/query` and `POST /v1/feeds/trial` in the
+OpenAPI document.
 
-Litestar does not derive them; `replay_request.py`, `job_request.py` and `query_body.py` decode them.
+Litestar does not derive them; `replay_request.py`, `job_request.py`, `query_body.py` and `trial_body.py` decode them.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from litestar.openapi.spec import (
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.query_body import PARAMETERS, QuestionBody, SelectorBody
 from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
+from tidemill.api.trial_body import MAX_SHOWN, TrialBody
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import declared_parameters
 from tidemill.query.questions import ACROSS
@@ -161,5 +163,25 @@ PostQuestion: Final = _operation_with_body(
         required=["select"],
         additional_properties=False,
         description=" ".join((QuestionBody.__doc__ or "").split()),
+    )
+)
+
+PostTrial: Final = _operation_with_body(
+    Schema(
+        type=OpenAPIType.OBJECT,
+        properties={
+            "definition": Schema(type=OpenAPIType.STRING, description="The definition (TOML, at most 256 KiB)."),
+            "feed": Schema(type=OpenAPIType.STRING, description="The feed that the definition is a version of."),
+            "sample": Schema(type=OpenAPIType.STRING, description="The sample as a text, at most 1 MiB."),
+            "sample_base64": Schema(type=OpenAPIType.STRING, description="The sample as bytes in Base64."),
+            "receipt": _RECEIPT,
+            "content_type": Schema(type=OpenAPIType.STRING, description="As of a request with the sample."),
+            "received_at": _instant("When the sample counts as received (RFC 3339)."),
+            "first": Schema(type=OpenAPIType.INTEGER, minimum=0, default=0, description="The first record to answer."),
+            "limit": Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=MAX_SHOWN, default=200),
+        },
+        required=["definition"],
+        additional_properties=False,
+        description=" ".join((TrialBody.__doc__ or "").split()),
     )
 )

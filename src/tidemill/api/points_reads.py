@@ -2,6 +2,7 @@
 
 from typing import Final
 
+import msgspec
 from litestar import post
 from litestar.di import NamedDependency
 
@@ -53,7 +54,9 @@ async def query_series(
     and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
     zero."""
     parse_query(request, QueryParameters)
-    question = decode_question(await request.body())
+    body = await request.body()
+    question = decode_question(body)
+    request.scope["state"]["question"] = msgspec.json.decode(body)  # for the nearest questions, if it is too big
     return await ask_store(lambda: services.queries.questions.answer(principal.tenant, question))
 
 

@@ -8,7 +8,8 @@ goes to the log, never to the client.
 import logging
 import math
 import uuid
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
 
@@ -160,8 +161,9 @@ def code_of(error: Exception) -> str:
     return next((code for kind, code in _TYPED if isinstance(error, kind)), "internal")
 
 
-def problem_answer(error: Exception) -> HttpAnswer:
-    """The answer to a request that ended in `error`. Logs an unexpected exception."""
+def problem_answer(error: Exception, questions: Sequence[Any] | None = None) -> HttpAnswer:
+    """The answer to a request that ended in `error`, with the `questions` that can be answered in its place. Logs an
+    unexpected exception."""
     if isinstance(error, StoreQueryError) and error.store_code in _STORE_BEING_MADE:
         error = StoreUnavailableError("The store is being made: its tables are not there yet; ask again in a moment")
     code = code_of(error)
@@ -172,7 +174,8 @@ def problem_answer(error: Exception) -> HttpAnswer:
     if len(faults) > MAX_ERRORS:
         detail += f" (the first {MAX_ERRORS} of {len(faults)} faults)"
     receipt = error.receipt if isinstance(error, RefusedError) else None
-    return problem_document(code, detail, faults[:MAX_ERRORS], receipt=receipt, headers=_headers(error, code))
+    headers = _headers(error, code)
+    return problem_document(code, detail, faults[:MAX_ERRORS], receipt=receipt, headers=headers, questions=questions)
 
 
 def problem_document(
@@ -183,10 +186,11 @@ def problem_document(
     receipt: str | None = None,
     incident: str | None = None,
     headers: list[Header] | None = None,
+    questions: Sequence[Any] | None = None,
 ) -> HttpAnswer:
     """The answer that carries the problem document of a code."""
     meaning = PROBLEMS[code]
-    problem = {
+    problem: dict[str, Any] = {
         "type": f"/docs/problems#{code}",
         "title": meaning.title,
         "status": meaning.status,
@@ -198,6 +202,8 @@ def problem_document(
         problem["receipt"] = receipt
     if incident:
         problem["incident"] = incident
+    if questions:
+        problem["questions"] = questions
     body = _encoder.encode(problem)
     basic = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]
     return HttpAnswer(meaning.status, basic + (headers or []), body)

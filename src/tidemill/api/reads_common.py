@@ -206,6 +206,9 @@ def _parameter_spec(field: DeclaredParameter) -> ParameterSpec:
     kind = schema.pop("type", "string")
     if isinstance(field.default, str | int):
         schema["default"] = field.default
+    if field.parameter.most > 1:
+        item = Schema(type=kind, **schema)
+        kind, schema = "array", {"items": item, "max_items": field.parameter.most}
     return ParameterSpec(
         name=f"{field.name}*" if field.name.endswith(".") else field.name,
         param_in="query",

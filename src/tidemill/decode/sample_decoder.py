@@ -15,8 +15,8 @@ from tidemill.decode.notes import marks_frame
 from tidemill.decode.rejected import Rejected
 from tidemill.decode.samples import Samples, interpret_members, read_members_fast
 from tidemill.decode.scan import BOM
-from tidemill.decode.strict_samples import read_members_strict
 from tidemill.decode.spans import NOT_CUT, RecordSpans
+from tidemill.decode.strict_samples import read_members_strict
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import NotExact

@@ -36,8 +36,8 @@ _NOTHING: Final = RecordContents(None, {}, {})
 class TrialRecord(msgspec.Struct, frozen=True):
     """A record of the sample. `bytes`: where it is in the sample, null where it is no one stretch of bytes (`no_bytes`
     of the trial says why). `tags` and `fields` are empty where the record broke the contract. `marks`: what it is
-    flagged for. `winner`: of a duplicate, the index of the record that stays; `replaced_by`: of an accepted record, that
-    of a later one at its instant. `faults`: of the contract. `at_fault`: which bytes are."""
+    flagged for. `winner`: of a duplicate, the index of the record that stays; `replaced_by`: of an accepted record,
+    that of a later one at its instant. `faults`: of the contract. `at_fault`: which bytes are."""
 
     index: int
     bytes: ByteSpan | None
@@ -150,25 +150,26 @@ class _Shown:
         within = pl.col("idx").is_between(shown.start, shown.stop - 1)
         judged = judged.filter(within)
         rejected = {row["idx"]: row for row in self._outcome.rejections.filter(within).iter_rows(named=True)}
-        contents, hits = record_contents(judged, batch), record_hits(feed, judged)
+        contents = record_contents(judged, batch)
         faults = self._decoder.record_faults(payload, shown) if rejected else {}
         spans = self._decoder.record_spans(payload.body, payload.format)
-        view = _View(feed_rules(feed), RecordMarker(feed, payload.body, form, spans), spans)
+        marker = RecordMarker(feed, payload.body, form, spans)
+        view = _View(feed_rules(feed), marker, spans, record_hits(feed, judged))
         records = [
-            self._record(index, view, contents.get(index), hits.get(index, {}), rejected.get(index), faults.get(index))
+            self._record(view, index, contents.get(index), rejected.get(index), faults.get(index, ()))
             for index in sorted(contents.keys() | rejected.keys())
         ]
         return {"records": records, "no_bytes": spans.why}
 
     def _record(
         self,
-        index: int,
         view: "_View",
+        index: int,
         contents: RecordContents | None,
-        hits: dict[int, bool | None],
         rejected: dict[str, Any] | None,
-        faults: tuple[Fault, ...] | None,
+        faults: tuple[Fault, ...],
     ) -> TrialRecord:
+        hits = view.hits.get(index, {})
         read, marks = contents or _NOTHING, self._outcome.marks.get(index, [])
         time_ns = read.time_ns if rejected is None or rejected["time"] is None else rejected["time"]
         verdict: Literal["accepted", "flagged", "rejected"] = "flagged" if marks else "accepted"
@@ -187,8 +188,8 @@ class _Shown:
             detail="" if rejected is None else rejected["detail"] or "",
             winner=None if rejected is None or not rejected["winner_seq"] else rejected["winner_idx"],
             replaced_by=None if rejected is not None else self._outcome.replaced_by.get(index),
-            faults=list(faults or ()),
-            at_fault=view.marker.at_fault(index, faults or (), columns),
+            faults=list(faults),
+            at_fault=view.marker.at_fault(index, faults, columns),
             rules=view.rules.verdicts(hits),
         )
 
@@ -199,3 +200,4 @@ class _View(msgspec.Struct, frozen=True):
     rules: FeedRules
     marker: RecordMarker
     spans: RecordSpans
+    hits: dict[int, dict[int, bool | None]]

@@ -82,8 +82,8 @@ class WindowEvidence:
     def read(
         self, tenant: str, series: Sequence[Description], frame: pl.DataFrame, bounds: WindowBounds
     ) -> tuple[dict[int, dict[str, list[Any]]], list[ReasonedGap]]:
-        """For each series the columns `n`, `expected`, `late`, `rejected`, `flagged`, `restated`; and the gaps. `frame` has
-        a row for each window and series, with `count` and `missing`."""
+        """For each series the columns `n`, `expected`, `late`, `rejected`, `flagged`, `restated`; and the gaps. `frame`
+        has a row for each window and series, with `count` and `missing`."""
         feeds = {name: self._feed(tenant, name) for name in {item.feed for item in series}}
         waiting = {name for name in feeds if waiting_payloads(self._log, tenant, name, bounds.applied)}
         facts, spacing, polls, doubts, deletions = self._facts(tenant, series, feeds, bounds)

@@ -18,10 +18,11 @@ from tidemill.query.gaps import WindowBounds, WindowEvidence
 from tidemill.query.ladder import LADDER, longer, window_length_for
 from tidemill.query.many_points_answers import columns_page, raw_columns_page, rows_page
 from tidemill.query.many_points_query import ManyPointsQuery, check_many_points_query, with_evidence
+from tidemill.query.nearest import MAX_CELLS, too_many_windows
 from tidemill.query.parameters import quality_params, time_range
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
-from tidemill.query.window_frames import BEFORE_ALL, MAX_CELLS, align, check_cells, points_extent, span_of, window_frame
+from tidemill.query.window_frames import BEFORE_ALL, align, points_extent, span_of, window_frame
 from tidemill.store.client import Store
 
 
@@ -72,22 +73,24 @@ class ManyPoints:
         every = query.every
         if query.points is None:
             return window_frame(self._store, tenant, series, query, every, after=after, limit=limit)[0], every
-        check_cells(len(series), query.points)
-        every = self._picked(tenant, query, query.points, series)
+        start, end = self._extent(tenant, query, series)
+        every = window_length_for(query.points, start, end)
+        if len(series) * query.points > MAX_CELLS:
+            what = f"{query.points} windows of {len(series)} series are more than {MAX_CELLS} values of an aggregate"
+            most = MAX_CELLS // len(series)
+            raise too_many_windows("max_cells", MAX_CELLS, what, every=every, start_ns=start, end_ns=end, most=most)
         while True:
             frame, _ = window_frame(self._store, tenant, series, query, every, after=BEFORE_ALL, limit=query.points + 1)
             if frame["ns"].n_unique() <= query.points or every == longer(every):
                 return frame.filter(pl.col("ns") > after), every
             every = longer(every)
 
-    def _picked(self, tenant: str, query: ManyPointsQuery, points: int, series: Sequence[Description]) -> WindowLength:
-        """The length of the ladder for the range of the question, else for that of its points."""
-        bounds = [query.start, query.end]
-        if None in bounds:
-            first, last = points_extent(self._store, tenant, series, span_of(query)) or (0, 0)
-            bounds = [first if query.start is None else query.start, last + 1 if query.end is None else query.end]
-        assert bounds[0] is not None and bounds[1] is not None
-        return window_length_for(points, bounds[0], bounds[1])
+    def _extent(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> tuple[int, int]:
+        """[start, end) of the range of the question, else of its points (ns)."""
+        if query.start is not None and query.end is not None:
+            return query.start, query.end
+        first, last = points_extent(self._store, tenant, series, span_of(query)) or (0, 0)
+        return first if query.start is None else query.start, last + 1 if query.end is None else query.end
 
     def _raw(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], began: float) -> Page:
         span = time_range(query.start, query.end)

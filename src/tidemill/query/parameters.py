@@ -5,6 +5,7 @@ checks a whole request and reports all of its faults at once, with paths such as
 docs/reference are generated from the same declaration, so that they cannot differ from what is parsed.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Annotated, Any, Final, Literal, TypeVar
@@ -24,12 +25,14 @@ FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
 class Parameter(msgspec.Struct, frozen=True):
     """The reader and the meaning of one query parameter. `schema` is its JSON Schema for OpenAPI. `name` is its name in
     a request, by default that of the annotated field; a name that ends with `.` accepts any name after the dot
-    (`tag.user_id`), and its field is a dict by those names."""
+    (`tag.user_id`), and its field is a dict by those names. `most`: how often the parameter may be given; if more than
+    once, its field is a tuple of the values in the order of the request."""
 
     description: str
     reader: readers.Reader
     schema: dict[str, Any]
     name: str = ""
+    most: int = 1
 
 
 class QueryParameters(msgspec.Struct, frozen=True):
@@ -75,14 +78,15 @@ def read_query(given: Iterable[tuple[str, str]], kind: type[Q], tags: Collection
     known = (*own, *_plain_tags(own, tags)) if tags else own
     values: dict[str, Any] = {}
     faults: list[Fault] = []
-    seen: set[str] = set()
+    seen: Counter[str] = Counter()
     for name, text in pairs:
         declared = next((d for d in known if _matches_name(d.name, name)), None)
-        fault = _pair_fault(name, text, declared, known) if name not in seen else _repeated_fault(name)
+        most = 1 if declared is None else declared.parameter.most
+        fault = _pair_fault(name, text, declared, known) if seen[name] < most else _repeated_fault(name, most)
         if declared is not None and fault is None:
             faults += _read_pair(name, text, declared, context, values)
         faults += [fault] if fault else []
-        seen.add(name)
+        seen[name] += 1
     faults += [_fault(d.name, "missing", f"'{d.name}' is needed") for d in known if d.required and d.name not in seen]
     faults += [] if faults else _order_faults(values)
     if faults:
@@ -124,6 +128,8 @@ def _read_pair(
         return [_fault(name, "invalid", f"{name}: {error}")]
     if declared.name.endswith("."):
         values.setdefault(declared.field, {})[name.removeprefix(declared.name)] = value
+    elif declared.parameter.most > 1:
+        values[declared.field] = (*values.get(declared.field, ()), value)
     else:
         values[declared.field] = value
     return []
@@ -153,8 +159,9 @@ def _display_name(name: str) -> str:
     return f"{name}NAME" if name.endswith(".") else name
 
 
-def _repeated_fault(name: str) -> Fault:
-    return _fault(name[:80], "repeated", f"'{name[:80]}' is given more than once")
+def _repeated_fault(name: str, most: int) -> Fault:
+    often = "once" if most == 1 else f"{most} times"
+    return _fault(name[:80], "repeated", f"'{name[:80]}' is given more than {often}")
 
 
 def _matches_name(known: str, name: str) -> bool:
@@ -164,7 +171,7 @@ def _matches_name(known: str, name: str) -> bool:
 
 def _order_faults(values: dict[str, Any]) -> list[Fault]:
     """A fault if the start is after the end, else none."""
-    for first, last in (("start", "end"), ("start", "stop")):
+    for first, last in (("start", "end"), ("start", "stop"), ("time_start", "time_end")):
         start, end = values.get(first), values.get(last)
         if start is not None and end is not None and start > end:
             return [_fault(first, "out_of_order", f"'{first}' is after '{last}'")]

@@ -16,6 +16,7 @@ from tidemill.query.gaps import WindowEvidence
 from tidemill.query.lineage import LineageQueries
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.meterdata import Meterdata
+from tidemill.query.payload_records import PayloadRecords
 from tidemill.query.points import PointQueries
 from tidemill.query.questions import Questions
 from tidemill.query.receipt_list import ReceiptList
@@ -23,6 +24,7 @@ from tidemill.query.receipts import Receipts
 from tidemill.query.rejections import RejectionQueries
 from tidemill.query.rows import RowQueries
 from tidemill.query.series import Hidden, SeriesQueries
+from tidemill.query.stored_payloads import StoredPayloads
 from tidemill.query.stream import StreamQueries
 from tidemill.query.waiting import WaitingPayloads
 from tidemill.query.why import WhyQueries
@@ -49,8 +51,10 @@ class Queries:
         seals: Seals = PROCESS_SEALS,
     ) -> None:
         self.receipts = Receipts(store, log)
+        self.stored_payloads = StoredPayloads(store, log)
+        self.payload_records = PayloadRecords(store, log, book)
         self.receipt_list = ReceiptList(store, log, applied)
-        self.rejections = RejectionQueries(store, seals, len(log.partitions))
+        self.rejections = RejectionQueries(store, book, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden, applied)
         self.analysis = AnalysisQueries(store, self.series)

@@ -16,15 +16,17 @@ from tidemill.checks.expression.parse import parse_expression
 from tidemill.checks.expression.tokens import ExpressionError
 from tidemill.checks.expression.tree import Node, names_in
 from tidemill.checks.faults import name_hint
-from tidemill.errors import Fault, InputError, LimitError, count_of_faults
+from tidemill.errors import Fault, InputError, TooBigQuestionError, count_of_faults
 from tidemill.model.ids import format_series
 from tidemill.query.aggregates import COUNTS
 from tidemill.query.chosen_series import choose_series
 from tidemill.query.many_points import ManyPoints
 from tidemill.query.many_points_query import ManyPointsQuery
+from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
 from tidemill.query.point_windows import format_instants
+from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
-from tidemill.query.window_frames import BEFORE_ALL, MAX_WINDOWS, check_cells
+from tidemill.query.window_frames import BEFORE_ALL, check_cells
 from tidemill.store.client import Store
 
 ACROSS: Final = ("sum", "mean", "min", "max")
@@ -85,8 +87,7 @@ class Questions:
         frame, every = self._many_points.windows(tenant, query, series, BEFORE_ALL, MAX_WINDOWS + 1)
         begins = frame["ns"].unique().sort()
         if len(begins) > MAX_WINDOWS:
-            message = f"More than {MAX_WINDOWS} windows; ask for a shorter range or longer windows"
-            raise LimitError("max_windows", MAX_WINDOWS, message)
+            raise _too_many_windows(query, begins, every, max(len(series), len(members) + len(trees)))
         check_cells(frame.height, 1)
         check_cells(len(members) + len(trees), len(begins))
         parts = _combined(frame, begins, members, query.aggregates, question.across)
@@ -104,6 +105,17 @@ class Questions:
                 group = tuple((tag, item.tags.get(tag, "")) for tag in sorted(kept))
                 members.setdefault((group, name or item.field), []).append(item)
         return members
+
+
+def _too_many_windows(
+    query: ManyPointsQuery, begins: pl.Series, every: WindowLength | None, columns: int
+) -> TooBigQuestionError:
+    assert every is not None  # else the range is one window
+    start = int(begins[0]) if query.start is None else query.start
+    end = int(begins[-1]) + every.nominal_ns if query.end is None else query.end
+    what = f"More than {MAX_WINDOWS} windows"
+    most = MAX_CELLS // columns
+    return too_many_windows("max_windows", MAX_WINDOWS, what, every=every, start_ns=start, end_ns=end, most=most)
 
 
 def _check_members(question: Question, members: Members) -> None:

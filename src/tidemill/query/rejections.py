@@ -12,8 +12,11 @@ from itertools import chain
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import polars as pl
 
-from tidemill.errors import Fault, InputError
+from tidemill.errors import Fault, InputError, LimitError
+from tidemill.feeds.book import FeedBook
+from tidemill.feeds.paths import parse_path
 from tidemill.model.ids import format_series
 from tidemill.model.offset import partition_of
 from tidemill.model.time import parse_instant
@@ -21,17 +24,22 @@ from tidemill.query import answers, readers
 from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import PROCESS_SEALS, Seals, merge_partitions
 from tidemill.query.parameters import (
+    INSTANT,
     TEXT,
     FeedName,
     Parameter,
     RangeParameters,
     SealedCursor,
+    Tags,
+    Zone,
     limit_of_files,
     one_of,
     time_range,
 )
+from tidemill.query.point_windows import format_instants
 from tidemill.query.receipts import receipts_by_seq
-from tidemill.store.client import Store
+from tidemill.query.wall_clock import WallClock, wall_clock
+from tidemill.store.client import Store, run_parallel
 
 RejectionKeys = tuple[tuple[int, int], ...]  # (seq, idx) for each partition of the log
 
@@ -45,12 +53,46 @@ FORMATS: Final = ("csv", "ndjson", "parquet")
 _QUERIES: Final = {"csv": "rejections_csv", "ndjson": "rejections_text", "parquet": "rejections_typed"}
 _BY_TYPE: Final = {answers.MEDIA_TYPES[name]: name for name in FORMATS}
 _DEFAULT_PAGE: Final = 100
+MAX_REASONS: Final = 50  # of one request
+MAX_FACETS: Final = 10
+MAX_FACET_VALUES: Final = 100  # of a facet in an answer
+MAX_WINDOWS: Final = 10_000
+MAX_PATH_KEYS: Final = 2  # of the path of a tag that is looked up in the JSON of records
 
 
-class RejectionSummaryQuery(RangeParameters, frozen=True):
-    """Filters of rejections: of records received in [start, end)."""
+def _read_facets(text: str, _: readers.Context) -> tuple[str, ...]:
+    """The names of facets, each once. Raises ItemsError with the fault of every other one."""
+    names = text.split(",")
+    if len(names) > MAX_FACETS:
+        raise ValueError(f"at most {MAX_FACETS} facets at a time")
+    return readers.read_each(names, _facet)
 
+
+def _facet(text: str) -> str:
+    if text in ("feed", "reason") or (text.startswith("tag.") and len(text) > len("tag.")):
+        return text
+    raise ValueError(f"'{text[:40]}' is no facet: feed, reason, or tag.NAME")
+
+
+class RejectionFilters(RangeParameters, frozen=True):
+    """Filters of rejections: of records received in [start, end), with times in [time_start, time_end)."""
+
+    time_start: Annotated[
+        int | None,
+        Parameter("Only records with a time from this instant on, included.", readers.instant, INSTANT),
+    ] = None
+    time_end: Annotated[
+        int | None, Parameter("Only records with a time before this instant.", readers.instant, INSTANT)
+    ] = None
     feed: FeedName = None
+    reason: Annotated[
+        tuple[str, ...],
+        Parameter(
+            "Only with this reason code; given several times, with any of them.", readers.word, TEXT, most=MAX_REASONS
+        ),
+    ] = ()
+    receipt: Annotated[str | None, Parameter("Only records of this payload.", readers.word, TEXT)] = None
+    tags: Tags = {}
     series: Annotated[
         int | None, Parameter("Only records whose points would have been of this series.", readers.series, TEXT)
     ] = None
@@ -65,11 +107,27 @@ class RejectionSummaryQuery(RangeParameters, frozen=True):
     ] = "without"
 
 
-class RejectionsQuery(RejectionSummaryQuery, frozen=True):
+class RejectionSummaryQuery(RejectionFilters, frozen=True):
+    """What to count of the rejections, and how."""
+
+    every: Annotated[
+        readers.WindowLength | None,
+        Parameter("Count in windows of this length, too: 1s, 15m, 1h, 1d, 1w, 1mo.", readers.window, TEXT),
+    ] = None
+    windows_of: Annotated[
+        Literal["received", "time"],
+        one_of("Which time the windows are of: of receipt, or the records' own.", "received", "time"),
+    ] = "received"
+    tz: Zone = "UTC"
+    by: Annotated[
+        tuple[str, ...],
+        Parameter("Facets, separated by commas: `feed`, `reason`, `tag.NAME`; at most 10.", _read_facets, TEXT),
+    ] = ()
+
+
+class RejectionsQuery(RejectionFilters, frozen=True):
     """A page of the ledger, or a file of it."""
 
-    reason: Annotated[str | None, Parameter("Only with this reason code.", readers.word, TEXT)] = None
-    receipt: Annotated[str | None, Parameter("Only records of this payload.", readers.word, TEXT)] = None
     limit: Annotated[int | None, limit_of_files("records", _DEFAULT_PAGE, MAX_PAGE, MAX_EXPORTED)] = None
     cursor: SealedCursor = None
     format: Annotated[
@@ -129,19 +187,41 @@ class RejectionPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
+class RejectionWindow(msgspec.Struct, frozen=True):
+    """How many records were rejected in the window that begins at `time`."""
+
+    time: str
+    total: int
+    by_reason: dict[str, int]
+
+
+class FacetValue(msgspec.Struct, frozen=True):
+    """A value of a facet, and how many rejected records have it."""
+
+    value: str
+    count: int
+
+
 class RejectionSummary(msgspec.Struct, frozen=True):
-    """Counts of rejected records; one with two reasons counts under both."""
+    """Counts of rejected records; one with two reasons counts under both. `windows`: with `every`, in order of time,
+    those with rejections only (null without). `facets`: those of `by`, each with its most frequent values, at most
+    100."""
 
     total: int
     by_reason: dict[str, int]
     by_feed: dict[str, int]
+    every: str | None
+    windows: list[RejectionWindow] | None
+    facets: dict[str, list[FacetValue]]
 
 
 class RejectionQueries:
     """Reads the ledger."""
 
-    def __init__(self, store: Store, seals: Seals = PROCESS_SEALS, partitions: int = 1) -> None:
-        self._store, self._seals = store, seals
+    def __init__(
+        self, store: Store, book: FeedBook | None = None, seals: Seals = PROCESS_SEALS, partitions: int = 1
+    ) -> None:
+        self._store, self._book, self._seals = store, book, seals
         self._newest: RejectionKeys = (_NEWEST,) * partitions
 
     def list_rejections(self, tenant: str, query: RejectionsQuery) -> RejectionPage:
@@ -150,7 +230,7 @@ class RejectionQueries:
         if count > MAX_PAGE:
             message = f"a page has at most {MAX_PAGE} records; format=csv, ndjson or parquet gives more at once"
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
-        filters, before = _filters(tenant, query, query.receipt, query.reason), self._before(tenant, query)
+        filters, before = self._filters(tenant, query), self._before(tenant, query)
         rows = [
             self._store.rows("rejections", **filters, **_bound(_only_partition(before, number)), limit=count + 1)
             for number in range(len(before))
@@ -167,7 +247,7 @@ class RejectionQueries:
         """The selection: a RejectionPage as `json`, else a file in the format `kind`."""
         if kind != "json":
             before, limit = self._before(tenant, query), query.limit or MAX_EXPORTED
-            chosen = _filters(tenant, query, query.receipt, query.reason) | _bound(before)
+            chosen = self._filters(tenant, query) | _bound(before)
             return export_rejections(
                 self._store, chosen, kind, limit, lambda row: self._cursor(tenant, _keys_after_row(before, row))
             )
@@ -176,8 +256,80 @@ class RejectionQueries:
 
     def summary(self, tenant: str, query: RejectionSummaryQuery) -> RejectionSummary:
         """Counts by reason and by feed."""
-        rows = self._store.rows("rejections_summary", **_filters(tenant, query))
-        return msgspec.convert(rows[0], RejectionSummary)
+        filters = self._filters(tenant, query)
+        rows, windows, facets = run_parallel(
+            lambda: self._store.rows("rejections_summary", **filters),
+            lambda: self._windows(query, filters),
+            lambda: self._facets(query, filters),
+        )
+        every = None if query.every is None else query.every.text
+        return RejectionSummary(**rows[0], every=every, windows=windows, facets=facets)
+
+    def _windows(self, query: RejectionSummaryQuery, filters: dict[str, Any]) -> list[RejectionWindow] | None:
+        """The windows of a summary. Raises LimitError for more than MAX_WINDOWS."""
+        if query.every is None:
+            return None
+        of_record = {"of_record": query.windows_of == "time"}
+        clock = self._clock(query, query.every, filters | of_record)
+        length = {"count": query.every.count, "unit": query.every.unit, "length": query.every.nominal_ns}
+        bound = {**filters, **of_record, **length, "closed_right": 0, **clock.lookup_tables()}
+        rows = self._store.rows("rejections_windows", **bound, limit=MAX_WINDOWS + 1)
+        if len(rows) > MAX_WINDOWS:
+            message = f"that makes more than {MAX_WINDOWS:,} windows; ask for longer ones, or for a shorter range"
+            raise LimitError("max_windows", MAX_WINDOWS, message)
+        times = format_instants(pl.Series([row["ns"] for row in rows], dtype=pl.Int64), query.tz).to_list()
+        return [RejectionWindow(time, row["total"], row["by_reason"]) for time, row in zip(times, rows, strict=True)]
+
+    def _clock(self, query: RejectionSummaryQuery, every: readers.WindowLength, filters: dict[str, Any]) -> WallClock:
+        """The wall clock of the request's zone, over the time of the windows."""
+        if query.tz == "UTC" or every.of_epoch:
+            return wall_clock("UTC", 0, 0)
+        rows = self._store.rows("rejections_extent", **filters)
+        first, last = (rows[0]["first"], rows[0]["last"]) if rows else (0, 0)
+        return wall_clock(query.tz, first - every.nominal_ns, last)
+
+    def _facets(self, query: RejectionSummaryQuery, filters: dict[str, Any]) -> dict[str, list[FacetValue]]:
+        if not query.by:
+            return {}
+        tagged = any(facet.startswith("tag.") for facet in query.by)
+        bound = {**filters, "facets": list(query.by), "tagged": tagged, "limit": MAX_FACET_VALUES}
+        facets: dict[str, list[FacetValue]] = {facet: [] for facet in query.by}
+        for row in self._store.rows("rejections_facets", **bound):
+            facets[row["facet"]].append(FacetValue(row["value"], row["count"]))
+        return facets
+
+    def _filters(self, tenant: str, query: RejectionFilters) -> dict[str, Any]:
+        """The parameters that the queries bind for the filters of a request."""
+        span, times = time_range(query.start, query.end), time_range(query.time_start, query.time_end)
+        tags = set(query.tags) | {name.removeprefix("tag.") for name in getattr(query, "by", ())}
+        return {
+            "tenant": tenant,
+            "feed": query.feed or "",
+            "receipt": query.receipt or "",
+            "reasons": list(query.reason),
+            "series": query.series or 0,
+            "recovered": query.recovered,
+            "first": span.first_ns,
+            "last": span.last_ns,
+            "timed": query.time_start is not None or query.time_end is not None,
+            "first_time": times.first_ns,
+            "last_time": times.last_ns,
+            "tag_keys": list(query.tags),
+            "tag_values": list(query.tags.values()),
+            **self._tag_paths(tenant, query.feed, tags),
+        }
+
+    def _tag_paths(self, tenant: str, feed: str | None, tags: set[str]) -> dict[str, list[str]]:
+        """Where tags of these names are in the records of the tenant's feeds, as far as a path of one or two keys says:
+        `path_of`, `path_first`, `path_second`, as the queries bind them."""
+        paths: list[tuple[str, str, str]] = []
+        for each in self._book.list(tenant) if tags and self._book is not None else ():
+            for name in tags & each.tags.keys() if feed in (None, each.name) else ():
+                keys = parse_path(each.tags[name].path or "$")
+                if 1 <= len(keys) <= MAX_PATH_KEYS and all(isinstance(key, str) for key in keys):
+                    paths.append((f"{each.name}\n{name}", str(keys[0]), str(keys[1]) if keys[1:] else ""))
+        names = ("path_of", "path_first", "path_second")
+        return {name: [path[number] for path in paths] for number, name in enumerate(names)}
 
     def _cursor(self, tenant: str, ended: RejectionKeys) -> str:
         return self._seals.seal(ROUTE, tenant, *chain(*ended))
@@ -186,23 +338,6 @@ class RejectionQueries:
         """The key at which the last page ended in each partition. Raises InputError for an invalid cursor."""
         parts = self._seals.open_or_start(ROUTE, tenant, query.cursor, tuple(chain(*self._newest)))
         return tuple(zip(parts[::2], parts[1::2], strict=True))
-
-
-def _filters(
-    tenant: str, query: RejectionSummaryQuery, receipt: str | None = None, reason: str | None = None
-) -> dict[str, Any]:
-    """The parameters that the queries bind for the filters of a request."""
-    span = time_range(query.start, query.end)
-    return {
-        "tenant": tenant,
-        "feed": query.feed or "",
-        "receipt": receipt or "",
-        "reason": reason or "",
-        "series": query.series or 0,
-        "recovered": query.recovered,
-        "first": span.first_ns,
-        "last": span.last_ns,
-    }
 
 
 def _bound(before: RejectionKeys) -> dict[str, Any]:

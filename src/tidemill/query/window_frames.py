@@ -18,14 +18,13 @@ from tidemill.errors import LimitError
 from tidemill.query.aggregates import COUNTS, FROM_THE_POINT_BEFORE, quantile_level, quantile_names
 from tidemill.query.chosen_series import bound_series
 from tidemill.query.counters import time_before
+from tidemill.query.nearest import MAX_CELLS, MAX_SPAN, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import TimeRange, quality_params, time_range
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description
 from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store
 
-MAX_WINDOWS: Final = 100_000  # windows of a series that one request fills, before they are cut into pages
-MAX_CELLS: Final = 1_000_000  # series times windows of one answer
 BEFORE_ALL: Final = -(2**63)
 _WHOLE: Final = WindowLength(1, "ns")  # in place of a length where the whole range is one window
 
@@ -98,8 +97,11 @@ def window_frame(
     limit: int,
 ) -> tuple[pl.DataFrame, Windows]:
     """The windows that begin after `after` (ns) of all series, at most `limit` begins: columns `series`, `ns`, and one
-    for each aggregate and `count`, in order of `ns`; values that a double cannot hold are null. Raises LimitError when
-    `fill` would need more than MAX_WINDOWS or MAX_CELLS."""
+    for each aggregate and `count`, in order of `ns`; values that a double cannot hold are null. Raises
+    TooBigQuestionError before anything is read where the range has too many windows, and LimitError when `fill` would
+    need more than MAX_WINDOWS or MAX_CELLS."""
+    if every is not None and query.start is not None and query.end is not None:
+        check_span(query, every, len(series), query.start, query.end)
     windows = _windows(store, tenant, series, query, every)
     fill = query.fill
     if fill is None and every is None and query.start is not None:
@@ -110,7 +112,7 @@ def window_frame(
     else:
         check_cells(len(series), 1)
         frame = _aggregated(store, tenant, series, query, windows, after=BEFORE_ALL, limit=MAX_CELLS + 1)
-        frame = _filled(frame, _grid(store, frame, query, windows), series, fill)
+        frame = _filled(frame, _grid(store, frame, query, windows, len(series)), series, fill)
         frame = frame.filter(pl.col("ns") > after)
     begins = frame["ns"].unique().sort()
     if len(begins) > limit:
@@ -200,7 +202,7 @@ def _aggregated(
     return frame.with_columns(values).select(columns).with_columns(pl.col(sorted(COUNTS & set(columns))).cast(pl.Int64))
 
 
-def _grid(store: Store, frame: pl.DataFrame, query: WindowQuery, windows: Windows) -> pl.Series:
+def _grid(store: Store, frame: pl.DataFrame, query: WindowQuery, windows: Windows, series: int) -> pl.Series:
     """The starts of all windows of the request, in ns, without those whose wall-clock time does not exist."""
     if windows.every is None:
         whole = [query.start] if query.start is not None else frame["ns"].unique().to_list()
@@ -215,6 +217,7 @@ def _grid(store: Store, frame: pl.DataFrame, query: WindowQuery, windows: Window
         inside.append(newest if query.start is None else max(newest, query.start + right))
     if not inside:
         return pl.Series("ns", inside, dtype=pl.Int64)
+    check_span(query, windows.every, series, min(inside), max(inside) + 1)
     first, last = (_window_start(store, windows, ns) for ns in (min(inside), max(inside)))
     return _starts(first, last, windows.every, windows.clock)
 
@@ -227,11 +230,8 @@ def _window_start(store: Store, windows: Windows, at_ns: int) -> tuple[int, int]
 
 def _starts(first: tuple[int, int], last: tuple[int, int], every: WindowLength, clock: WallClock) -> pl.Series:
     """Window starts from `first` to `last` (pairs of ns and wall-clock ns): equidistant since the epoch for lengths up
-    to seconds, else on the wall clock. Raises LimitError for more than MAX_WINDOWS."""
+    to seconds, else on the wall clock."""
     (first_ns, first_wall), (last_ns, last_wall) = first, last
-    if (last_ns - first_ns) // every.nominal_ns >= MAX_WINDOWS:
-        message = f"More than {MAX_WINDOWS} windows to fill; ask for a shorter range or longer windows"
-        raise LimitError("max_windows", MAX_WINDOWS, message)
     if every.of_epoch:
         return pl.Series("ns", range(first_ns, last_ns + 1, every.nominal_ns), dtype=pl.Int64)
     ends = pl.Series([first_wall, max(last_wall, first_wall)], dtype=pl.Datetime("ns"))
@@ -265,6 +265,22 @@ def align(frame: pl.DataFrame, begins: pl.Series, series: Sequence[Description])
     every = pl.DataFrame({"ns": begins}).join(numbers, how="cross").select("series", "ns")
     counts = pl.col(sorted(COUNTS & set(frame.columns))).fill_null(0)
     return every.join(frame, on=["series", "ns"], how="left", maintain_order="left").with_columns(counts)
+
+
+def check_span(query: WindowQuery, every: WindowLength, series: int, start_ns: int, end_ns: int) -> None:
+    """Raises TooBigQuestionError where [start, end) has more windows than can be filled, or than any answer tells."""
+    count, filled = (end_ns - start_ns) // every.nominal_ns, query.fill is not None
+    most = min(MAX_WINDOWS, MAX_CELLS // max(series, 1))
+    if count < (most if filled else MAX_SPAN):
+        return
+    if not filled:
+        limit, allowed, what = "max_span", MAX_SPAN, f"{count} windows are more than {MAX_SPAN}, the most of a range"
+    elif count >= MAX_WINDOWS:
+        limit, allowed, what = "max_windows", MAX_WINDOWS, f"More than {MAX_WINDOWS} windows to fill"
+    else:
+        limit, allowed = "max_cells", MAX_CELLS
+        what = f"{count} windows of {series} series are more than {MAX_CELLS} values of an aggregate"
+    raise too_many_windows(limit, allowed, what, every=every, start_ns=start_ns, end_ns=end_ns, most=most)
 
 
 def check_cells(series: int, windows: int) -> None:

@@ -99,9 +99,7 @@ class RecordMarker:
             return [] if whole is None or column != "f.value" else [(f"$.values[{index}]", whole)]
         if self._spans.cut is not None:
             ends = tuple(f"{self._feed.input.root}{path[1:]}" for path in paths)
-            return [
-                (path, span) for path, span in self._spans.parts(index) if path.removesuffix(f"[{index}]") in ends
-            ]
+            return [(path, span) for path, span in self._spans.parts(index) if path.removesuffix(f"[{index}]") in ends]
         whole = self._spans.span(index)
         if whole is None:
             return []
@@ -119,7 +117,7 @@ class RecordMarker:
         feed, layout, whole = self._feed, self._feed.input.layout, self._spans.span(index)
         member: Any = feed.time if name == "time" else None
         for group in (feed.tags, feed.attributes, feed.fields):
-            member = member or group.get(name)  # type: ignore[attr-defined]  # all of them are dicts of members
+            member = member or group.get(name)
         if member is None or layout is None or whole is None or member.at is None or not self._binary:
             return None
         packed = packed_type(member.type or "")

@@ -253,6 +253,51 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/feeds/schema": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What a definition may hold
+         * @description The JSON Schema of feed definitions, for completion and hover in editors: every table and key with its meaning,
+         *     its default and the words that it takes; the checks that rules may name, those of plug-ins included, with their
+         *     options. What goes beyond types, a trial says.
+         */
+        get: operations["getFeedSchema"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/feeds/trial": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a definition over a sample
+         * @description Checks a definition, and says what would become of each record of a sample if the definition were put and the
+         *     sample sent to it: accepted, flagged or rejected, what each rule says, and which bytes are at fault. Stores nothing.
+         *     The sample is a text, bytes in Base64, or the bytes of a `receipt`; it has at most 1 MiB. Faults of the definition
+         *     come with line and columns. Duplicates and rules that look back are judged by the sample alone.
+         */
+        post: operations["tryFeed"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/feeds/{feed}": {
         parameters: {
             query?: never;
@@ -748,6 +793,49 @@ export interface paths {
          *     is answered 304. A key with the scope `read` shows every payload of the tenant, its rejected records included.
          */
         get: operations["getPayload"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/receipts/{receipt}/records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The records of a payload, with what became of each
+         * @description Every record of a payload, accepted or not: where its bytes are, what was read of it, its state, which bytes are
+         *     at fault, and what each rule says. The payload is decoded again under the feed version that it was applied under;
+         *     one of more than 16 MiB is refused. For administrators, since it shows rejected records.
+         */
+        get: operations["listPayloadRecords"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/receipts/{receipt}/records/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One record of a payload, with its bytes marked
+         * @description One record as `/records` lists it, and the record itself, its points, and of a record whose values are in arrays
+         *     the bytes of each value. `GET /v1/receipts/{receipt}/payload` with `Range: bytes=START-` answers the bytes.
+         */
+        get: operations["getPayloadRecord"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1635,6 +1723,16 @@ export interface components {
             last: string | null;
         };
         /**
+         * AtFault
+         * @description A part of a record that is at fault: its `path` in the payload, [start, end) in the payload's bytes, and the `reason` code. Of a member that is missing, the bytes are those of the object or record that lacks it.
+         */
+        AtFault: {
+            path: string;
+            start: number;
+            end: number;
+            reason: string;
+        };
+        /**
          * Attribute
          * @description A text that is stored with every point of a record and is no part of a series' identity: the current point of an instant has its own (a meter reading that is "estimated" is superseded by one that is "measured"). Its types are those of a tag.
          */
@@ -1683,6 +1781,14 @@ export interface components {
                 [key: string]: number | null;
             };
             ratio_to_seasonal_naive: number | null;
+        };
+        /**
+         * ByteSpan
+         * @description [start, end) in the bytes of a payload.
+         */
+        ByteSpan: {
+            start: number;
+            end: number;
         };
         /**
          * CalendarAnswer
@@ -2159,14 +2265,6 @@ export interface components {
             value: number;
         };
         /**
-         * FacetValue
-         * @description How many of the series that match have a value.
-         */
-        FacetValue: {
-            value: string;
-            count: number;
-        };
-        /**
          * Facts
          * @description The facts in the sentence of an event, as far as they apply.
          */
@@ -2189,6 +2287,15 @@ export interface components {
             deletion?: string;
             kind?: string;
             replay?: string;
+        };
+        /**
+         * Fault
+         * @description One fault of an input: its path (`$.data[17]`), a stable code, and a sentence.
+         */
+        Fault: {
+            path: string;
+            code: string;
+            message: string;
         };
         /**
          * FeedChange
@@ -2330,6 +2437,27 @@ export interface components {
             points: number;
             points_bytes: number;
             rejections: number;
+        };
+        /**
+         * FeedTrial
+         * @description What a definition makes of a sample. `faults`: those of the definition, at most 200; with any, nothing is tried. `feed` and `format` are null where they are not known. `total`: the records of the sample, of which `accepted` and `rejected` add up; `flagged` are among the accepted. `refused`: null where the sample would be taken. `records`: a page of them, `next` the `first` of the following page (null: there is none). `looks_back`: some rules need earlier points, and are judged by the sample alone.
+         */
+        FeedTrial: {
+            feed: string | null;
+            faults: components["schemas"]["PlacedFault"][];
+            format: string | null;
+            total: number;
+            accepted: number;
+            rejected: number;
+            flagged: number;
+            by_reason: {
+                [key: string]: number;
+            };
+            refused: components["schemas"]["Refusal"] | null;
+            looks_back: boolean;
+            no_bytes: string | null;
+            records: components["schemas"]["TrialRecord"][];
+            next: number | null;
         };
         /**
          * FeedVersion
@@ -2882,6 +3010,64 @@ export interface components {
             flagged: boolean;
         };
         /**
+         * PayloadRecord
+         * @description A record of a payload. `bytes`: [start, end) in the payload as it is kept (as received, after content decoding), which `/payload` answers; null where it is no one stretch of bytes. `state`: `waiting` (its payload is not applied yet), `accepted`, `flagged` (accepted, with `marks`), `rejected`, `deleted`. `tags` and `fields` are empty where the record broke the contract. `winner`: of a duplicate, the record that stays. `recovered_by`: the replay that made points of a rejected record after all.
+         */
+        PayloadRecord: {
+            index: number;
+            bytes: components["schemas"]["ByteSpan"] | null;
+            /** @enum {string} */
+            state: "waiting" | "accepted" | "flagged" | "rejected" | "deleted";
+            time: string | null;
+            tags: {
+                [key: string]: string;
+            };
+            fields: {
+                [key: string]: number | (number | null)[] | null;
+            };
+            reasons: string[];
+            marks: string[];
+            detail: string;
+            winner: components["schemas"]["Winner"] | null;
+            recovered_by: string | null;
+            recovered_at: string | null;
+            faults: components["schemas"]["Fault"][];
+            at_fault: components["schemas"]["AtFault"][];
+            rules: components["schemas"]["RuleVerdict"][];
+        };
+        /**
+         * PayloadRecordItem
+         * @description One record of a payload. `record` is its JSON, or its text (as in the ledger); `record_text` what was sent where `record` is JSON that differs from it. `parts`: of a record whose values are in arrays, the bytes of each value. `points`: its values as points of series. `no_bytes`: why it has no bytes, or null.
+         */
+        PayloadRecordItem: {
+            receipt: string;
+            feed: string;
+            received_at: string;
+            rules_version: number;
+            total: number;
+            no_bytes: string | null;
+            /** @description Any JSON value. */
+            record: unknown;
+            record_text: string | null;
+            item: components["schemas"]["PayloadRecord"];
+            parts: components["schemas"]["RecordPart"][];
+            points: components["schemas"]["RecordPoint"][];
+            links: components["schemas"]["Links"];
+        };
+        /**
+         * PayloadRecordPage
+         * @description A page of the records of a payload, by index. `total`: how many records it has. `no_bytes`: why records have no bytes of their own, or null.
+         */
+        PayloadRecordPage: {
+            receipt: string;
+            feed: string;
+            rules_version: number;
+            total: number;
+            no_bytes: string | null;
+            items: components["schemas"]["PayloadRecord"][];
+            next: string | null;
+        };
+        /**
          * PayloadSelection
          * @description Which payloads a replay takes: by time of receipt [start, end), by receipts, or by their rejections.
          */
@@ -2899,6 +3085,20 @@ export interface components {
             name: string;
             steps: number;
             share: number;
+        };
+        /**
+         * PlacedFault
+         * @description A fault of a definition. `line` and `column` count from 1, `end` is the column after its last character; columns count characters. `key` is the path of the key (`rules.0.check`), "" where the text is no TOML. `hint` says what was probably meant, and `instead` is the word to write in place of what is there; null where nothing is near.
+         */
+        PlacedFault: {
+            line: number;
+            column: number;
+            end: number;
+            key: string;
+            code: string;
+            message: string;
+            hint: string | null;
+            instead: string | null;
         };
         /**
          * Point
@@ -3242,6 +3442,36 @@ export interface components {
             partial: boolean;
         };
         /**
+         * RecordPart
+         * @description The bytes [start, end) of one value of a record whose values are in arrays.
+         */
+        RecordPart: {
+            path: string;
+            start: number;
+            end: number;
+        };
+        /**
+         * RecordPoint
+         * @description A value of a record as a point of a series. `stands`: it is the current point of its instant; else it never became one, was replaced, deleted, or is past retention.
+         */
+        RecordPoint: {
+            series: string;
+            field: string;
+            time: string;
+            value: number | null;
+            stands: boolean;
+        };
+        /**
+         * Refusal
+         * @description How a request with the sample would be refused: its status, the code and the sentence of its problem, and `errors` as such an answer lists them. The records of a sample that is refused with 400 are in the ledger all the same.
+         */
+        Refusal: {
+            status: number;
+            code: string;
+            detail: string;
+            errors: components["schemas"]["Fault"][];
+        };
+        /**
          * Registers
          * @description Fields that are not known beforehand: every key of the record that is none of `except_keys` is a number field of that name (meters: OBIS codes). Or each record has one field: its name at `name_path` and its number at `value_path` (`{"channel": "pm10", "value": 7}`); a record without the number, or with null, has no value. `texts` says what becomes of a member that is no number (a text, true or false, an array, an object), beside others that are: `flag` passes over it, and the points of the record have the mark `register_no_number`; `attribute` keeps texts, true and false as attributes of the record's points, under the member's name, and passes over arrays and objects; `reject` makes it a fault of the record. A record without any number is a fault, unless all its registers are null. With `number_texts` a text with a number is that number, written as in a field of type `text_number` (`decimal`, `thousands`); with `booleans` true is 1 and false is 0.
          */
@@ -3313,7 +3543,7 @@ export interface components {
         };
         /**
          * RejectionSummary
-         * @description Counts of rejected records; one with two reasons counts under both.
+         * @description Counts of rejected records; one with two reasons counts under both. `windows`: with `every`, in order of time, those with rejections only (null without). `facets`: those of `by`, each with its most frequent values, at most 100.
          */
         RejectionSummary: {
             total: number;
@@ -3321,6 +3551,22 @@ export interface components {
                 [key: string]: number;
             };
             by_feed: {
+                [key: string]: number;
+            };
+            every: string | null;
+            windows: components["schemas"]["RejectionWindow"][] | null;
+            facets: {
+                [key: string]: components["schemas"]["rejections_FacetValue"][];
+            };
+        };
+        /**
+         * RejectionWindow
+         * @description How many records were rejected in the window that begins at `time`.
+         */
+        RejectionWindow: {
+            time: string;
+            total: number;
+            by_reason: {
                 [key: string]: number;
             };
         };
@@ -3580,6 +3826,20 @@ export interface components {
             items: components["schemas"]["RuleItem"][];
         };
         /**
+         * RuleVerdict
+         * @description What one rule says of a record. `number`: its place among the rules of the definition, from 0; `check`, `reason` (the code of a record that breaks it) and `action` as the definition has them; `sentence` is for people.
+         */
+        RuleVerdict: {
+            number: number;
+            check: string;
+            reason: string;
+            /** @enum {string} */
+            action: "reject" | "flag" | "refuse";
+            /** @enum {string} */
+            verdict: "passed" | "broken" | "not_judged";
+            sentence: string;
+        };
+        /**
          * Rules
          * @description The feed version that judged a record, the link of its definition, and its rules in order.
          */
@@ -3723,7 +3983,7 @@ export interface components {
             next: string | null;
             total?: number | null;
             facets?: {
-                [key: string]: components["schemas"]["FacetValue"][];
+                [key: string]: components["schemas"]["series_search_FacetValue"][];
             } | null;
         };
         /**
@@ -4041,6 +4301,31 @@ export interface components {
             waiting: number;
         };
         /**
+         * TrialRecord
+         * @description A record of the sample. `bytes`: where it is in the sample, null where it is no one stretch of bytes (`no_bytes` of the trial says why). `tags` and `fields` are empty where the record broke the contract. `marks`: what it is flagged for. `winner`: of a duplicate, the index of the record that stays; `replaced_by`: of an accepted record, that of a later one at its instant. `faults`: of the contract. `at_fault`: which bytes are.
+         */
+        TrialRecord: {
+            index: number;
+            bytes: components["schemas"]["ByteSpan"] | null;
+            time: string | null;
+            tags: {
+                [key: string]: string;
+            };
+            fields: {
+                [key: string]: number | (number | null)[] | null;
+            };
+            /** @enum {string} */
+            verdict: "accepted" | "flagged" | "rejected";
+            reasons: string[];
+            marks: string[];
+            detail: string;
+            winner: number | null;
+            replaced_by: number | null;
+            faults: components["schemas"]["Fault"][];
+            at_fault: components["schemas"]["AtFault"][];
+            rules: components["schemas"]["RuleVerdict"][];
+        };
+        /**
          * UnusualValue
          * @description A value that is not usual at its time: the range `low` to `high` is, and `reason` says so in words.
          */
@@ -4209,6 +4494,16 @@ export interface components {
         Winner: {
             receipt: string | null;
             index: number;
+        };
+        /** FacetValue */
+        rejections_FacetValue: {
+            value: string;
+            count: number;
+        };
+        /** FacetValue */
+        series_search_FacetValue: {
+            value: string;
+            count: number;
         };
         Fix: {
             /** @description Local time at the position, or with an offset. */
@@ -4601,6 +4896,77 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeedPage"];
+                };
+            };
+        };
+    };
+    getFeedSchema: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A JSON Schema (2020-12) with the meaning of every key. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+        };
+    };
+    tryFeed: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The definition (TOML, at most 256 KiB). */
+                    definition: string;
+                    /** @description The feed that the definition is a version of. */
+                    feed?: string;
+                    /** @description The sample as a text, at most 1 MiB. */
+                    sample?: string;
+                    /** @description The sample as bytes in Base64. */
+                    sample_base64?: string;
+                    /** @description The receipt of one payload. */
+                    receipt?: string;
+                    /** @description As of a request with the sample. */
+                    content_type?: string;
+                    /**
+                     * Format: date-time
+                     * @description When the sample counts as received (RFC 3339).
+                     */
+                    received_at?: string;
+                    /**
+                     * @description The first record to answer.
+                     * @default 0
+                     */
+                    first?: number;
+                    /** @default 200 */
+                    limit?: number;
+                };
+            };
+        };
+        responses: {
+            /** @description What the definition makes of the sample; or its faults. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeedTrial"];
                 };
             };
         };
@@ -5652,6 +6018,56 @@ export interface operations {
             };
         };
     };
+    listPayloadRecords: {
+        parameters: {
+            query?: {
+                /** @description Most items of an answer, at most 1000. */
+                limit?: number;
+                /** @description Where the last page ended: its `next`, or from its `Link` header. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                receipt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of records, by index; `next` is the cursor of the next. A `Link` header with `rel="next"` leads to the next page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayloadRecordPage"];
+                };
+            };
+        };
+    };
+    getPayloadRecord: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                receipt: string;
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The record. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PayloadRecordItem"];
+                };
+            };
+        };
+    };
     listRejections: {
         parameters: {
             query?: {
@@ -5661,16 +6077,22 @@ export interface operations {
                 end?: string;
                 /** @description Unit of `start` and `end` where they are numbers. */
                 unit?: "s" | "ms" | "us" | "ns";
+                /** @description Only records with a time from this instant on, included. */
+                time_start?: string;
+                /** @description Only records with a time before this instant. */
+                time_end?: string;
                 /** @description Only of this feed. */
                 feed?: string;
+                /** @description Only with this reason code; given several times, with any of them. */
+                reason?: string[];
+                /** @description Only records of this payload. */
+                receipt?: string;
+                /** @description Only where this tag has this value; `tag.user_id=a1`. */
+                "tag.*"?: string;
                 /** @description Only records whose points would have been of this series. */
                 series?: string;
                 /** @description Records that a replay made points of after all: `without` them, `with` them, or `only` them. */
                 recovered?: "without" | "with" | "only";
-                /** @description Only with this reason code. */
-                reason?: string;
-                /** @description Only records of this payload. */
-                receipt?: string;
                 /** @description Most records: as json 100 unless given, up to 1000; in other formats 1000000. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
@@ -5707,12 +6129,30 @@ export interface operations {
                 end?: string;
                 /** @description Unit of `start` and `end` where they are numbers. */
                 unit?: "s" | "ms" | "us" | "ns";
+                /** @description Only records with a time from this instant on, included. */
+                time_start?: string;
+                /** @description Only records with a time before this instant. */
+                time_end?: string;
                 /** @description Only of this feed. */
                 feed?: string;
+                /** @description Only with this reason code; given several times, with any of them. */
+                reason?: string[];
+                /** @description Only records of this payload. */
+                receipt?: string;
+                /** @description Only where this tag has this value; `tag.user_id=a1`. */
+                "tag.*"?: string;
                 /** @description Only records whose points would have been of this series. */
                 series?: string;
                 /** @description Records that a replay made points of after all: `without` them, `with` them, or `only` them. */
                 recovered?: "without" | "with" | "only";
+                /** @description Count in windows of this length, too: 1s, 15m, 1h, 1d, 1w, 1mo. */
+                every?: string;
+                /** @description Which time the windows are of: of receipt, or the records' own. */
+                windows_of?: "received" | "time";
+                /** @description IANA zone of the times in the answer, and of calendar windows. */
+                tz?: string;
+                /** @description Facets, separated by commas: `feed`, `reason`, `tag.NAME`; at most 10. */
+                by?: string;
             };
             header?: never;
             path?: never;

@@ -61,12 +61,3 @@ export function coverageOf(windows: { n: number; expected: number | null }[]): n
   const came = known.reduce((sum, window) => sum + Math.min(window.n, window.expected as number), 0);
   return Math.min(1, came / due);
 }
-
-/** "94.3 %", and never 100 % for less than all. */
-export function percent(share: number): string {
-  const value = share * 100;
-  if (value >= 100) return "100 %";
-  const digits = value >= 99.95 ? 2 : 1;
-  const rounded = Math.min(Number(value.toFixed(digits)), digits === 2 ? 99.99 : 99.9);
-  return `${rounded.toLocaleString(undefined, { maximumFractionDigits: digits })} %`;
-}

@@ -97,7 +97,7 @@ class Gestures {
     }
     if (this.#mode === "pan") this.#surface.move(pan(this.#start, (this.#startX - x) / this.#surface.width()));
     if (this.#mode === "select") this.#surface.select(Math.min(this.#startX, x), Math.max(this.#startX, x));
-    if (!this.#touch) this.#surface.hover(x);
+    if (this.#mode === "select" && !this.#touch) this.#surface.hover(x);
   }
 
   up(event: PointerEvent): void {

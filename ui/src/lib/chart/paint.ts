@@ -166,7 +166,7 @@ function paintLine(frame: Frame, time: number[], values: Value[], series: ChartS
 
 /** Forecasts, from "now" on: a dashed line in its bounds, after a dotted hair. */
 export function paintFans(frame: Frame, model: ChartModel, shown: ChartSeries[]): void {
-  const { ctx, k, look } = frame;
+  const { ctx, look } = frame;
   for (const fan of model.fans) {
     const series = shown.find((item) => item.id === fan.series);
     const start = fan.time[0];

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { bandCells, coverageOf, percent } from "./band.ts";
+import { bandCells, coverageOf } from "./band.ts";
 import { indexAt, nearest, rings } from "./envelope.ts";
 import { breakAtGaps, gapBoxes, isSingle, joinTimes, singles } from "./gaps.ts";
 import { markText, mergeMarks, nextMark } from "./marks.ts";
 import type { Gap, Mark, Value } from "./model.ts";
-import { axisRange, logTicks, valueTicks } from "./scale.ts";
+import { axisRange, logTicks, valueTicks, withRejected } from "./scale.ts";
 import { keyAction, LEAST, pan, pinch, zoom } from "./view.ts";
 
 const gap = (start: number, end: number, series = "a", why: Gap["why"] = "never_received"): Gap => ({ series, start, end, why });
@@ -111,9 +111,7 @@ describe("evidence band", () => {
     ]);
   });
 
-  it("never says 100 % for less than all", () => {
-    expect([percent(0.9425), percent(0.99996), percent(0.9996), percent(1), percent(0)]).toEqual(
-      ["94.3 %", "99.99 %", "99.96 %", "100 %", "0 %"]);
+  it("is the share of what was due that came", () => {
     expect(coverageOf([window(0, 20), window(1, 5)])).toBe(0.75);
     expect(coverageOf([window(0, 20, null)])).toBeNull();
   });
@@ -148,6 +146,12 @@ describe("axes", () => {
     expect(axisRange([5, 5], "auto")).toEqual([4.7, 5.3]);
     expect(axisRange(null, "auto")).toEqual([0, 1]);
     expect(axisRange([-1, 100], "log")[0]).toBeGreaterThan(0);
+  });
+
+  it("makes room for rejected values that are not far off", () => {
+    expect(withRejected([4, 8], [12, 99, 2])).toEqual([2, 12]);
+    expect(withRejected([4, 8], [])).toEqual([4, 8]);
+    expect(withRejected(null, [1])).toBeNull();
   });
 
   it("has round ticks", () => {

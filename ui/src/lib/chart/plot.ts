@@ -11,8 +11,8 @@ import {
   BAND, BAND_GAP, clipped, colourOf, type Frame, paintBand, paintChanges, paintDots, paintEnvelope, paintFans, paintGaps, paintOverlays,
   paintRail, paintSmooth,
 } from "./paint.ts";
-import { axisRange, extent, logTicks, valueTicks, type YChoice } from "./scale.ts";
-import { timeTicks } from "./ticks.ts";
+import { axisRange, extent, logTicks, valueTicks, withRejected, type YChoice } from "./scale.ts";
+import { type Tick, timeTicks } from "./ticks.ts";
 
 export interface PlotOptions {
   width: number;
@@ -42,7 +42,7 @@ export interface Box {
   height: number;
 }
 
-export const AXIS_LEFT = 56;
+export const AXIS_LEFT = 60;
 
 /** px of the foot below the plot: the evidence band, then labels of time. */
 export function footHeight(options: Pick<PlotOptions, "foot" | "band">): number {
@@ -57,6 +57,7 @@ export class Plot {
   #members: ChartSeries[];
   #frozen = new Map<string, [number, number]>();
   #holding = false;
+  #ticks: Tick[] = [];
 
   constructor(host: HTMLElement, model: ChartModel, range: Range, options: PlotOptions) {
     this.#model = model;
@@ -151,7 +152,7 @@ export class Plot {
       width, height, scales, ms: 1, pxAlign: 1,
       cursor: { show: false },
       legend: { show: false },
-      padding: [10 * k, units.length > 1 ? 0 : 14 * k, 0, 0],
+      padding: [10 * k, units.length > 1 ? 0 : 26 * k, 0, 0],
       axes: [this.#timeAxis(foot ? footHeight({ foot, band }) * k : 8 * k), ...units.map((_, n) => this.#valueAxis(n))],
       series: [
         {},
@@ -179,12 +180,8 @@ export class Plot {
       font: `${12 * k}px ${look.font}`,
       stroke: () => this.#options.look.soft,
       gap: (band ? BAND_GAP + BAND + 6 : 6) * k,
-      splits: (u) => timeTicks(this.#range.from, this.#range.to, u.width / k - 70, zone).map((tick) => tick.at),
-      values: (_, splits) => {
-        if (!foot) return splits.map(() => "");
-        const labels = new Map(timeTicks(this.#range.from, this.#range.to, this.#u.width / k - 70, zone).map((tick) => [tick.at, tick.label]));
-        return splits.map((at) => labels.get(at) ?? "");
-      },
+      splits: (u) => (this.#ticks = timeTicks(this.#range.from, this.#range.to, u.width / k - 70, zone)).map((tick) => tick.at),
+      values: (_, splits) => splits.map((_at, n) => (foot ? (this.#ticks[n]?.label ?? "") : "")),
       grid: { stroke: () => this.#options.look.line, width: k },
       ticks: { show: false },
     };
@@ -215,7 +212,8 @@ export class Plot {
     if (held) return held;
     const { y } = this.#options;
     const ids = new Set(this.shown.filter((item) => axisKey(item) === unit).map((item) => item.id));
-    return axisRange(extent(this.#model, ids, this.#range.from, this.#range.to, this.#extraValues(ids)), y);
+    const drawn = extent(this.#model, ids, this.#range.from, this.#range.to, this.#extraValues(ids));
+    return axisRange(withRejected(drawn, this.#rejectedValues(ids)), y);
   }
 
   /** Values of fans and of rejected records in view, which the axis makes room for. */
@@ -228,18 +226,36 @@ export class Plot {
     return [...fans, ...anomalies];
   }
 
+  #rejectedValues(ids: Set<string>): number[] {
+    const { from, to } = this.#range;
+    return this.#model.marks.flatMap((mark) =>
+      mark.value !== undefined && mark.at >= from && mark.at <= to && ids.has(mark.series) && !this.#options.hiddenMarks.has(mark.kind) ? [mark.value] : [],
+    );
+  }
+
   #frame(): Frame {
     const u = this.#u;
     const { left, top, width, height } = u.bbox;
     const { from, to } = this.#range;
     const perMs = width / (to - from);
+    // a line for each axis: thousands of calls of uPlot's general function a frame are too many
+    const lines = new Map(
+      this.#options.units.map((unit, n) => {
+        const { min, max } = u.scales[`y${n}`] ?? {};
+        const times = -height / ((max ?? 1) - (min ?? 0));
+        return [unit, { times, add: top + height - (min ?? 0) * times }] as const;
+      }),
+    );
     return {
       ctx: u.ctx, left, top, width, height,
       k: uPlot.pxRatio * this.#options.scale,
       range: this.#range,
       look: this.#options.look,
       toX: (at) => left + (at - from) * perMs,
-      toY: (value, series) => u.valToPos(value, this.#scaleOf(series), true),
+      toY: (value, series) => {
+        const { add, times } = lines.get(axisKey(series)) ?? { add: 0, times: 0 };
+        return this.#options.y === "log" ? u.valToPos(value, this.#scaleOf(series), true) : add + value * times;
+      },
     };
   }
 

@@ -34,6 +34,15 @@ export function extent(model: ChartModel, series: Set<string>, from: number, to:
   return low <= high ? [low, high] : null;
 }
 
+/** The extent with room for rejected values, as far as they are no further off than the extent is long. */
+export function withRejected(drawn: [number, number] | null, values: number[]): [number, number] | null {
+  if (!drawn) return drawn;
+  const [low, high] = drawn;
+  const most = high - low || Math.abs(high) || 1;
+  const near = values.filter((value) => value >= low - most && value <= high + most);
+  return [Math.min(low, ...near), Math.max(high, ...near)];
+}
+
 /** The range of an axis: with `auto` 6 % of air, with `zero` from or to 0, with `log` whole below and above. */
 export function axisRange(found: [number, number] | null, choice: YChoice): [number, number] {
   if (typeof choice === "object") return [choice.low, choice.high];

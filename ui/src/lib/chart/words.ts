@@ -12,6 +12,11 @@ export function exactFor(apart: number): Exact {
   return apart >= MINUTE ? "minute" : apart >= SECOND ? "second" : "fraction";
 }
 
+/** The same for the ends of a range: whole minutes stay minutes. */
+function exactEnds(from: number, to: number, apart: number): Exact {
+  return from % MINUTE === 0 && to % MINUTE === 0 ? "minute" : exactFor(apart);
+}
+
 export function dayText(ms: number, zone: string, now = Date.now()): string {
   const wall = wallAt(ms, zone);
   const year = wall.year === wallAt(now, zone).year ? "" : ` ${wall.year}`;
@@ -45,7 +50,7 @@ export function rangeText(from: number, to: number, zone: string): string {
     if (dayText(from, zone) === dayText(last, zone)) return `${dayText(from, zone)}, ${durationText(span)}`;
     return `${shorterDay(from, last, zone)} to ${dayText(last, zone)}`;
   }
-  const exact = exactFor(span / 20);
+  const exact = exactEnds(from, to, span / 20);
   if (dayText(from, zone) === dayText(to, zone)) return `${dayText(from, zone)} ${clockText(from, zone, exact)} to ${clockText(to, zone, exact)}`;
   if (span > 20 * DAY) return `${shorterDay(from, to, zone)} to ${dayText(to, zone)}`;
   return `${dayText(from, zone)} ${clockText(from, zone, exact)} to ${dayText(to, zone)} ${clockText(to, zone, exact)}`;
@@ -59,7 +64,7 @@ function shorterDay(from: number, to: number, zone: string): string {
 
 /** The span of a gap inside a view: clocks alone within one day. */
 export function spanText(from: number, to: number, zone: string): string {
-  const exact = exactFor((to - from) / 4);
+  const exact = exactEnds(from, to, (to - from) / 4);
   const begin = clockText(from, zone, exact);
   if (dayText(from, zone) === dayText(to, zone)) return `${begin} to ${clockText(to, zone, exact)}`;
   if (to - from > 20 * DAY) return `${shorterDay(from, to, zone)} to ${dayText(to, zone)}`;

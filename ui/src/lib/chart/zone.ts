@@ -112,13 +112,20 @@ function changeBetween(low: number, high: number, offset: number, zone: string):
   return after * SECOND;
 }
 
-/** The first instant of a local day. A day without midnight, as some zones have them, begins when its clock does. */
-export function startOfDay(year: number, month: number, day: number, zone: string): number {
-  const wall = wallMs({ year, month, day, hour: 0, minute: 0, second: 0 });
+/**
+ * The instant at which the clock of a zone shows `wall` (its ms as if it were UTC): the first of two, and where the clock
+ * skips it, the instant at which the clock is put forward.
+ */
+export function instantOf(wall: number, zone: string): number {
   const candidates = [offsetAt(wall - DAY, zone), offsetAt(wall + DAY, zone)].map((offset) => wall - offset);
   const exact = candidates.filter((ms) => ms + offsetAt(ms, zone) === wall);
   if (exact.length) return Math.min(...exact);
   return changeBetween(wall - DAY, wall + DAY, offsetAt(wall - DAY, zone), zone);
+}
+
+/** The first instant of a local day. A day without midnight, as some zones have them, begins when its clock does. */
+export function startOfDay(year: number, month: number, day: number, zone: string): number {
+  return instantOf(wallMs({ year, month, day, hour: 0, minute: 0, second: 0 }), zone);
 }
 
 /** Whether the browser knows a zone. */
