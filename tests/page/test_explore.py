@@ -17,7 +17,8 @@ FRAME_MS = 12
 PAN = """async ([x, y]) => {
   const plot = document.querySelector("[role=application]");
   for (let n = 0; n < 5; n += 1) {
-    plot.dispatchEvent(new PointerEvent("pointermove", { pointerId: 1, clientX: x - 3 * n, clientY: y, bubbles: true }));
+    const at = { pointerId: 1, clientX: x - 3 * n, clientY: y, bubbles: true };
+    plot.dispatchEvent(new PointerEvent("pointermove", at));
     await new Promise((done) => requestAnimationFrame(done));
   }
 }"""
@@ -342,8 +343,7 @@ def test_budgets(visit: Visits, pumps: tuple[Server, dict[str, str]]) -> None:
     page.wait_for_timeout(500)
     assert 0 < sum(sizes) < 110_000, sizes
     devtools = browsing.context.new_cdp_session(page)
-    devtools.send("Performance.setTimeDomain", {"timeDomain": "threadTicks"})
-    devtools.send("Performance.enable")
+    devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
 
     def task_ms() -> float:
         metrics = {item["name"]: item["value"] for item in devtools.send("Performance.getMetrics")["metrics"]}
@@ -362,6 +362,6 @@ def test_budgets(visit: Visits, pumps: tuple[Server, dict[str, str]]) -> None:
     page.mouse.up()
     page.keyboard.up("Shift")
     frames.sort()
-    print(frames)
+    print(frames, [task_ms() for _ in range(3)])
     assert frames[int(len(frames) * 0.95) - 1] < FRAME_MS, frames
     chart(page)

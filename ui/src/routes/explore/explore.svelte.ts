@@ -6,12 +6,13 @@
 import { untrack } from "svelte";
 import { send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
-import type { Anomaly, ChangeNote, ChartModel, Fan, Range } from "$lib/chart/model";
+import { breakAtGaps } from "$lib/chart/gaps";
+import type { Anomaly, ChangeNote, ChartModel, Fan, Range, Value } from "$lib/chart/model";
 import { browserZone } from "$lib/format/time";
 import { momentMs } from "$lib/url/moment";
 import { router } from "$lib/url/router.svelte";
 import {
-  buildModel, figuresOf, isMostlyLate, labelOf, NOTHING, parseMs, placeOf, type PointColumns, type Rejection, type SeriesColumns,
+  buildModel, figuresOf, gapsOf, isMostlyLate, labelOf, NOTHING, parseMs, placeOf, type PointColumns, type Rejection, type SeriesColumns,
 } from "./answers.ts";
 import { assignColours, formatSeries, MOST_SERIES, parseSeries, parseY, rollingOf } from "./choice.ts";
 import { Lru } from "./lru.ts";
@@ -49,7 +50,7 @@ interface Known {
 interface Whole {
   time: number[];
   /** By series. */
-  values: Map<string, (number | null)[]>;
+  values: Map<string, Value[]>;
   known: Map<string, Known>;
 }
 
@@ -188,7 +189,7 @@ export class Explore {
       const length = time.length > 1 ? (time[1] as number) - (time[0] as number) : 1000;
       const known = new Map<string, Known>();
       for (const series of answer.series) {
-        const counts = series.columns.count ?? [];
+        const counts = series.evidence?.n ?? [];
         const first = counts.findIndex((count) => (count ?? 0) > 0);
         const last = counts.findLastIndex((count) => (count ?? 0) > 0);
         const count = counts.reduce<number>((sum, item) => sum + (item ?? 0), 0);
@@ -196,7 +197,12 @@ export class Explore {
         const to = last < 0 ? 0 : (time[last + 1] ?? (time[last] as number) + length);
         known.set(series.id, { id: series.id, label: labelOf(series), place: placeOf(series), unit: series.unit ?? "", feed: series.feed, series, count, from, to });
       }
-      this.whole = { time, values: new Map(answer.series.map((series) => [series.id, series.columns.mean ?? []])), known };
+      const gaps = gapsOf(answer);
+      const values = answer.series.map((series) => {
+        const own = gaps.filter((gap) => gap.series === series.id);
+        return [series.id, breakAtGaps(time, series.columns.mean ?? [], own).values] as const;
+      });
+      this.whole = { time, values: new Map(values), known };
     });
   }
 

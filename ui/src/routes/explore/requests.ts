@@ -54,7 +54,7 @@ export function totalsPath(view: View): string {
 
 /** The whole series in few windows. */
 export function overviewPath(ids: readonly string[]): string {
-  return path("/v1/points", { series: ids.join(","), points: "400", agg: "mean,count" });
+  return path("/v1/points", { series: ids.join(","), points: "400", agg: "mean", evidence: "true" });
 }
 
 export function rejectionsPath(id: string, view: View): string {
