@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import page
-
 from tidemill.api.app import Document
 
 TYPES = page.UI / "src/lib/api/api.d.ts"

@@ -37,7 +37,7 @@ TIME = "2026-01-31T12:00:00Z"  # in place of the times at which things happened 
 # What differs from one run to the next, and what stands in its place.
 STEADY: dict[str, Any] = {
     "erased_at": None,
-    "state": {"erased": "applied"},
+    "state": {"erased": "applied", "silent": "idle", "stopped": "idle", "applying": "idle"},
     "stalled_s": 0.0,
     "disk_free_bytes": 1 << 36,
     "free_bytes": 1 << 36,
@@ -48,6 +48,17 @@ STEADY: dict[str, Any] = {
     "size_bytes": 53376,
     "secret": "tm_example-of-a-key-that-opens-nothing-at-all-0001",
     "csrf": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "log_bytes": 53376,
+    "store_bytes": 90112,
+    "point_rows": 112,
+    "acknowledged": 6,
+    "p50_ms": 0.592,
+    "p99_ms": 6.224,
+    "heartbeat_s": 0.105,
+    "lag_s": 0.0,
+    "took_s": 0.305,
+    "age_s": 0.073,
+    "versions": {"tidemill": "0.1.0", "python": "3.12.8", "log": "sqlite 3.54.1", "store": "26.9.2.1"},
 }
 PUMPS = """name = "pumps"
 
@@ -95,6 +106,11 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "listMeasurements": {"muid": "m1", "start": "2025-06-01", "limit": "2"},
     "listChanges": {"feed": "pumps", "kind": "point", "limit": "2"},
     "followChanges": {"feed": "pumps", "since": "2026-01-01"},
+    "followAll": {"topics": "health"},
+    "readFlow": {"start": "2020-01-01", "every": "10y", "feed": "pumps"},
+    "find": {"q": "pump p1 2025-06-01 12:00", "limit": "1"},
+    "getStatus": {},
+    "getLastProof": {"feed": "pumps"},
     "listCodes": {},
     "listRules": {},
     "getRule": {"rule": "range"},
@@ -107,7 +123,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "listRollups": {"feed": "pumps", "start": "2025-06-01", "evidence": "true"},
     "listRows": {"feed": "dropzone", "start": "2025-06-01", "limit": "2"},
     "getLineage": {"feed": "dropzone", "time": NOON},
-    "listSeries": {"feed": "pumps"},
+    "listSeries": {"q": "pump", "facets": "field,tag.pump"},
     "countSeries": {"feed": "pumps"},
     "getSeries": {"series": "{whole}"},
     "listPoints": {"series": "{series}", "start": "2025-06-01", "every": "1h", "agg": "mean,count"},
@@ -323,6 +339,7 @@ class Steady:
         text = self._texts.get(text, text)
         text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}", self._id, text)
         text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", _when, text)
+        text = re.sub(r'"mill":"(silent|stopped|applying)"', '"mill":"idle"', text)
         return re.sub(r"(?=[\w-]*[A-Z])[A-Za-z0-9_-]{50,}", "c2VhbGVkLWN1cnNvcg", text)
 
     def _id(self, match: re.Match[str]) -> str:

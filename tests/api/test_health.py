@@ -79,9 +79,9 @@ class _Links(HTMLParser):
         self.ids: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag not in ("script", "link", "img", "iframe")
+        assert tag not in ("img", "iframe")
         for name, value in attrs:
-            if name == "href" and value:
+            if name in ("href", "src") and value and value != "data:,":
                 self.links.append(value)
             if name == "id" and value:
                 self.ids.add(value)

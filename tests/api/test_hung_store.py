@@ -57,6 +57,8 @@ def ask_without_waiting(api: Api, method: str, path: str, times: int) -> list[th
 def test_nobody_else_waits_for_a_hung_store(hung: Api) -> None:
     asking = ask_without_waiting(hung, "GET", "/v1/receipts/00000000-0000-7000-8000-000000000000", 8)
     asking += ask_without_waiting(hung, "DELETE", "/v1/series/0123456789abcdef", 8)
+    with hung.client.stream("GET", "/v1/stream", params={"feed": "dropzone"}) as stream:
+        assert next(stream.iter_lines()) == "retry: 2000"
     time.sleep(0.3)
     before = threading.active_count()
     for _ in range(5):
@@ -67,6 +69,8 @@ def test_nobody_else_waits_for_a_hung_store(hung: Api) -> None:
         assert answer.status_code == 202
         state = hung.client.get("/readyz")
         assert state.status_code == 200 and state.json()["store"]["up"] is False
+        assert hung.client.get("/v1/status").json()["store"]["state"] == "down"
+        assert hung.client.get("/v1/feeds").status_code == 200
         assert time.monotonic() - began < 15
     time.sleep(2)
     began = time.monotonic()

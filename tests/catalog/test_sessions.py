@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from tidemill.catalog.keys import SESSIONS_PREFIX, KeyRing, create_key, revoke_key
-from tidemill.catalog.sessions import IDLE_S, LONGEST_S, MAX_A_KEY, SKEW_S, SessionRing
+from tidemill.catalog.sessions import IDLE_S, LONGEST_S, MAX_A_KEY, SKEW_S, WRITE_AFTER_S, SessionRing
 from tidemill.catalog.sqlite import SqliteCatalog
 
 NS = 10**9
@@ -111,7 +111,7 @@ def test_a_session_that_ended_does_not_come_back_with_a_late_use(catalog: Sqlite
     info, _ = create_key(catalog, "acme", ["read"])
     with rings(catalog, clock) as (_, here), rings(catalog, clock) as (_, there):
         token = here.begin(info.key_id, secure=False)
-        clock.pass_s(60)
+        clock.pass_s(WRITE_AFTER_S)
         assert there.principal(token, secure=False) is not None
         here.end(token)
         there.keep()

@@ -37,9 +37,9 @@ def test_a_page_at_every_width(visit: Visits, served: Server, name: str, scheme:
 def test_first_steps_and_sign_in(
     fresh: Server, keyed: tuple[Server, dict[str, str]], visit: Visits, scheme: str
 ) -> None:
-    for name, server in (("first", fresh), ("sign-in", keyed[0])):
+    for name, title, server in (("first", "First steps", fresh), ("sign-in", "Sign in", keyed[0])):
         page = visit(server.url, color_scheme=scheme).open("/")
-        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             page.screenshot(path=PICTURES / f"{name}-{width}-{scheme}.png")

@@ -123,6 +123,7 @@ def axe(page: Page) -> list[str]:
     """What axe-core finds in what the page shows now, a sentence each."""
     if page.url == "about:blank":
         return []
+    page.locator("main h1").wait_for(state="attached")
     page.evaluate(AXE.read_text() + "; undefined")
     found: list[str] = page.evaluate(RUN_AXE, AXE_TAGS)
     return found

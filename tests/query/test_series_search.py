@@ -1,5 +1,6 @@
 """Search of series: words of any case in names, fields and tags; totals, facets, pages."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.query.conftest import Writer
 from tests.query.support import START, asked, queries
 from tidemill.errors import InputError
+from tidemill.query import series_index
 from tidemill.query.series import SeriesPage, SeriesQuery
 from tidemill.store.client import Store
 
@@ -85,6 +87,48 @@ def test_counts_and_times_of_points_are_those_of_the_list(areas: Any) -> None:
     bare = search(areas, q="p3", extent="false").items[0]
     assert (bare.count, bare.missing, bare.first, bare.last) == (None, None, None, None)
     assert (listed[bare.id].count, listed[bare.id].missing) == (1, 1)
+
+
+def load_index(areas: Any) -> None:
+    """Search once, and wait for the index that this has loaded."""
+    search(areas, q="any")
+    deadline = time.monotonic() + 60
+    while "default" not in areas._indexes._indexes and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("many", [1, 1000])
+def test_the_index_of_many_series_answers_as_the_store(
+    many: int, areas: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_index(areas)  # few series: none
+    monkeypatch.setattr(series_index, "MANY", many)
+    indexed = queries(store).series
+    load_index(indexed)
+    assert areas._indexes._indexes["default"].frame is None
+    assert (indexed._indexes._indexes["default"].frame is None) == (many > 13)
+    for q in ("press", "PRESS 1", "süd", "north flow", "p1", "7", "bar", "zzz"):
+        for sort in ("feed", "name", "match"):
+            given = {"q": q, "sort": sort, "limit": "4", "facets": "feed,field,tag.*,tag.pump,tag.none"}
+            for more in ({}, {"feed": "pumps"}, {"field": "bar"}, {"tag__site": "Plant Süd"}, {"tag__meter": "none"}):
+                cursor: dict[str, str] = {}
+                for _ in range(5):
+                    page = search(indexed, **given, **more, **cursor)
+                    assert page == search(areas, **given, **more, **cursor), (q, sort, more)
+                    if page.next is None:
+                        break
+                    cursor = {"cursor": page.next}
+
+
+def test_an_index_gives_no_deleted_series(
+    areas: Any, store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_index, "MANY", 1)
+    load_index(areas)
+    page = search(areas, q="pressure", limit="100")
+    deleted = next(item for item in page.items if item.name == "Pressure 3")
+    writer.series("pumps", "bar", deleted.tags, name="Pressure 3", deleted=True, deleted_seq=9, version=9)
+    assert "Pressure 3" not in names(search(areas, q="pressure", limit="100"))
 
 
 def test_a_faulty_search_is_refused_by_name(areas: Any) -> None:

@@ -34,6 +34,7 @@ STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
 DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
 WATCH_EVERY_S: Final = 1.0
+RECENT_S: Final = 0.9
 PUBLIC: Final = {"scope": None}
 
 
@@ -127,6 +128,9 @@ class Health:
     def __init__(self, services: Services, gate: Gate, metrics: Metrics, is_open: Any) -> None:
         self._services, self._gate, self._metrics, self._is_open = services, gate, metrics, is_open
         self.started_ns = services.clock()
+        self._looking = asyncio.Lock()
+        self._recent: State | None = None
+        self._recent_at = 0.0
         self._store = StoreWatch(services.store.ping)
         self._stalls = [StallWatch() for _ in services.log.partitions]
         self._trims = [TrimWatch() for _ in services.log.partitions]
@@ -143,6 +147,13 @@ class Health:
     def acknowledgements(self) -> Acknowledgements:
         """How long acknowledgements take."""
         return self._metrics.acknowledgements()
+
+    async def recent_state(self) -> State:
+        """The state as it was within the last second: for any number of streams that look every second."""
+        async with self._looking:
+            if self._recent is None or time.monotonic() - self._recent_at > RECENT_S:
+                self._recent, self._recent_at = await self.state(), time.monotonic()
+            return self._recent
 
     async def state(self) -> State:
         """The present state of log, mill and store."""

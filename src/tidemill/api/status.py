@@ -7,6 +7,7 @@ see whether each part works.
 import asyncio
 import platform
 import time
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from litestar.di import NamedDependency
 from tidemill import __version__
 from tidemill.api.health import Health, State
 from tidemill.api.job_views import instant_text
-from tidemill.api.reads_common import ReadCall, answers_with, ask_store, reading
+from tidemill.api.reads_common import AnyRequest, ReadCall, answers_with, ask_store, parse_query, reading
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.catalog.verifications import CatalogVerifications
@@ -27,6 +28,7 @@ from tidemill.query.flow import lag_s
 from tidemill.query.parameters import FeedName, QueryParameters
 
 _ABOUT_S: Final = 5.0  # how long the facts of the store are kept
+_PROMPT_S: Final = 0.3  # how long a request waits for facts that are being read
 _PAGE: Final = 20
 
 
@@ -58,13 +60,13 @@ class MillPart(msgspec.Struct, frozen=True):
 
 
 class StorePart(msgspec.Struct, frozen=True):
-    """The store. `why`: of `down`. `points`: rows of points, also those that a merge will remove."""
+    """The store. `why`: of `down`. `point_rows`: rows of points, also those that a merge will remove; `store_bytes`: of
+    all tables on disk."""
 
     state: Literal["up", "down"]
     why: str
-    version: str | None
-    points: int | None
-    bytes: int | None
+    point_rows: int | None
+    store_bytes: int | None
 
 
 class DiskPart(msgspec.Struct, frozen=True):
@@ -78,7 +80,8 @@ class DiskPart(msgspec.Struct, frozen=True):
 
 class Status(msgspec.Struct, frozen=True):
     """The parts of the server. Numbers and reasons are null or empty except for administrators. `degraded`: what does
-    not work as it should, one sentence each. `demo`: simulators send what flows (`--demo`). `versions`: of `tidemill`, `python`, `log` and `store` (where known)."""
+    not work as it should, one sentence each. `demo`: simulators send what flows (`--demo`). `versions`: of `tidemill`,
+    `python`, `log` and `store` (where known)."""
 
     as_of: str
     version: str
@@ -95,7 +98,7 @@ class Status(msgspec.Struct, frozen=True):
 class Proof(msgspec.Struct, frozen=True):
     """A verification that ended. `by`: the id of the key that asked for it (`open`: access was open; empty: not known).
     `feed`, `since`: what it was limited to (null: everything). `adds_up`: everything is accounted for; `findings`: how
-    many differences by code; `seconds`: how long it took."""
+    many differences by code; `took_s`: how long it took."""
 
     id: str
     finished_at: str
@@ -106,7 +109,7 @@ class Proof(msgspec.Struct, frozen=True):
     complete: bool
     findings: dict[str, int]
     totals: Totals
-    seconds: float
+    took_s: float
 
 
 class LastProof(msgspec.Struct, frozen=True):
@@ -125,36 +128,48 @@ class LastProofQuery(QueryParameters, frozen=True):
 
 
 class StoreFacts:
-    """What the store says of itself, asked for at most every few seconds, by any number of requests at once."""
+    """What the store says of itself. Read at most every few seconds, beside the requests: none waits for a store that
+    hangs."""
 
     def __init__(self, services: Services) -> None:
         self._store = services.store
         self._facts: dict[str, Any] = {}
-        self._read_at = 0.0
-        self._reading: asyncio.Lock | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._read_at = -_ABOUT_S
 
     async def facts(self) -> dict[str, Any]:
-        """`version`, `points`, `bytes`; the last known ones while the store does not answer."""
-        self._reading = self._reading or asyncio.Lock()
-        async with self._reading:
-            if time.monotonic() - self._read_at > _ABOUT_S:
-                try:
-                    self._facts = (await ask_store(lambda: self._store.rows("store_facts")))[0]
-                except (UnavailableError, StoreQueryError):
-                    return self._facts
-                self._read_at = time.monotonic()
+        """`version`, `points`, `bytes` as last read; empty before the store has answered once."""
+        reads = self._reading is not None and not self._reading.done()
+        if not reads and time.monotonic() - self._read_at >= _ABOUT_S:
+            self._read_at = time.monotonic()
+            self._reading = asyncio.create_task(self._read(), name="store_facts")
+        if self._reading is not None:
+            await asyncio.wait({self._reading}, timeout=_PROMPT_S)
         return self._facts
 
+    async def _read(self) -> None:
+        with suppress(UnavailableError, StoreQueryError):
+            self._facts = (await ask_store(lambda: self._store.rows("store_facts")))[0]
 
-@get("/v1/status", tags=["health"], summary="The parts of the server", operation_id="getStatus")
+
+@get(
+    "/v1/status",
+    tags=["health"],
+    summary="The parts of the server",
+    operation_id="getStatus",
+    responses=answers_with(Status, "The parts, each with its state.", 400),
+)
 async def get_status(
+    request: AnyRequest,
     principal: NamedDependency[Principal],
     services: NamedDependency[Services],
     health: NamedDependency[Health],
+    *,
     store_facts: NamedDependency[StoreFacts],
 ) -> Status:
     """API, mill, store and disk: whether each works, since when, how fast, and how far behind. Answers also while the
     store is down. Numbers are for administrators; `degraded` says to others only that something is."""
+    parse_query(request, QueryParameters)
     state, admin = await health.state(), "admin" in principal.scopes
     facts = await store_facts.facts() if admin and state.store.up else {}
     waiting_s = await asyncio.to_thread(_longest_wait_s, services, principal.tenant) if admin else None
@@ -214,9 +229,8 @@ def _status(
         store=StorePart(
             state="up" if state.store.up else "down",
             why=state.store.reason if admin else "",
-            version=facts.get("version"),
-            points=facts.get("points"),
-            bytes=facts.get("bytes"),
+            point_rows=facts.get("points"),
+            store_bytes=facts.get("bytes"),
         ),
         disk=DiskPart(
             state="low" if low else "ok",
@@ -254,7 +268,7 @@ def get_last_proof(call: ReadCall[LastProofQuery]) -> LastProof:
         complete=report.complete,
         findings=report.counts,
         totals=report.totals,
-        seconds=report.seconds,
+        took_s=report.seconds,
     )
     return LastProof(proof, round(max(0, call.services.clock() - job.finished_ns) / NS_PER_S, 3), running)
 

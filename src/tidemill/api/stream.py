@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from litestar import get
@@ -21,8 +21,9 @@ from tidemill.api.auth import Authenticator
 from tidemill.api.changes import KEEP_ALIVE_S, RETRY_MS, check_feed
 from tidemill.api.followers import Follower, Followers
 from tidemill.api.front import client_address
-from tidemill.api.health import Health, Ready
-from tidemill.api.reads_common import AnyRequest, answer_specs, ask_store, operation_of, parse_query
+from tidemill.api.health import Health
+from tidemill.api.problems import WrongKeysError
+from tidemill.api.reads_common import AnyRequest, answer_specs, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.api.sources import SourceItem, source_item
 from tidemill.catalog.keys import Principal
@@ -35,9 +36,24 @@ LOOK_S: Final = 1.0  # between looks at polls, health and the key
 PACE_S: Final = 0.25  # at least, between two batches of events
 EVENT_S: Final = 0.1  # and for each event that was sent
 HEALTH_S: Final = 5.0  # how often numbers that changed are sent; a part that fails or recovers is sent at once
+_NOT_WORKING: Final = ("silent", "unknown", "waiting_for_store", "waiting_for_log", "waiting_for_catalog", "stopped")
 MAX_POLLS: Final = 5  # at once; more are sent with the next batch
 _log = logging.getLogger(__name__)
-StreamEvent = ReceiptEvent | ChangesEvent | SourceItem | Ready
+
+
+class HealthEvent(msgspec.Struct, frozen=True):
+    """The state of the server. `ready`: payloads are acknowledged; `degraded`: what does not work as it should, one
+    sentence each; `mill`: what it does (`silent`: there is no sign of it); `lag`: entries of the log that are not
+    applied (null except for administrators). `GET /v1/status` says more."""
+
+    ready: bool
+    degraded: list[str]
+    mill: str
+    lag: int | None
+    store: Literal["up", "down"]
+
+
+StreamEvent = ReceiptEvent | ChangesEvent | SourceItem | HealthEvent
 
 
 @get(
@@ -63,13 +79,13 @@ async def follow_all(
     health: NamedDependency[Health],
 ) -> Stream:
     """Server-sent events of the `topics`: `receipt` (payloads were applied), `change` (published values changed),
-    `poll` (a source was polled: an item of `/v1/sources`), `health` (as `/readyz`; at first, when a part fails or
-    recovers, and every 5 s where numbers changed). At most about ten a second: what happens faster is summed up, with
+    `poll` (a source was polled: an item of `/v1/sources`), `health` (at first, when a part fails or recovers, and
+    every 5 s where something changed). At most about ten a second: what happens faster is summed up, with
     its number. Starts now, or after the header `Last-Event-ID`: what happened in between comes as sums. After a lost
     connection an event may come twice, and none is left out. A comment is sent after every 15 s without an event. The
     stream ends when its key is revoked."""
     query = parse_query(request, StreamQuery)
-    await ask_store(lambda: check_feed(services, principal.tenant, query.feed))
+    await asyncio.to_thread(check_feed, services, principal.tenant, query.feed)
     reached = _start(request, services, followers, principal.tenant)
     scope: Any = request.scope
     headers, address = dict(scope["headers"]), client_address(scope)
@@ -77,7 +93,7 @@ async def follow_all(
     def is_admitted() -> bool:
         try:
             return authenticator.authorize(headers, "read", address, unsafe=False).tenant == principal.tenant
-        except AccessError:
+        except (AccessError, WrongKeysError):
             return False
 
     follower = followers.add_follower(principal.tenant)
@@ -115,7 +131,7 @@ class Tail:
     ) -> None:
         self._services, self._followers, self._follower = services, followers, follower
         self._health, self._query, self._reached, self._admin = health, query, reached, admin
-        self._shown: Ready | None = None
+        self._shown: HealthEvent | None = None
         self._shown_at = 0.0
 
     async def events(self, is_admitted: Callable[[], bool]) -> AsyncIterator[bytes]:
@@ -196,7 +212,11 @@ class Tail:
         """The state of the server: when a part fails or recovers, and every HEALTH_S where a number changed."""
         if not self._wants("health"):
             return []
-        shown, before, now = (await self._health.state()).shown(details=self._admin), self._shown, time.monotonic()
+        state, before, now = await self._health.recent_state(), self._shown, time.monotonic()
+        degraded = state.shown(details=self._admin).degraded
+        up: Literal["up", "down"] = "up" if state.store.up else "down"
+        lag = state.mill.lag if self._admin else None
+        shown = HealthEvent(state.log.accepting, degraded, state.mill.state, lag, up)
         due = before is None or _outline(shown) != _outline(before)
         if not due and (shown == before or now - self._shown_at < HEALTH_S):
             return []
@@ -208,16 +228,9 @@ def _polled_ns(state: SourceState) -> int:
     return state.last_poll_ns or 0
 
 
-def _outline(ready: Ready) -> tuple[Any, ...]:
-    """What of the state is not a number that changes all the time."""
-    mill, store = ready.mill, ready.store
-    return (
-        ready.ready,
-        len(ready.degraded),
-        ready.open_access,
-        store and store.up,
-        mill and (mill.state in ("silent", "unknown", "waiting_for_store", "stopped"), mill.recovered),
-    )
+def _outline(event: HealthEvent) -> tuple[Any, ...]:
+    """What of the state does not change all the time."""
+    return event.ready, len(event.degraded), event.store, event.mill in _NOT_WORKING
 
 
 def _event(name: str, item: StreamEvent) -> bytes:

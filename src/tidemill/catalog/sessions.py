@@ -3,7 +3,7 @@
 The catalog keeps the SHA-256 of a token (`sessions/<key id>/<sha256>`), so that neither a restart nor another process
 ends a session, and nobody who reads the catalog can use one. A session is over IDLE_S after its last use, LONGEST_S
 after its start, by its sign-out, and as soon as its key is revoked. `SessionRing` holds all sessions in memory. When a
-session was used last is written by `keep`, not by a request: a crash takes back a minute of that.
+session was used last is written by `keep`, not by a request: a crash takes back some minutes of that.
 """
 
 import hashlib
@@ -24,6 +24,7 @@ from tidemill.errors import ConflictError
 IDLE_S: Final = 12 * 3600
 LONGEST_S: Final = 7 * 86_400
 MAX_A_KEY: Final = 50  # the session of a key that was unused longest ends when one more begins
+WRITE_AFTER_S: Final = 300  # a use is written when the written one is so much older: a write syncs the disk
 SKEW_S: Final = 300  # how far the clocks of two processes may differ
 _NS: Final = 10**9
 
@@ -117,7 +118,7 @@ class SessionRing:
             with suppress(ConflictError):  # it was ended, or used in another process, a moment ago
                 if self._keys.principal(session.key_id) is None or self._is_over(digest, session, now):
                     removed += self._catalog.delete(key, expect=session.revision)
-                elif used_ns > session.stored.used_ns:
+                elif used_ns - session.stored.used_ns >= WRITE_AFTER_S * _NS:
                     stored = msgspec.structs.replace(session.stored, used_ns=used_ns)
                     self._catalog.put(key, msgspec.json.encode(stored), expect=session.revision)
         self.refresh()
@@ -131,7 +132,7 @@ class SessionRing:
                 key_id, _, digest = entry.key.removeprefix(SESSIONS_PREFIX).partition("/")
                 sessions[digest] = _Session(key_id, msgspec.json.decode(entry.value, type=_Stored), entry.revision)
             self._sessions = sessions
-            for digest in [digest for digest in self._used_ns if digest not in sessions]:
+            for digest in [digest for digest in list(self._used_ns) if digest not in sessions]:
                 self._used_ns.pop(digest, None)
 
     def _is_over(self, digest: str, session: _Session, now: int) -> bool:

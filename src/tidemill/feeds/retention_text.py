@@ -1,6 +1,5 @@
 """Changes the `[retention]` table of a feed's text, and nothing else of it: comments and layout stay."""
 
-import json
 import re
 import tomllib
 from typing import Any, Final
@@ -20,14 +19,11 @@ def with_retention(text: str, points: str | None, *, seal_rollups: bool) -> str:
     """
     lines = _without_table(text.splitlines(keepends=True))
     kept = "".join(lines).rstrip("\n") + "\n"
-    table = [f"points = {json.dumps(points)}\n"] if points is not None else []
+    table = [f"points = {_quoted(points)}\n"] if points is not None else []
     table += ["seal_rollups = true\n"] if seal_rollups else []
     changed = kept + ("\n[retention]\n" + "".join(table) if table else "")
-    before, after = _parsed(text), _parsed(changed)
     wanted = {"points": points, "seal_rollups": seal_rollups}
-    given = {"points": None, "seal_rollups": False} | after.pop("retention", {})
-    before.pop("retention", None)
-    if before != after or given != wanted:
+    if _split(changed) != (_split(text)[0], wanted):
         message = "the text has its retention in a form that only its author can change; send the whole definition"
         raise FeedDefinitionError(message, (Fault("retention", "retention_form", message),))
     return changed
@@ -39,12 +35,22 @@ def _without_table(lines: list[str]) -> list[str]:
         return lines
     start = heads[0]
     end = next((n for n in range(start + 1, len(lines)) if _NEXT.match(lines[n])), len(lines))
+    while end > start + 1 and lines[end - 1].lstrip()[:1] in ("", "#"):  # these are about what follows
+        end -= 1
     return lines[:start] + lines[end:]
 
 
-def _parsed(text: str) -> dict[str, Any]:
-    """A text as data; empty: it is no TOML."""
+def _split(text: str) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """The definition in a text without its retention (None: the text is no TOML), and the retention with its
+    defaults."""
     try:
-        return tomllib.loads(text)
+        definition = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        return {}
+        return None, {}
+    given = definition.pop("retention", {})
+    return definition, {"points": None, "seal_rollups": False} | (given if isinstance(given, dict) else {})
+
+
+def _quoted(text: str) -> str:
+    """A text as a string of TOML."""
+    return '"' + "".join(c if c.isprintable() and c not in '"\\' else f"\\U{ord(c):08x}" for c in text) + '"'

@@ -56,7 +56,7 @@ class Queries:
         self.receipt_list = ReceiptList(store, log, applied)
         self.rejections = RejectionQueries(store, book, seals, len(log.partitions))
         self.deletions = DeletionQueries(store, log, seals)
-        self.series = SeriesQueries(store, hidden)
+        self.series = SeriesQueries(store, hidden, applied)
         self.analysis = AnalysisQueries(store, self.series)
         self.points = PointQueries(store, self.series)
         self.many_points = ManyPoints(store, hidden, WindowEvidence(store, log, book), applied)

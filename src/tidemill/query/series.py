@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tidemill.analysis.statistics import TimeMetrics, time_metrics
 from tidemill.errors import LimitError, NotFoundError
 from tidemill.model.ids import format_series, parse_series
+from tidemill.model.offset import Reach
 from tidemill.model.time import format_instant
 from tidemill.query import answers, readers
 from tidemill.query.analysis_answers import FrequencyMetrics
@@ -35,6 +36,7 @@ from tidemill.query.parameters import (
     page_cursor,
     time_range,
 )
+from tidemill.query.series_index import SeriesIndexes
 from tidemill.query.series_search import (
     BEFORE_ALL,
     FacetValue,
@@ -206,8 +208,9 @@ class SeriesMetrics(TimeMetrics, frozen=True, kw_only=True):
 class SeriesQueries:
     """Reads series. Raises NotFoundError for a series of another tenant, an unknown one and a deleted one alike."""
 
-    def __init__(self, store: Store, hidden: Hidden) -> None:
+    def __init__(self, store: Store, hidden: Hidden, applied: Callable[[str], Reach] = lambda _: ()) -> None:
         self._store, self._hidden = store, hidden
+        self._indexes = SeriesIndexes(store, applied)
 
     def list_series(self, tenant: str, query: SeriesQuery, removed: Collection[str] = ()) -> SeriesPage:
         """A page of the series that match. `removed`: the names of feeds that were removed."""
@@ -236,7 +239,8 @@ class SeriesQueries:
             after=query.cursor or BEFORE_ALL,
             limit=query.limit,
         )
-        matches = search_series(self._store, self._filters(tenant, query), options)
+        filters = self._filters(tenant, query)
+        matches = self._indexes.search(tenant, filters, options) or search_series(self._store, filters, options)
         keys = matches.keys[: query.limit]
         rows = series_details(self._store, tenant, keys, extent=query.extent)
         after = encode_cursor(*keys[-1]) if len(matches.keys) > len(keys) else None

@@ -99,9 +99,10 @@ def _tag_facets(store: Store, chosen: Mapping[str, Any], tags: Collection[str]) 
     """The values of each tag, the most frequent first; of every tag that the series have where `*` is among them."""
     named = [] if "*" in tags else list(tags)
     rows = store.rows("series_tag_facets", **chosen, facet_tags=named, values=FACET_VALUES)
-    counted: dict[str, list[FacetValue]] = {f"{_TAG}{name}": [] for name in named}
+    names = {*tags, *(row["tag"] for row in rows)} - {"*"}
+    counted: dict[str, list[FacetValue]] = {f"{_TAG}{name}": [] for name in sorted(names)}
     for row in rows:
-        counted.setdefault(f"{_TAG}{row['tag']}", []).append(FacetValue(row["value"], row["n"]))
+        counted[f"{_TAG}{row['tag']}"].append(FacetValue(row["value"], row["n"]))
     return counted
 
 

@@ -23,6 +23,7 @@ TOPICS: Final[tuple[Topic, ...]] = get_args(Topic)
 ROUTE: Final = "stream"
 SINGLE: Final = 5  # payloads at once that are streamed one by one
 FEEDS: Final = 6  # of more payloads: the feeds with the most of them have an event each, the others one together
+_KEPT: Final = 32
 NEWEST: Final = 3  # changes at once that are streamed whole
 _KEY_PARTS: Final = 5
 _COUNTS: Final = ("payloads", "bytes", "accepted", "rejected", "late", "flagged")
@@ -82,6 +83,7 @@ class StreamQueries:
 
     def __init__(self, store: Store, changes: Changes, hidden: Hidden, seals: Seals) -> None:
         self._store, self._changes, self._hidden, self._seals = store, changes, hidden, seals
+        self._kept: dict[tuple[Any, ...], list[ReceiptEvent]] = {}  # the newest answers, for streams in step
 
     def seal_reach(self, tenant: str, reached: StreamReach) -> str:
         """What a stream has reached, as the id of an event."""
@@ -103,6 +105,14 @@ class StreamQueries:
         }
         if bound["after"] == bound["until"]:
             return []
+        key = (tenant, feed, after, until)
+        events = self._kept.get(key)
+        if events is None:
+            events = self._read_receipts(bound)
+            self._kept = {**dict(list(self._kept.items())[1 - _KEPT :]), key: events}
+        return events
+
+    def _read_receipts(self, bound: dict[str, Any]) -> list[ReceiptEvent]:
         single = self._store.rows("stream_receipts", **bound, limit=SINGLE + 1)
         rows = single if len(single) <= SINGLE else self._store.rows("stream_receipts_by_feed", **bound)
         events = [_receipt_event(row, row["feed"], 1) for row in rows]

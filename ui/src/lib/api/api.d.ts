@@ -1543,8 +1543,8 @@ export interface paths {
         /**
          * What happens, as it happens
          * @description Server-sent events of the `topics`: `receipt` (payloads were applied), `change` (published values changed),
-         *     `poll` (a source was polled: an item of `/v1/sources`), `health` (as `/readyz`; at first, when a part fails or
-         *     recovers, and every 5 s where numbers changed). At most about ten a second: what happens faster is summed up, with
+         *     `poll` (a source was polled: an item of `/v1/sources`), `health` (at first, when a part fails or recovers, and
+         *     every 5 s where something changed). At most about ten a second: what happens faster is summed up, with
          *     its number. Starts now, or after the header `Last-Event-ID`: what happened in between comes as sums. After a lost
          *     connection an event may come twice, and none is left out. A comment is sent after every 15 s without an event. The
          *     stream ends when its key is revoked.
@@ -2658,6 +2658,18 @@ export interface components {
             times: string[];
         };
         /**
+         * HealthEvent
+         * @description The state of the server. `ready`: payloads are acknowledged; `degraded`: what does not work as it should, one sentence each; `mill`: what it does (`silent`: there is no sign of it); `lag`: entries of the log that are not applied (null except for administrators). `GET /v1/status` says more.
+         */
+        HealthEvent: {
+            ready: boolean;
+            degraded: string[];
+            mill: string;
+            lag: number | null;
+            /** @enum {string} */
+            store: "up" | "down";
+        };
+        /**
          * Hits
          * @description What was found: instants first, then receipts, feeds and series, of each kind at most `limit`. `missing`: which kinds could not be searched now, because a part of the server does not answer.
          */
@@ -3306,7 +3318,7 @@ export interface components {
         };
         /**
          * Proof
-         * @description A verification that ended. `by`: the id of the key that asked for it (`open`: access was open; empty: not known). `feed`, `since`: what it was limited to (null: everything). `adds_up`: everything is accounted for; `findings`: how many differences by code; `seconds`: how long it took.
+         * @description A verification that ended. `by`: the id of the key that asked for it (`open`: access was open; empty: not known). `feed`, `since`: what it was limited to (null: everything). `adds_up`: everything is accounted for; `findings`: how many differences by code; `took_s`: how long it took.
          */
         Proof: {
             id: string;
@@ -3320,7 +3332,7 @@ export interface components {
                 [key: string]: number;
             };
             totals: components["schemas"]["Totals"];
-            seconds: number;
+            took_s: number;
         };
         /**
          * PublishedChange
@@ -4153,15 +4165,14 @@ export interface components {
         };
         /**
          * StorePart
-         * @description The store. `why`: of `down`. `points`: rows of points, also those that a merge will remove.
+         * @description The store. `why`: of `down`. `point_rows`: rows of points, also those that a merge will remove; `store_bytes`: of all tables on disk.
          */
         StorePart: {
             /** @enum {string} */
             state: "up" | "down";
             why: string;
-            version: string | null;
-            points: number | null;
-            bytes: number | null;
+            point_rows: number | null;
+            store_bytes: number | null;
         };
         /**
          * StoreView
@@ -7343,7 +7354,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Request fulfilled, document follows */
+            /** @description The parts, each with its state. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -7394,7 +7405,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["ReceiptEvent"] | components["schemas"]["ChangesEvent"] | components["schemas"]["SourceItem"] | components["schemas"]["Ready"];
+                    "text/event-stream": components["schemas"]["ReceiptEvent"] | components["schemas"]["ChangesEvent"] | components["schemas"]["SourceItem"] | components["schemas"]["HealthEvent"];
                 };
             };
         };

@@ -5,29 +5,39 @@ import { stream } from "$lib/stream/stream.svelte";
 import type { components } from "$lib/api/api";
 
 type Ready = components["schemas"]["Ready"];
+type HealthEvent = components["schemas"]["HealthEvent"];
+
+/** What of the state the bar speaks of. */
+interface Seen {
+  ready: boolean;
+  reason: string;
+  degraded: string[];
+  mill: string;
+  storeUp: boolean;
+}
 
 const EVERY_MS = 10_000;
 const SOON_MS = 3000;
 
 class Health {
-  ready: Ready | null = $state.raw(null);
+  seen: Seen | null = $state.raw(null);
   /** Since when the server does not answer (ms); null while it does. */
   silentSince: number | null = $state(null);
 
   /** What stands still, a sentence each; none when all is well. */
   get sentences(): string[] {
     if (this.silentSince !== null) return ["The server does not answer. Shown: what came before."];
-    return this.ready ? standing(this.ready) : [];
+    return this.seen ? standing(this.seen) : [];
   }
 
   async look(): Promise<void> {
     try {
-      this.ready = (await (await send("/readyz")).json()) as Ready;
+      this.seen = fromReady((await (await send("/readyz")).json()) as Ready);
       this.silentSince = null;
     } catch (error) {
       if (!(error instanceof Problem)) return;
       if (error.status === 503 && "ready" in error.document) {
-        this.ready = error.document as unknown as Ready;
+        this.seen = fromReady(error.document as unknown as Ready);
         this.silentSince = null;
       } else if (error.status === 0 || error.status >= 500) {
         this.silentSince ??= Date.now();
@@ -43,8 +53,8 @@ class Health {
       if (!ended) timer = setTimeout(turn, this.sentences.length > 0 ? SOON_MS : EVERY_MS);
     };
     void turn();
-    const unhear = stream.on("health", (ready) => {
-      this.ready = ready as Ready;
+    const unhear = stream.on("health", (event) => {
+      this.seen = fromEvent(event as HealthEvent, this.seen?.reason ?? "");
       this.silentSince = null;
     });
     return () => {
@@ -55,14 +65,22 @@ class Health {
   }
 }
 
-function standing(ready: Ready): string[] {
+/** Details are for administrators: what is not said is taken to be well. */
+function fromReady({ ready, degraded, log, mill, store }: Ready): Seen {
+  return { ready, reason: log?.reason ?? "", degraded, mill: mill?.state ?? "", storeUp: store?.up ?? true };
+}
+
+function fromEvent({ ready, degraded, mill, store }: HealthEvent, reason: string): Seen {
+  return { ready, reason, degraded, mill, storeUp: store === "up" };
+}
+
+function standing({ ready, reason, degraded, mill, storeUp }: Seen): string[] {
   const said: string[] = [];
-  const { log, mill, store } = ready;
-  if (!ready.ready) said.push(`Payloads are not accepted${log?.reason ? `: ${log.reason}` : ""}.`);
-  const accepted = ready.ready ? "Payloads are accepted; " : "";
-  if (store && !store.up) said.push(`The store does not answer. ${capital(`${accepted}charts wait.`)}`);
-  if (mill?.state === "silent") said.push(`The mill does not run. ${capital(`${accepted}records wait to be counted.`)}`);
-  return [...said, ...ready.degraded.map((reason) => capital(reason.endsWith(".") ? reason : `${reason}.`))];
+  if (!ready) said.push(`Payloads are not accepted${reason ? `: ${reason}` : ""}.`);
+  const accepted = ready ? "Payloads are accepted; " : "";
+  if (!storeUp) said.push(`The store does not answer. ${capital(`${accepted}charts wait.`)}`);
+  if (mill === "silent") said.push(`The mill does not run. ${capital(`${accepted}records wait to be counted.`)}`);
+  return [...said, ...degraded.map((reason) => capital(reason.endsWith(".") ? reason : `${reason}.`))];
 }
 
 function capital(text: string): string {

@@ -17,8 +17,8 @@ export class Feed {
   /** How many have come since the page was opened. */
   seen = $state(0);
   crowded = $state(false);
-  /** Whether what came before is known. */
-  loaded = $state(false);
+  /** Whether the server has received nothing yet. */
+  nothing = $state(false);
   #next: Receipt[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -39,7 +39,7 @@ export class Feed {
       // One that waits comes by the stream once it is applied.
       const before = items.filter((one) => one.state !== "stored" && !known.has(one.id)).map(fromList);
       this.#show([...this.receipts, ...before]);
-      this.loaded = true;
+      this.nothing = items.length === 0;
     } catch {
       // The tail fills by itself; what does not answer is said by the bar and by the other panels.
     }

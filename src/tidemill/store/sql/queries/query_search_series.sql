@@ -22,7 +22,7 @@ multiIf(
     {sort:String} = 'match', (concat(multiIf(
             startsWithCaseInsensitiveUTF8(name, {first:String}) OR startsWithCaseInsensitiveUTF8(field, {first:String})
                 OR arrayExists(v -> startsWithCaseInsensitiveUTF8(v, {first:String}), mapValues(tags)), '0',
-            positionCaseInsensitiveUTF8(concat(' ', name, ' ', arrayStringConcat(mapValues(tags), ' ')),
+            positionCaseInsensitiveUTF8(concat(' ', name, ' ', field, ' ', arrayStringConcat(mapValues(tags), ' ')),
                 concat(' ', {first:String})) > 0, '1',
             '2'), toString(feed)), name, toString(field), series),
     (toString(feed), name, toString(field), series))
@@ -73,3 +73,12 @@ WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)}
   AND (arrayMax({deleted_seqs:Array(UInt64)}) = 0
       OR p.seq > transform(p.series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0)))
 GROUP BY p.series
+
+-- name: series_words
+-- Every series of a tenant with what a search looks at, by feed, name, field and id.
+SELECT series, toString(feed) AS feed, name, toString(field) AS field, mapKeys(tags) AS tag_keys,
+    mapValues(tags) AS tag_values
+FROM series FINAL
+WHERE tenant = {tenant:String} AND NOT deleted
+ORDER BY feed, name, field, series
+LIMIT {limit:UInt32}
