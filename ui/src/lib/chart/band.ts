@@ -20,26 +20,26 @@ export interface BandCell {
 export function bandCells(windows: BandWindow[], range: Range, width: number, least = 6): BandCell[] {
   const perPx = (range.to - range.from) / Math.max(width, 1);
   const cells: BandCell[] = [];
-  let open: BandWindow | null = null;
-  const close = () => {
-    if (open) cells.push(cell(open));
-    open = null;
-  };
+  let sum: BandWindow | null = null;
   for (const window of windows) {
     if (window.end <= range.from || window.start >= range.to) continue;
-    if (open === null) open = { ...window };
-    else {
-      const sum: BandWindow = open;
-      sum.end = window.end;
-      sum.n += window.n;
-      sum.expected = sum.expected === null || window.expected === null ? null : sum.expected + window.expected;
-      sum.restated ||= window.restated;
-      sum.sealed ||= window.sealed;
-    }
-    if (open.end - open.start >= least * perPx) close();
+    sum = sum === null ? { ...window } : add(sum, window);
+    if (sum.end - sum.start < least * perPx) continue;
+    cells.push(cell(sum));
+    sum = null;
   }
-  close();
+  if (sum) cells.push(cell(sum));
   return cells;
+}
+
+/** Counts a window to a sum, which is changed. */
+function add(sum: BandWindow, window: BandWindow): BandWindow {
+  sum.end = window.end;
+  sum.n += window.n;
+  sum.expected = sum.expected === null || window.expected === null ? null : sum.expected + window.expected;
+  sum.restated ||= window.restated;
+  sum.sealed ||= window.sealed;
+  return sum;
 }
 
 function cell(window: BandWindow): BandCell {

@@ -78,21 +78,12 @@ export function gapBoxes(gaps: Gap[], shown: string[], range: Range): GapBox[] {
   return boxes;
 }
 
-/** Whether a point has no neighbour on either side, so that no line shows it. */
-export function isSingle(values: Value[], n: number): boolean {
-  if (values[n] === null || values[n] === undefined) return false;
-  const alone = (step: number): boolean => {
-    for (let i = n + step; i >= 0 && i < values.length; i += step) {
-      if (values[i] === null) return true;
-      if (values[i] !== undefined) return false;
-    }
-    return true;
-  };
-  return alone(-1) && alone(1);
-}
+const known = new WeakMap<Value[], number[]>();
 
-/** The indexes of all single points, in one pass. */
+/** The indexes of points without a neighbour on either side, which no line shows. Kept for each array of values. */
 export function singles(values: Value[]): number[] {
+  const kept = known.get(values);
+  if (kept) return kept;
   const indexes: number[] = [];
   let run: number[] = [];
   const close = () => {
@@ -104,5 +95,6 @@ export function singles(values: Value[]): number[] {
     else if (value !== undefined && run.length < 2) run.push(n);
   });
   close();
+  known.set(values, indexes);
   return indexes;
 }

@@ -95,7 +95,10 @@ class Gestures {
       clearTimeout(this.#timer);
       this.#mode = this.#touch ? "pan" : "select";
     }
-    if (this.#mode === "pan") this.#surface.move(pan(this.#start, (this.#startX - x) / this.#surface.width()));
+    if (this.#mode === "pan") {
+      this.#surface.hover(null);
+      this.#surface.move(pan(this.#start, (this.#startX - x) / this.#surface.width()));
+    }
     if (this.#mode === "select") this.#surface.select(Math.min(this.#startX, x), Math.max(this.#startX, x));
     if (this.#mode === "select" && !this.#touch) this.#surface.hover(x);
   }

@@ -124,7 +124,8 @@ export function paintDots(frame: Frame, model: ChartModel, series: ChartSeries, 
   const radius = (all ? 2 : 2.5) * k;
   const first = indexAt(model.time, range.from);
   const last = indexAt(model.time, range.to);
-  const indexes = all ? sequence(first, last) : singles(series.values.slice(first, last)).map((n) => n + first);
+  const indexes = all ? sequence(first, last) : singles(series.values).filter((n) => n >= first && n < last);
+  if (!indexes.length) return;
   ctx.fillStyle = colourOf(frame.look, series);
   ctx.globalAlpha = alpha;
   ctx.beginPath();

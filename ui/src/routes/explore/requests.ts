@@ -65,7 +65,7 @@ export function rejectionsPath(id: string, view: View): string {
 export function filePath(view: View, every: string | null, format: string): string {
   const windows: Record<string, string> = every ? { every, agg: aggregates(view.agg) } : {};
   const shape: Record<string, string> = every ? { shape: "columns" } : {};
-  return path("/v1/points", { ...common(view), ...windows, ...shape, format, limit: "100000" });
+  return path("/v1/points", { ...common(view), ...windows, ...shape, format });
 }
 
 /** Lines for a notebook, with the client that comes with the product. It takes its key from the environment. */
