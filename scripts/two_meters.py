@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
-from svg import Panel, Picture
 
+from svg import Panel, Picture
 from tidemill.analysis.autocorrelation import correlogram
 from tidemill.analysis.distribution import distribution, duration_curve
 from tidemill.analysis.forecast import forecast
