@@ -153,6 +153,8 @@ def ask(api: Api, method: str, path: str, known: dict[str, str], **options: Any)
         options.setdefault("params", {"series": known["series"], "every": "1h"})
     if method == "delete" and path in DELETIONS:
         options.setdefault("params", DELETIONS[path] | {"dry_run": "true"})
+    if path == "/v1/find":
+        options.setdefault("params", {"q": "any"})
     if path == "/meterdata/measurement":
         options.setdefault("params", {"muid": "m1", "measurement": "energy", "limit": "10"})
     if path in ("/v1/why", "/v1/series/{series}/lineage"):

@@ -23,7 +23,7 @@ from tidemill.api.followers import Follower, Followers
 from tidemill.api.front import client_address
 from tidemill.api.health import Health
 from tidemill.api.problems import WrongKeysError
-from tidemill.api.reads_common import AnyRequest, answer_specs, operation_of, parse_query
+from tidemill.api.reads_common import AnyRequest, answers_with, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.api.sources import SourceItem, source_item
 from tidemill.catalog.keys import Principal
@@ -62,10 +62,12 @@ StreamEvent = ReceiptEvent | ChangesEvent | SourceItem | HealthEvent
     summary="What happens, as it happens",
     operation_id="followAll",
     operation_class=operation_of(StreamQuery),
-    responses=answer_specs(
+    responses=answers_with(
         StreamEvent,
         "Events `receipt`, `change`, `poll` and `health`, with an `id` after each batch.",
-        "text/event-stream",
+        400,
+        404,
+        media_type="text/event-stream",
     ),
     opt={"scope": "read"},
 )
