@@ -270,10 +270,10 @@ export class Explore {
     if (!request || !windows) return undefined;
     const every = points ? null : windows.every;
     const aborts: (() => void)[] = [];
-    if (wants("forecast") && extent) {
+    if (wants("forecast") && extent && request.to > extent.to) {
       const id = request.ids.find((item) => !this.hidden.has(item)) ?? (request.ids[0] as string);
       aborts.push(this.#aside("forecast", async (signal) => {
-        const answer = await read<ForecastAnswer>(forecastPath(id, request, every), signal);
+        const answer = await read<ForecastAnswer>(forecastPath(id, request, every, extent.to, untrack(() => this.apart)), signal);
         this.fans = [fanOf(id, answer)];
       }, () => (this.fans = [])));
     } else this.fans = [];

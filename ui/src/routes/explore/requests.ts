@@ -86,10 +86,13 @@ for name, frame in frames.items():
 `;
 }
 
-/** The values after the last whole window of the range: as many as a fifth of it, at most 200. */
-export function forecastPath(id: string, view: View, every: string | null): string {
+/** The values after the last points, as far as the range goes on: `end` is where they end. */
+export function forecastPath(id: string, view: View, every: string | null, end: number, apart: number): string {
   const windows: Record<string, string> = every ? { every } : {};
-  return path(`/v1/series/${id}/forecast`, { end: instantParameter(view.to), ...windows, horizon: "60", level: "80,95", ...(view.zone === "UTC" ? {} : { tz: view.zone }) });
+  const horizon = Math.max(1, Math.min(200, Math.ceil((view.to - end) / apart)));
+  return path(`/v1/series/${id}/forecast`, {
+    end: instantParameter(end), ...windows, horizon: String(horizon), level: "80,95", ...(view.zone === "UTC" ? {} : { tz: view.zone }),
+  });
 }
 
 export function anomaliesPath(id: string, view: View, every: string | null): string {
