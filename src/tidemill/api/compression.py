@@ -64,7 +64,7 @@ class _PackedAnswer:
     async def send(self, message: Any) -> None:
         """Send a message of the answer."""
         if message["type"] == "http.response.start" and _is_text(message):
-            self._start = {**message, "headers": [*message["headers"], (b"vary", b"accept-encoding")]}
+            self._start = {**message, "headers": _varied(message["headers"])}
             return
         if message["type"] != "http.response.body":
             await self._send(message)
@@ -102,6 +102,15 @@ def _is_text(start: Any) -> bool:
     """Whether an answer may be compressed: a text that is not encoded already."""
     headers = dict(start["headers"])
     return b"content-encoding" not in headers and headers.get(b"content-type", b"").partition(b";")[0] in TYPES
+
+
+def _varied(headers: Any) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that depends on Accept-Encoding."""
+    others = [(name, value) for name, value in headers if name != b"vary"]
+    varied = [item.strip() for name, value in headers if name == b"vary" for item in value.split(b",")]
+    if b"accept-encoding" not in (item.lower() for item in varied):
+        varied.append(b"Accept-Encoding")
+    return [*others, (b"vary", b", ".join(varied))]
 
 
 def _encoded(start: dict[str, Any], encoding: str, size: int | None) -> dict[str, Any]:

@@ -66,7 +66,8 @@ def _contents(groups: Mapping[str, str], operations: list[Operation]) -> str:
         for tag in groups
     ]
     search = (
-        '<label for=find class=vh>Find an operation</label><input id=find type=search placeholder="Find an operation">'
+        "<label for=find-operation class=vh>Find an operation</label>"
+        '<input id=find-operation type=search placeholder="Find an operation">'
     )
     return (
         f'<nav aria-label="Operations">{search}{"".join(lists)}<p class=soft data-none hidden>Nothing has it.</p></nav>'

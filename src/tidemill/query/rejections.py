@@ -39,6 +39,7 @@ from tidemill.query.parameters import (
 )
 from tidemill.query.receipts import receipts_by_seq
 from tidemill.query.rejected_values import NOTHING_READ, ReadMembers, read_members
+from tidemill.query.series_search import FacetValue
 from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store, run_parallel
 
@@ -197,13 +198,6 @@ class RejectionWindow(msgspec.Struct, frozen=True):
     time: str
     total: int
     by_reason: dict[str, int]
-
-
-class FacetValue(msgspec.Struct, frozen=True):
-    """A value of a facet, and how many rejected records have it."""
-
-    value: str
-    count: int
 
 
 class RejectionSummary(msgspec.Struct, frozen=True):

@@ -46,7 +46,7 @@ def _facet(name: str) -> str:
 
 
 class FacetValue(msgspec.Struct, frozen=True):
-    """How many of the series that match have a value."""
+    """A value of a facet, and how many of the series or rejected records that match have it."""
 
     value: str
     count: int

@@ -139,7 +139,7 @@ for (const button of document.querySelectorAll("[data-copy]")) {
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });
 }
-document.getElementById("find").addEventListener("input", (event) => {
+document.getElementById("find-operation").addEventListener("input", (event) => {
   filter(event.target.value.toLowerCase().split(/\s+/).filter(Boolean));
 });
 addEventListener("hashchange", openNamed);
