@@ -53,7 +53,7 @@ def banner_lines(url: str, settings: Settings, *, open_access: bool) -> list[str
     first = " && ".join(filter(None, (activate, variable)))
     return [
         access,
-        f"Pages: {url}/ (state), {url}/docs (every request, with examples)",
+        f"Pages: {url}/ (what comes in, and every series), {url}/docs (every request, with examples)",
         f"Data:  {settings.folder}",
         f"Command: {first + ' && ' if first else ''}tidemill --help",
         "Ctrl-C ends it.",

@@ -114,6 +114,10 @@ class SeriesError(InputError):
 
     code = "series_unfit"
 
+    def __init__(self, message: str, faults: tuple[Fault, ...] = ()) -> None:
+        """Without `faults` the whole question is at fault."""
+        super().__init__(message, faults or (Fault("$", self.code, message),))
+
 
 class NotEnoughPointsError(SeriesError):
     """The series has `present` points, and the question needs at least `needed`."""
@@ -121,7 +125,7 @@ class NotEnoughPointsError(SeriesError):
     code = "not_enough_points"
 
     def __init__(self, present: int, needed: int, message: str) -> None:
-        super().__init__(message, (Fault("$", self.code, message),))
+        super().__init__(message)
         self.present = present
         self.needed = needed
 
@@ -130,9 +134,6 @@ class UnevenSamplingError(SeriesError):
     """The points of the series have no common interval: fixed windows of it have."""
 
     code = "uneven_sampling"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, (Fault("$", self.code, message),))
 
 
 class NotFoundError(TidemillError):

@@ -229,3 +229,22 @@ def test_days_that_are_all_alike_have_a_total() -> None:
     values = np.array([4.0, 6, 7, 5, 2, 2] * 16)
     times = 1_767_225_600 * 10**9 + np.arange(96) * 3600 * 10**9
     assert describe(times, values, unit="kW").sentences
+
+
+def test_an_uneven_series_whose_values_follow_each_other_is_no_noise() -> None:
+    """A wave of an hour, a value at some instant of every minute: means of hours are alike by chance only."""
+    generator = np.random.default_rng(1)
+    minutes = np.arange(2_000)
+    times = minutes * 60 * 10**9 + generator.integers(0, 59 * 10**9, 2_000)
+    found = describe(times, np.sin(minutes / 10))
+    assert (found.kind, found.figures.sampling) == ("periodic", "1m")
+    fast = describe(times // 6_000, np.sin(minutes / 10))
+    assert (fast.kind, fast.figures.sampling) == ("periodic", "10ms")
+
+
+def test_noise_that_was_seen_by_the_hour_is_that_of_hours() -> None:
+    generator = np.random.default_rng(1)
+    times = np.sort(generator.integers(0, 60 * 24 * HOUR_NS, 9_000))
+    found = describe(times, generator.normal(size=9_000))
+    assert (found.kind, found.figures.sampling) == ("noise", "hour")
+    assert found.sentences[0].startswith("Each mean of an hour is independent")

@@ -234,6 +234,7 @@ def test_a_series_without_a_value_is_described_and_has_empty_columns(whole: Api)
         ("forecast", {"horizon": 1001}, {"$query.horizon"}),
         ("autocorrelation", {"lags": 0, "level": 0}, {"$query.lags", "$query.level"}),
         ("correlation", {}, {"$query.with"}),
+        ("correlation", {"with": "meter-1"}, {"$query.with"}),
         ("correlation", {"with": "0123456789abcdef", "trend": "cubic"}, {"$query.trend"}),
         ("spectrum", {"window": "none", "segment": 1, "bands": "9-1,x", "peaks": 101},
          {"$query.window", "$query.segment", "$query.bands[0]", "$query.bands[1]", "$query.peaks"}),

@@ -134,6 +134,7 @@ def test_a_comparison_that_cannot_be_says_what_to_ask(whole: Api, series: str) -
     assert "with_start=" in document["detail"]
     pressure = create(whole, [1.0, 2.0], unit="bar")
     document = problem(get(whole, series, "comparison", **{"with": pressure}), 422, "series_unfit")
+    assert [fault["path"] for fault in document["errors"]] == ["$query.with"]
     assert "kWh" in document["detail"] and "bar" in document["detail"] and "correlation" in document["detail"]
     problem(get(whole, series, "comparison", **{"with": "0123456789abcdef"}), 404, "not_found")
 
@@ -147,6 +148,7 @@ def test_a_comparison_that_cannot_be_says_what_to_ask(whole: Api, series: str) -
          {"$query.lowest_hz", "$query.highest_hz", "$query.oversampling", "$query.peaks"}),
         ("periodogram", {"lowest_hz": 2, "highest_hz": 1}, {"$query.lowest_hz"}),
         ("comparison", {}, {"$query.with"}),
+        ("comparison", {"with": "meter-1"}, {"$query.with"}),
         ("comparison", {"with_start": "2026-03-09", "with_end": "2026-03-01"}, {"$query.with_start"}),
         ("comparison", {"with_start": "noon", "level": 100}, {"$query.with_start", "$query.level"}),
     ],
@@ -159,7 +161,9 @@ def test_every_bad_parameter_is_named(whole: Api, series: str, analysis: str, qu
 def test_values_that_are_no_measurement_are_refused_with_what_to_do(whole: Api) -> None:
     key = create(whole, [1.7e308, -1.7e308] * 30)
     for analysis, query in (("periodogram", {}), ("comparison", {"with": key}), ("anomalies", {}), ("description", {})):
-        assert "(range)" in problem(get(whole, key, analysis, **query), 422, "series_unfit")["detail"], analysis
+        document = problem(get(whole, key, analysis, **query), 422, "series_unfit")
+        assert "(range)" in document["detail"], analysis
+        assert [fault["code"] for fault in document["errors"]] == ["series_unfit"], analysis
     assert answered(whole, key, "distribution")["quantiles"][0] == -1.7e308
     assert answered(whole, key, "profile")["stddev"] and answered(whole, key, "calendar")["sum"]
     assert answered(whole, key, "coverage")["share"] == 1

@@ -110,10 +110,11 @@ async def _check_unit(call: ReadCall[Any], series: str, other: AnalysedSeries, u
     described = await ask_store(lambda: call.queries.series.describe(call.tenant, series))
     own = answered_unit(described.unit, call.query)
     if own != unit:
-        raise SeriesError(
+        message = (
             f"the units differ: {own or 'none'}, and of {other.id} {unit or 'none'}. Compare series of one unit; "
             "`correlation` says how two of different units go together."
         )
+        raise SeriesError(message, (Fault("$query.with", SeriesError.code, message),))
 
 
 UNEVEN_ROUTES: Final = [get_coverage, get_periodogram, get_comparison]

@@ -28,6 +28,17 @@ _WHITE_LAGS: Final = 24
 _WHITE: Final = 4.0  # over sqrt(n): so large is hardly one of 24 autocorrelations of white noise
 _WHITE_STEPS: Final = 0.1  # so small, an autocorrelation of differences says nothing, however many there are
 _FILLED: Final = 0.6  # of the windows must have a value, for an uneven series to be analysed in them
+_WELL_FILLED: Final = 0.75  # of windows about as long as the median interval: more than points by chance fill
+_MS: Final = 1_000_000  # ns
+_LENGTHS: Final = tuple(
+    (f"{count}{unit}", count * ns)
+    for unit, ns, counts in (
+        ("ms", _MS, (1, 2, 5, 10, 20, 50, 100, 200, 500)),
+        ("s", 1_000 * _MS, (1, 2, 5, 10, 15, 30)),
+        ("m", 60_000 * _MS, (1, 2, 5, 10, 15, 30)),
+    )
+    for count in counts
+)
 _BLOCKS: Final = 60
 _FEWEST_BLOCKS: Final = 10
 _STEADY: Final = 0.6  # Kendall's tau of blocks that rise or fall steadily
@@ -138,14 +149,17 @@ def slot_length_s(slots: Slots) -> float:
 
 
 def _regular(points_ns: Integers, points: Floats, tz: str | None) -> tuple[Slots | None, str | None]:
-    """The slots of the series; of an uneven one those of means of hours, else of days; None where most are empty."""
+    """The slots of the series; of an uneven one those of means of windows about as long as its median interval, where
+    nearly all have a value, else of hours, else of days; None where most are empty."""
     try:
         return make_slots(points_ns, points, tz), None
     except (UnevenSamplingError, LimitError):
         pass
-    for name, length in (("hour", HOUR_NS), ("day", DAY_NS)):
+    usual = 0.9 * float(np.median(np.diff(points_ns)))
+    own = [(name, length, _WELL_FILLED) for name, length in _LENGTHS if length >= usual][:1]
+    for name, length, filled in (*own, ("hour", HOUR_NS, _FILLED), ("day", DAY_NS, _FILLED)):
         windows, inverse, counts = np.unique(points_ns // length, return_inverse=True, return_counts=True)
-        if len(windows) < max(FEWEST_POINTS, _FILLED * (windows[-1] - windows[0] + 1)):
+        if len(windows) < max(FEWEST_POINTS, filled * (windows[-1] - windows[0] + 1)):
             continue
         means = np.zeros(len(windows))
         np.add.at(means, inverse, points / counts[inverse])

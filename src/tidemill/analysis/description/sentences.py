@@ -233,8 +233,10 @@ def _random_walk(series: SpokenSeries) -> Iterator[str]:
 
 def _noise(series: SpokenSeries) -> Iterator[str]:
     figures = series.figures
+    kind = {None: "value", "hour": "mean of an hour", "day": "mean of a day"}
+    each = kind.get(figures.sampling, f"mean of {figures.sampling}")
     yield (
-        f"Each value is independent of those before: noise around {series.amount(figures.mean)} with a standard "
+        f"Each {each} is independent of those before: noise around {series.amount(figures.mean)} with a standard "
         f"deviation of {series.amount(figures.stddev)}."
     )
 

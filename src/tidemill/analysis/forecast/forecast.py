@@ -130,7 +130,7 @@ def _named(candidates: Sequence[Candidate], model: str) -> list[Candidate]:
         named = [c for c in candidates if c.name.startswith(model)]
     if not named:
         message = f"the model '{model}' needs a season that the history shows often enough; ask for model=auto"
-        raise SeriesError(message, (Fault("model", SeriesError.code, message),))
+        raise SeriesError(message)
     return named
 
 
