@@ -233,6 +233,10 @@ def test_what_is_not_applied_yet_is_requested(whole: Api, tmp_path: Any) -> None
         item = answer.json()
         assert (answer.status_code, item["state"], item["points"]) == (202, "requested", None)
         problem(halted.client.get(f"/v1/receipts/{receipt}/payload"), 410, "gone")
+        problem(halted.client.get(f"/v1/receipts/{receipt}/records"), 410, "gone")
+        problem(halted.client.get(f"/v1/receipts/{receipt}/records/0"), 410, "gone")
+        trial = {"definition": "", "feed": "dropzone", "receipt": receipt}
+        problem(halted.client.post("/v1/feeds/trial", json=trial), 410, "gone")
         assert halted.client.get(item["links"]["self"]).json() == item
         assert item in halted.client.get("/v1/deletions").json()["items"]
         assert halted.client.get(f"{item['links']['self']}/payloads").json() == {"items": [], "next": None}

@@ -4,8 +4,10 @@ import itertools
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import msgspec
 import numpy as np
 import pytest
@@ -196,6 +198,20 @@ def test_a_request_with_a_key_makes_one_forecast(whole: Api) -> None:
     problem(other, 409, "conflict")
     long = whole.client.post("/v1/forecasts", json={"series": series}, headers={"Idempotency-Key": "k" * 256})
     problem(long, 400, "invalid")
+
+
+@pytest.mark.parametrize("wait", ["wait=30", "wait=0"])
+def test_of_requests_with_a_key_that_are_sent_at_once_one_makes_a_forecast(whole: Api, wait: str) -> None:
+    _, series = loaded(whole)
+    headers = {"Prefer": wait, "Idempotency-Key": f"{wait}-{series}"}
+
+    def send_one(_: int) -> httpx.Response:
+        return httpx.post(f"{whole.url}/v1/forecasts", json={"series": series}, headers=headers, timeout=60)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(send_one, range(4)))
+    assert {answer.status_code for answer in answers} <= {200, 201, 202}, answers
+    assert len({answer.json()["id"] for answer in answers}) == 1
 
 
 def test_a_fit_that_takes_longer_than_the_wait_is_a_job_whose_result_is_the_forecast(whole: Api) -> None:

@@ -87,6 +87,20 @@ def test_what_cannot_be_known_is_refused_in_words(build: Callable[..., House], k
     assert clocked.answers(as_of=format_instant(clocked.now)) == clocked.answers()
 
 
+def test_a_value_that_was_replaced_before_its_payload_was_deleted_is_not_known(build: Callable[..., House]) -> None:
+    clocked = Clocked(build)
+    clocked.send("last", [{"t": START, "pump": "a", "level": 1}])
+    first = clocked.now
+    clocked.send("last", [{"t": START, "pump": "a", "level": 2}])
+    clocked.send("last", [{"t": START, "pump": "b", "level": 3}])
+    clocked.now += 10**9
+    take(clocked.house, "last", "delete payload", 0)
+    with pytest.raises(InputError, match="cannot be known"):
+        clocked.answers(as_of=format_instant(first))
+    clocked.now += 10**9
+    assert clocked.answers(as_of=format_instant(clocked.now)) == clocked.answers()
+
+
 def test_a_feed_whose_points_expire_and_a_time_to_come_are_refused(build: Callable[..., House]) -> None:
     clocked = Clocked(build)
     clocked.send("last", [{"t": START, "pump": "a", "level": 1}])

@@ -136,6 +136,34 @@ def test_an_index_gives_no_deleted_series(
     assert "Pressure 3" not in names(search(areas, q="pressure", limit="100"))
 
 
+def test_an_index_that_was_not_searched_for_long_answers_nothing(
+    areas: Any, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_index, "MANY", 1)
+    load_index(areas)
+    deleted = next(item for item in search(areas, q="pressure", limit="100").items if item.name == "Pressure 3")
+    writer.series("pumps", "bar", deleted.tags, name="Pressure 3", deleted=True, deleted_seq=9, version=9)
+    writer.series("pumps", "bar", {"pump": "new"}, name="Pressure new")
+    index = areas._indexes._indexes["default"]
+    areas._indexes._indexes["default"] = msgspec.structs.replace(index, loaded_at=index.loaded_at - 3600)
+    page = search(areas, q="pressure", facets="tag.pump", limit="100")
+    values = {facet.value for facet in (page.facets or {})["tag.pump"]}
+    assert (page.total, "p3" in values, "new" in values) == (12, False, True)
+
+
+def test_all_indexes_together_are_bounded(areas: Any, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(series_index, "MANY", 1)
+    monkeypatch.setattr(series_index, "MOST", 20)
+    for tenant in ("one", "two"):
+        for number in range(12):
+            Writer(writer.store, tenant).series("pumps", "bar", {"pump": f"p{number}"}, name=f"Pump {number}")
+        areas.list_series(tenant, asked(SeriesQuery, q="pump"))
+        deadline = time.monotonic() + 60
+        while tenant not in areas._indexes._indexes and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert list(areas._indexes._indexes) == ["two"]
+
+
 def test_a_faulty_search_is_refused_by_name(areas: Any) -> None:
     for given, path in (
         ({"q": "   "}, "$query.q"),

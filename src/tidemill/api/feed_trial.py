@@ -14,7 +14,7 @@ from tidemill.api.reads_common import AnyRequest, ReadCall, answers_with, ask_st
 from tidemill.api.services import Services
 from tidemill.api.trial_body import MAX_SAMPLE, TrialRequest, decode_trial
 from tidemill.catalog.keys import Principal
-from tidemill.errors import Fault, InputError, LimitError
+from tidemill.errors import Fault, GoneError, InputError, LimitError
 from tidemill.feeds.schema import definition_schema, table_schema
 from tidemill.query import readers
 from tidemill.query.parameters import TEXT, Parameter, QueryParameters
@@ -59,6 +59,8 @@ def _task(trial: TrialRequest, tenant: str, services: Services) -> TrialTask:
     body = trial.body
     sample, form, received_ns = trial.sample, None, trial.received_ns
     if body.receipt is not None:
+        if services.pending_deletions.hides_payload(tenant, body.receipt):
+            raise GoneError(f"the bytes of payload '{body.receipt[:64]}' were deleted on request")
         payload = services.queries.payload_entries.read(tenant, body.receipt, MAX_SAMPLE).entry.payload
         sample, form = payload.body, None if body.content_type else payload.format
         received_ns = payload.received_ns if received_ns is None else received_ns

@@ -5,9 +5,10 @@ One that takes longer than its request waits becomes a job, which the worker beg
 """
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from anyio import to_thread
 from litestar import Response, delete, post
@@ -58,6 +59,8 @@ from tidemill.query.parameters import TEXT, FeedName, Parameter, QueryParameters
 WAIT_S: Final = 0.25  # unless a request prefers another wait
 LINGER_S: Final = 2.0  # that a fit goes on for nobody, which takes a few tenths
 _lingering: Final[set[asyncio.Task[None]]] = set()  # else the event loop's tasks may be collected
+_storing: Final = threading.Lock()  # of requests with a key: each looks for an earlier one, and then stores
+_T = TypeVar("_T")
 _CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
 _JSON: Final = "application/json"
 
@@ -99,11 +102,9 @@ async def create_forecast(
     key = idempotency_key(request.headers.get("idempotency-key"))
     wanted = forecast_request(decode_document(await request.body()), key)
     wait_s = preferred_wait_s(request.headers.get("prefer"), services.settings.max_wait)
-    earlier = await to_thread.run_sync(_earlier, services, principal.tenant, wanted) if key else None
-    if isinstance(earlier, StoredForecast):
-        return _stored(earlier, wait_s, status=200)
+    earlier = await to_thread.run_sync(_earlier, services, principal.tenant, wanted)
     if earlier is not None:
-        return _queued(earlier, wait_s)
+        return _as_before(earlier, wait_s)
     try:
         forecast = await _made_within(
             WAIT_S if wait_s is None else wait_s,
@@ -113,9 +114,15 @@ async def create_forecast(
     except ClientGoneError:
         return Response(b"", status_code=_CLIENT_GONE, media_type=_JSON)
     except (TimeoutError, OverloadedError):
-        return _queued(await to_thread.run_sync(_queue, services, principal.tenant, wanted), wait_s)
-    await ask_store(lambda: store_forecast(_forecasts(services), services.queries.stored_forecasts, forecast))
-    return _stored(forecast, wait_s)
+        earlier, job = await to_thread.run_sync(_once, services, principal.tenant, wanted, _queue)
+        return _queued(job, wait_s) if job is not None else _as_before(earlier, wait_s)
+
+    def store(services: Services, *_: Any) -> StoredForecast:
+        store_forecast(_forecasts(services), services.queries.stored_forecasts, forecast)
+        return forecast
+
+    earlier, stored = await ask_store(lambda: _once(services, principal.tenant, wanted, store))
+    return _stored(stored, wait_s) if stored is not None else _as_before(earlier, wait_s)
 
 
 @reading(
@@ -247,9 +254,23 @@ async def _make(
     return await ask_store(lambda: services.queries.stored_forecasts.make(subject, answer, stamp))
 
 
+def _once(
+    services: Services, tenant: str, wanted: ForecastRequest, work: Callable[[Services, str, ForecastRequest], _T]
+) -> tuple[StoredForecast | Fit | None, _T | None]:
+    """What `work` stores or queues, second; or, first, what another request with the same key did meanwhile: of two
+    that are sent at once only one makes a forecast. Raises as `_earlier`."""
+    if not wanted.key:
+        return None, work(services, tenant, wanted)
+    with _storing:
+        earlier = _earlier(services, tenant, wanted)
+        return (earlier, None) if earlier is not None else (None, work(services, tenant, wanted))
+
+
 def _earlier(services: Services, tenant: str, wanted: ForecastRequest) -> StoredForecast | Fit | None:
-    """The forecast, or the job that makes it, of an earlier request with the same key. Raises ConflictError where that
-    request was another one."""
+    """The forecast, or the job that makes it, of an earlier request with the same key (None: without a key, too).
+    Raises ConflictError where that request was another one."""
+    if not wanted.key:
+        return None
     stored = [forecast for forecast in _present(services, tenant) if forecast.request.key == wanted.key]
     fits = [
         job
@@ -267,6 +288,12 @@ def _queue(services: Services, tenant: str, wanted: ForecastRequest) -> Fit:
     job = Fit(id=new_receipt(now_ns), tenant=tenant, request=wanted, state="queued", created_ns=now_ns)
     queue_job(services, job)
     return job
+
+
+def _as_before(earlier: StoredForecast | Fit | None, wait_s: float | None) -> Response[Any]:
+    """The answer to a request whose forecast another one with its key made, or makes."""
+    assert earlier is not None
+    return _stored(earlier, wait_s, status=200) if isinstance(earlier, StoredForecast) else _queued(earlier, wait_s)
 
 
 def _queued(job: Fit, wait_s: float | None) -> Response[Any]:

@@ -2,7 +2,8 @@
 
 At each instant of a series the value stands that had been received by then; of several the last submitted, where the
 last wins. It is known from current points and from replaced values. It is not where points were deleted or a replay
-changed them since, and where points expire.
+changed them since, and where points expire. A payload that is deleted takes its replaced values with it, and nothing
+says of which instants they were: then no answer of its feed from before is known.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,8 @@ class PastAnswers:
                 raise _refusal(f"points of the feed '{feed}' expire, and what did since then is not known")
         for deletion in applied_deletions(self._store, tenant):
             if deletion.applied_ns > as_of_ns and any(_may_touch(deletion, item, span) for item in series):
-                raise _refusal(f"the deletion {deletion.id} removed points of the range since then")
+                what = "a payload of the feed" if deletion.kind == "payload" else "points of the range"
+                raise _refusal(f"the deletion {deletion.id} removed {what} since then")
         changes = self._store.rows(
             "as_of_changes",
             tenant=tenant,
@@ -62,7 +64,9 @@ def _refusal(why: str) -> InputError:
 
 
 def _may_touch(deletion: AppliedDeletion, item: Description, span: TimeRange) -> bool:
-    """Whether a deletion of a whole series or feed concerns a series; parts of one leave change events."""
+    """Whether a deletion of a payload, a whole series or a feed may concern a series; others leave change events."""
     chosen: dict[str, Any] = deletion.selector
+    if deletion.kind == "payload":
+        return bool(chosen.get("feed", item.feed) == item.feed)
     whole = "start" not in chosen and "end" not in chosen
     return whole and deletion.covers(item.feed, item.series, item.tags, span.first_ns)

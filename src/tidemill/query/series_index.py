@@ -21,22 +21,30 @@ from tidemill.query.series_search import FACET_VALUES, FacetValue, SearchOptions
 from tidemill.store.client import Store
 
 MANY: Final = 3_000  # series from which on a tenant has an index
-MOST: Final = 1_000_000  # and up to which: some 300 bytes each
+MOST: Final = 1_000_000  # and up to which, also of all indexes together: some 300 bytes each
 TENANTS: Final = 4  # that have an index at a time: those that searched last
 REFRESH_S: Final = 2.0
 _IDLE_REFRESH_S: Final = 30.0  # while nothing is applied: a replay can make series, too
+_TOO_MANY_REFRESH_S: Final = 600.0  # of a tenant with more than MOST: reading so many only says that again
+STALE_S: Final = 60.0  # an index that was not used for so long answers nothing: it is as old as its last use
 _COST: Final = 10  # an index is not loaded more often than every so many times as long as loading took
 _TAG: Final = "tag."
 _log = logging.getLogger(__name__)
 
 
 class _Index(msgspec.Struct, frozen=True):
-    """The series of a tenant when `reach` was applied; `frame` null: they are too few or too many for an index."""
+    """The series of a tenant when `reach` was applied; `frame` null: they are too few or `too_many` for an index."""
 
     reach: Reach
     frame: pl.DataFrame | None
+    too_many: bool
     loaded_at: float
     took_s: float
+
+    @property
+    def rows(self) -> int:
+        """How many series it has in memory."""
+        return 0 if self.frame is None else self.frame.height
 
 
 class SeriesIndexes:
@@ -56,12 +64,14 @@ class SeriesIndexes:
                 self._indexes[tenant] = index  # the last of them searched last
         if index is None or self._is_old(tenant, index):
             self._load_beside(tenant)
-        if index is None or index.frame is None:
+        if index is None or index.frame is None or _is_stale(index):
             return None
         return _matches(index.frame, filters, options)
 
     def _is_old(self, tenant: str, index: _Index) -> bool:
         age = time.monotonic() - index.loaded_at
+        if index.too_many:
+            return age > _TOO_MANY_REFRESH_S
         unchanged = index.reach == self._applied(tenant)
         return age > max(_IDLE_REFRESH_S if unchanged else REFRESH_S, _COST * index.took_s)
 
@@ -80,14 +90,20 @@ class SeriesIndexes:
             frame = _indexed(rows) if MANY <= rows.height <= MOST else None
             now = time.monotonic()
             with self._lock:
-                self._indexes[tenant] = _Index(reach, frame, now, now - begun)
-                while len(self._indexes) > TENANTS:
+                self._indexes.pop(tenant, None)
+                self._indexes[tenant] = _Index(reach, frame, rows.height > MOST, now, now - begun)
+                while len(self._indexes) > TENANTS or sum(each.rows for each in self._indexes.values()) > MOST:
                     del self._indexes[next(iter(self._indexes))]
         except TidemillError as error:
             _log.info("the series of a tenant cannot be read for searches: %s", error)
         finally:
             with self._lock:
                 self._loading.discard(tenant)
+
+
+def _is_stale(index: _Index) -> bool:
+    """Whether an index is so old that it was not searched for long: while it is, it is loaded again and again."""
+    return time.monotonic() - index.loaded_at > max(STALE_S, 2 * _COST * index.took_s)
 
 
 def _indexed(rows: pl.DataFrame) -> pl.DataFrame:
