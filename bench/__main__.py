@@ -21,6 +21,7 @@ from bench.cases import (
     lineage,
     location,
     memory,
+    reads,
     readyourwrites,
     replay,
     rules,
@@ -40,6 +41,7 @@ CASES = {
     "kill": kill.measure_kill,
     "telemetry": telemetry.measure_telemetry,
     "lineage": lineage.measure_lineage,
+    "reads": reads.measure_reads,
     "forecast": measure_forecast,
     "forecast-latency": forecast_latency.measure_forecast_latency,
 }

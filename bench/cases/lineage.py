@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,27 +55,29 @@ def measure_lineage(folder: Path, *, quick: bool) -> list[Figure]:
     with running_engine(folder / "store", database="tidemill") as address:
         migrate(address)
         started = time.monotonic()
-        _fill(address, payloads)
+        fill_store(address, payloads)
         print(f"   filled with {payloads * 100:,} points in {time.monotonic() - started:.0f} s", flush=True)
         with running_api(folder / "api", store=address) as api:
             api.services.texts.apply("default", "fleet", FEED)
             return _measure(api, payloads)
 
 
-def _series() -> list[int]:
+def series_ids() -> list[int]:
+    """The ids of all series, those of a device together."""
     return [series_id("default", "fleet", {"id": f"d{d}"}, f"f{f}") for d in range(DEVICES) for f in range(FIELDS)]
 
 
-_ALL = _series()
+_ALL = series_ids()
 
 
-def _fill(address: StoreAddress, payloads: int) -> None:
+def fill_store(address: StoreAddress, payloads: int, tables: Sequence[str] = FILL) -> None:
+    """Write the series, and the rows of these tables that so many payloads would leave."""
     named = load_queries(Path(__file__).parents[1] / "sql")
     store = Store(address, queries=named, settings={"max_memory_usage": 4 << 30}, timeout_s=600)
     store.command("series", series=_ALL)
     count = payloads // INSERTS
     for number in range(INSERTS):
-        for name in FILL:
+        for name in tables:
             values = {"series": _ALL, "start": START, "first": number * count, "count": count}
             store.command(name, **{key: values[key] for key in named[name].params})
     store.close()

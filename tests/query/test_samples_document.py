@@ -22,11 +22,16 @@ def test_a_document_has_every_sample_however_the_stream_is_cut(
 ) -> None:
     rows = np.array([(np.nan if value is None else value, ns) for value, ns in given_samples], SAMPLE).tobytes()
     bounds = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)]
+    times = [format_instant(ns) for _, ns in given_samples]
     pieces = (rows[first:last] for first, last in itertools.pairwise(bounds))
     assert json.loads(b"".join(samples_document({"id": "x"}, pieces))) == {
         "id": "x",
         "values": [value for value, _ in given_samples],
-        "times": [format_instant(ns) for _, ns in given_samples],
+        "times": times,
+        "count": sum(value is not None for value, _ in given_samples),
+        "missing": sum(value is None for value, _ in given_samples),
+        "start": times[0] if times else None,
+        "end": times[-1] if times else None,
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, queries, whole
+from tidemill.analysis.statistics import time_metrics
 from tidemill.errors import LimitError, NotFoundError
 from tidemill.model.ids import parse_series
 from tidemill.query import series as series_module
@@ -25,7 +26,8 @@ from tidemill.store.client import Store
 def metrics_of(store: Store, key: str, query: MetricsQuery) -> SeriesMetrics:
     areas = queries(store).series
     described = areas.describe("default", key)
-    return series_metrics(described, areas.arrays("default", described, query), query.q, None, "")
+    times, values = areas.arrays("default", described, query)
+    return series_metrics(described, times, time_metrics(times, values, query.q), None, "")
 
 
 def test_a_series_comes_back_with_every_sample(store: Store, writer: Writer) -> None:
@@ -164,6 +166,17 @@ def test_too_many_samples_for_one_document(store: Store, writer: Writer, monkeyp
     with pytest.raises(LimitError, match="3 samples"):
         queries(store).series.read_series("default", key, asked(FullSeriesQuery))
     assert whole(queries(store).series.read_series("default", key, asked(FullSeriesQuery, format="csv")))
+
+
+def test_rows_that_others_replaced_are_no_samples_too_many(
+    store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_module, "MAX_ARRAY_SAMPLES", 2)
+    key = writer.series("signals", "value")
+    for value in (1.0, 2.0):
+        writer.points(key, [START, START + 1], [value, value])
+    found = json.loads(whole(queries(store).series.read_series("default", key, asked(FullSeriesQuery))))
+    assert (found["count"], found["values"]) == (2, [2.0, 2.0])
 
 
 def test_the_list_counts_what_came_after_each_deletion(store: Store, writer: Writer) -> None:

@@ -1,5 +1,8 @@
 """Windows follow the wall clock of their zone, wherever it goes."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.query.conftest import Writer
 from tests.query.support import asked, document, ns, queries
-from tests.support.calendar_windows import compare_windows
+from tests.support.calendar_windows import compare_windows, step_minutes, window_start
 from tidemill.errors import InputError
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.wall_clock import wall_clock
@@ -24,7 +27,7 @@ YEAR = 365 * 24 * HOUR
         ("Asia/Kathmandu", ("30m", "20m", "1h", "1d")),
         ("Australia/Lord_Howe", ("20m", "30m", "1h", "90m", "1d")),
         ("Pacific/Chatham", ("15m", "1h", "90m", "12h")),
-        ("Europe/Berlin", ("20m", "90m", "2h", "1w")),
+        ("Europe/Berlin", ("20m", "1h", "90m", "2h", "1w")),
         ("America/Havana", ("1h", "2h", "1d")),
         ("Africa/Casablanca", ("1h", "1d", "1mo")),
     ],
@@ -106,3 +109,23 @@ def test_every_instant_is_found_by_what_the_clock_shows_then(zone: str, given: l
     assert all(one == ns or ns in again for one, ns in zip(first.tolist(), given, strict=True))
     tables = clock.lookup_tables()
     assert len(tables["by_change"]) < 5000
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["Europe/Zurich", "Australia/Lord_Howe", "Asia/Kathmandu", "America/Havana", "Pacific/Chatham"]),
+    st.sampled_from(["10m", "15m", "20m", "30m", "1h", "90m", "2h"]),
+    st.integers(ns("2024-01-01T00:00:00Z") // 10**9, ns("2027-01-01T00:00:00Z") // 10**9),
+)
+def test_windows_of_a_clock_that_agrees_with_utc_are_those_of_utc(name: str, step: str, second: int) -> None:
+    minutes = step_minutes(step)
+    if wall_clock(name, ns("2024-01-01T00:00:00Z"), ns("2027-01-01T00:00:00Z")).agrees_with_utc(minutes * HOUR // 60):
+        start = window_start(datetime.fromtimestamp(second, UTC), ZoneInfo(name), step)
+        assert int(start.timestamp()) == second - second % (60 * minutes)
+
+
+def test_the_hours_of_most_zones_agree_with_utc() -> None:
+    year = ns("2026-01-01T00:00:00Z"), ns("2027-01-01T00:00:00Z")
+    agree = [wall_clock(name, *year).agrees_with_utc(HOUR) for name in ("Europe/Zurich", "Asia/Kathmandu")]
+    assert agree == [True, False]
+    assert not wall_clock("Europe/Zurich", *year).agrees_with_utc(2 * HOUR)

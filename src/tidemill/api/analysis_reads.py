@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Response
 
+from tidemill.analysis.statistics import time_metrics
 from tidemill.api.analyses import Analyses, Key, Work
 from tidemill.api.body import ClientGoneError
 from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, reading
@@ -66,15 +67,24 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
     async def work() -> tuple[bytes, bool]:
         times, values = await ask_store(lambda: queries.series.arrays(call.tenant, subject.described, query))
         options = {"bands": query.bands, "peaks": query.peaks}
-        frequency: tuple[Any, str] = (None, f"the series has more than {MAX_POINTS:,} samples; ask for a shorter range")
-        if len(times) <= MAX_POINTS:
+        missing = f"the series has more than {MAX_POINTS:,} samples; ask for a shorter range"
+
+        async def frequency() -> tuple[Any, str]:
+            if len(times) > MAX_POINTS:
+                return None, missing
             even = samples_of(times, values)
             arguments = {"times_ns": even.times_ns, "values": even.values, "options": options}
-            frequency = await analyses_of(call.request).pool.call(
-                _name("frequency_metrics"), arguments, prefer=_OTHERS, brief=True
-            )
-        metrics = await ask_store(lambda: series_metrics(subject.described, (times, values), query.q, *frequency))
-        return _encoder.encode(metrics), await ask_store(lambda: queries.analysis.is_unchanged(subject))
+            name, pool = _name("frequency_metrics"), analyses_of(call.request).pool
+            found: tuple[Any, str] = await pool.call(name, arguments, prefer=_OTHERS, brief=True)
+            return found
+
+        of_time, of_frequency, lasting = await asyncio.gather(
+            ask_store(lambda: time_metrics(times, values, query.q)),
+            frequency(),
+            ask_store(lambda: queries.analysis.is_unchanged(subject)),
+        )
+        metrics = series_metrics(subject.described, times, of_time, *of_frequency)
+        return _encoder.encode(metrics), lasting
 
     return await _answer(call, ("metrics", subject.key, query), work)
 

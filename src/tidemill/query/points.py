@@ -1,24 +1,26 @@
-"""Points of one series: raw pages that the store streams. Pages of windows are in `point_windows`.
+"""Points of one series: raw pages. Pages of windows are in `point_windows`.
 
-The first point after a raw page is looked up first, so that the cursor is known before the first byte is sent. The page
-itself is then a range of (time, ordinal) and needs no limit.
+A page of JSON that is not long comes from one statement, with the point after it, from which the cursor follows. Longer
+pages and those of other formats are streamed: there the first point after the page is looked up first, so that the
+cursor is known before the first byte is sent, and the page itself is a range of (time, ordinal) and needs no limit.
 """
 
 from typing import Any, Final, Literal
 
 import msgspec
+import polars as pl
 
 from tidemill.model.ids import format_series
 from tidemill.query import answers
 from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.files import csv_head
+from tidemill.query.files import csv_head, file_bytes
 from tidemill.query.parameters import quality_params, time_range
 from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
-from tidemill.query.points_query import PointsQuery, check_points_query
+from tidemill.query.points_query import JSON_PAGE, PointsQuery, check_points_query
 from tidemill.query.series import Description, SeriesQueries
 from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
 from tidemill.query.window_frames import span_of
@@ -85,6 +87,8 @@ class PointQueries:
             words: dict[str, Any] = {"kind": kind, "zone": query.tz, "names": False}
             chosen = {described.series: described.deleted_seq}
             return points_file(self._store, tenant, chosen, span, **words, nulls=True, quality=quality)
+        if kind == "json" and query.page <= JSON_PAGE:
+            return self._json_page(tenant, described, query)
         bound, following = self._bounds(tenant, described, query)
         order = "_descending" if descending else ""
         if kind in answers.COLUMNAR:
@@ -98,9 +102,19 @@ class PointQueries:
         top = {"series": format_series(described.series), "tz": query.tz}
         return Page(answers.object_with_items(top, answers.json_array(rows), {"next": following}), next=following)
 
-    def _bounds(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
-        """Parameters that select the page as a range of (time, ordinal), both ends included, and the next cursor."""
-        span = time_range(query.start, query.end)
+    def _json_page(self, tenant: str, described: Description, query: PointsQuery) -> Page:
+        bound, order = self._range(tenant, described, query), "_descending" if query.order == "desc" else ""
+        found = self._store.frame(f"points_one_page{order}", **bound, limit=query.page + 1)
+        rows, following = found.head(query.page), None
+        if found.height > rows.height:
+            following = encode_cursor(int(found["ns"][-1]), int(found["ordinal"][-1]))
+        items = answers.json_array([file_bytes(_with_words(rows), "ndjson", query.tz)])
+        top = {"series": format_series(described.series), "tz": query.tz}
+        return Page(b"".join(answers.object_with_items(top, items, {"next": following})), next=following)
+
+    def _range(self, tenant: str, described: Description, query: PointsQuery) -> dict[str, Any]:
+        """Parameters that select the points from where the page begins, as a range of (time, ordinal)."""
+        span, low, high = time_range(query.start, query.end), _LOWEST, _HIGHEST
         bound: dict[str, Any] = {
             "tenant": tenant,
             "series": described.series,
@@ -109,21 +123,34 @@ class PointQueries:
             "last": span.last_ns,
             **quality_params(query.quality, query.marked),
         }
-        low, high = _LOWEST, _HIGHEST
-        descending = query.order == "desc"
-        if query.is_whole_file:
-            return {**bound, "first_ordinal": low, "last_ordinal": high}, None
-        if query.cursor and descending:
+        if query.cursor and query.order == "desc":
             bound["last"], high = query.cursor
         elif query.cursor:
             bound["first"], low = query.cursor
+        return {**bound, "first_ordinal": low, "last_ordinal": high}
+
+    def _bounds(self, tenant: str, described: Description, query: PointsQuery) -> tuple[dict[str, Any], str | None]:
+        """Parameters that select the page as a range of (time, ordinal), both ends included, and the next cursor."""
+        bound = self._range(tenant, described, query)
+        if query.is_whole_file:
+            return bound, None
+        descending = query.order == "desc"
+        question, beyond_it = ("points_behind", "first_ordinal") if descending else ("points_ahead", "last_ordinal")
+        looked_up = {name: value for name, value in bound.items() if name != beyond_it}
+        beyond = self._store.rows(question, **looked_up, limit=query.page)
+        if not beyond:
+            return bound, None
+        ns, ordinal = beyond[0]["ns"], beyond[0]["ordinal"]
         if descending:
-            beyond = self._store.rows("points_behind", **bound, last_ordinal=high, limit=query.page)
+            bound |= {"first": ns, "first_ordinal": ordinal + 1}
         else:
-            beyond = self._store.rows("points_ahead", **bound, first_ordinal=low, limit=query.page)
-        if beyond and descending:
-            bound["first"], low = beyond[0]["ns"], beyond[0]["ordinal"] + 1
-        elif beyond:
-            bound["last"], high = beyond[0]["ns"], beyond[0]["ordinal"] - 1
-        following = encode_cursor(beyond[0]["ns"], beyond[0]["ordinal"]) if beyond else None
-        return {**bound, "first_ordinal": low, "last_ordinal": high}, following
+            bound |= {"last": ns, "last_ordinal": ordinal - 1}
+        return bound, encode_cursor(ns, ordinal)
+
+
+def _with_words(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows of a page as its items: `ns`, `value`, the words of `flags`, `marks`."""
+    bits = rows["flags"].unique().to_list()
+    words = pl.Series([flag_words(number) for number in bits], dtype=pl.List(pl.String))
+    flags = rows["flags"].replace_strict(bits, pl.Series(range(len(bits))), return_dtype=pl.UInt32)
+    return rows.select("ns", "value", words.gather(flags).alias("flags"), "marks")

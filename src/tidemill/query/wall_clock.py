@@ -49,6 +49,12 @@ class WallClock(msgspec.Struct, frozen=True):
         instants: NDArray[np.int64] = later[repeated]
         return instants
 
+    def agrees_with_utc(self, length_ns: int) -> bool:
+        """Whether windows of a fixed length are those of UTC, also where the offset changes: every offset and every
+        change is a multiple of the length. So it is for the hours of most zones, and not for those of India."""
+        times = np.concatenate([self.before, self.after, self.change[:-1]])
+        return not (times % length_ns).any()
+
     def lookup_tables(self) -> dict[str, Any]:
         """The parameters that the SQL fragment points_calendar binds to calculate the same windows."""
         known = self.change[:-1], self.wall[:-1]

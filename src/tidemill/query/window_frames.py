@@ -27,6 +27,7 @@ from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store
 
 BEFORE_ALL: Final = -(2**63)
+_FIXED: Final = ("m", "h")  # units of windows of a fixed length that follow a wall clock
 _WHOLE: Final = WindowLength(1, "ns")  # in place of a length where the whole range is one window
 
 
@@ -131,8 +132,11 @@ def window_frame(
 def _windows(
     store: Store, tenant: str, series: Sequence[Description], query: WindowQuery, every: WindowLength | None
 ) -> Windows:
+    utc = wall_clock("UTC", 0, 0)
     is_utc = every is None or query.tz == "UTC" or every.of_epoch  # no change of a clock concerns the windows
-    clock = wall_clock("UTC", 0, 0) if is_utc or every is None else _clock(store, tenant, series, query, every)
+    clock = utc if is_utc or every is None else _clock(store, tenant, series, query, every)
+    if not is_utc and every is not None and every.unit in _FIXED and clock.agrees_with_utc(every.nominal_ns):
+        is_utc, clock = True, utc  # a quarter of the time to plan
     return Windows(every, clock, int(query.closed == "right"), is_utc)
 
 

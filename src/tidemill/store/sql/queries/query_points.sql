@@ -233,6 +233,26 @@ SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal
 ORDER BY p.tenant DESC, p.series DESC, p.time DESC, p.ordinal DESC
 LIMIT 1 OFFSET {limit:UInt32}
 
+-- fragment: points_of_page
+-- A page and the point after it: at most `limit` points from (first, first_ordinal) to (last, last_ordinal), both
+-- included, with the bits of their flags.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value, p.flags AS flags,
+    CAST(p.marks AS Array(String)) AS marks
+-- include: points_range
+-- include: points_page
+
+-- name: points_one_page
+-- The page in ascending order.
+-- include: points_of_page
+-- include: points_by_key
+LIMIT {limit:UInt32}
+
+-- name: points_one_page_descending
+-- The page in descending order.
+-- include: points_of_page
+-- include: points_by_key_descending
+LIMIT {limit:UInt32}
+
 -- fragment: points_flags
 -- Time, value, and the marks of a point and the words of its flags: `flags` are those of the bits, the lowest first.
 -- include: points_zoned

@@ -62,18 +62,21 @@ SELECT feed, name, field, tags, unit, description, deleted_seq
 FROM series FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND NOT deleted
 
--- name: series_extent
--- Values of a series, samples without one (null), and the first and last instant in ns of both.
-SELECT
-    count(value) AS count,
-    count() - count(value) AS missing,
-    toUnixTimestamp64Nano(min(time)) AS first_ns,
-    toUnixTimestamp64Nano(max(time)) AS last_ns
+-- name: series_rows
+-- How many rows the table has of a series, also replaced and deleted ones: by the key alone, nothing is read.
+SELECT count() AS rows
+FROM points
+WHERE tenant = {tenant:String} AND series = {series:UInt64}
+
+-- name: series_sample_count
+-- How many samples a series has.
+SELECT count() AS samples
 FROM points FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND seq > {deleted_seq:UInt64}
 
 -- name: series_samples
--- Every sample of a series over a range, in time order: the value (NaN: missing) and the time in ns.
+-- Every sample of a series over a range, in time order: the value (NaN: missing) and the time in ns. In the order of
+-- the table's key: read without sorting, and sent while it is read.
 SELECT ifNull(p.value, nan) AS value, toUnixTimestamp64Nano(p.time) AS ns
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String}
@@ -81,7 +84,7 @@ WHERE p.tenant = {tenant:String}
   AND p.seq > {deleted_seq:UInt64}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-ORDER BY p.time, p.ordinal
+ORDER BY p.tenant, p.series, p.time, p.ordinal
 
 -- name: series_arrays
 -- Times (ns) and values of a series over a range, at most `limit`, in no order (analysis sorts columns that are nearly
