@@ -40,7 +40,7 @@ HIGH: Final = {("p1", 282): 12.4, ("p1", 281): 11.9, ("p1", 280): 12.8, ("p4", 2
 }
 """Values that are out of the usual, most of them above 10 bar, by pump and minute."""
 HIGH_AT: Final = "2026-03-10T10:42:00Z"
-REPLACED: Final = ("p2", 200)
+REPLACED: Final = ("p2", 300)
 
 
 def fill_the_ledger(server: Server) -> str:
