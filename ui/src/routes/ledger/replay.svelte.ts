@@ -1,0 +1,97 @@
+/** A replay of chosen records: asked as a dry run, followed while it runs, run for real, cancelled. */
+import type { components } from "$lib/api/api";
+import { api, ask, send } from "$lib/api/client";
+import { Problem } from "$lib/api/problem";
+import type { Key } from "./choice";
+
+export type ReplayItem = components["schemas"]["ReplayItem"];
+export type Asked = components["schemas"]["PayloadSelection"];
+
+const FOLLOW_MS = 400;
+const OVER = new Set(["done", "failed", "cancelled"]);
+
+export const isOver = (replay: ReplayItem): boolean => OVER.has(replay.state);
+
+export class Replay {
+  item: ReplayItem | null = $state.raw(null);
+  problem: Problem | null = $state.raw(null);
+  busy = $state(false);
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #id = "";
+
+  /** Ask for a replay of these records; a draft only as a dry run. The answer's id, or "" when it was refused. */
+  async start(feed: string, asked: Asked, how: { version?: number; definition?: string; dryRun: boolean }): Promise<string> {
+    this.busy = true;
+    this.problem = null;
+    const chosen = { ...(asked.receipts ? { receipts: asked.receipts } : {}), ...(asked.rejections ? { rejections: asked.rejections } : {}), ...(asked.start ? { start: asked.start } : {}), ...(asked.end ? { end: asked.end } : {}) };
+    const body = { feed, ...chosen, dry_run: how.dryRun, ...(how.definition !== undefined ? { definition: how.definition } : how.version ? { version: how.version } : {}) };
+    try {
+      const headers = { "Content-Type": "application/json" };
+      const answer = await send("/v1/replays", { method: "POST", headers, body: JSON.stringify(body) });
+      this.#take((await answer.json()) as ReplayItem);
+      return this.item?.id ?? "";
+    } catch (error) {
+      this.#fail(error);
+      return "";
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Show a replay by its id, and follow it until it is over. */
+  async follow(id: string): Promise<void> {
+    if (id === this.#id && this.item) return;
+    this.#id = id;
+    this.stop();
+    await this.#look(id);
+  }
+
+  async cancel(): Promise<void> {
+    if (!this.item) return;
+    const replay = this.item.id;
+    try {
+      await ask(api.DELETE("/v1/replays/{replay}", { params: { path: { replay } } }));
+      this.stop();
+      await this.#look(replay);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  forget(): void {
+    this.stop();
+    this.#id = "";
+    this.item = null;
+    this.problem = null;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  async #look(replay: string): Promise<void> {
+    try {
+      const item = await ask(api.GET("/v1/replays/{replay}", { params: { path: { replay } } }));
+      if (this.#id === replay) this.#take(item as ReplayItem);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #take(item: ReplayItem): void {
+    this.item = item;
+    this.#id = item.id;
+    this.stop();
+    if (!isOver(item)) this.#timer = setTimeout(() => void this.#look(item.id), FOLLOW_MS);
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof Problem)) throw error;
+    this.problem = error;
+  }
+}
+
+/** What a replay of these very records is asked with. */
+export function askedOf(keys: readonly Key[]): Asked {
+  return { rejections: { items: keys.map(({ receipt, index }) => ({ receipt, index })) } };
+}
