@@ -2,16 +2,13 @@
  * The editor: CodeMirror in a shadow root, where its styles are adopted style sheets and no inline ones, so that the
  * policy of the page holds. A chunk of its own: only pages with an editor load it.
  */
-import { autocompletion, closeBrackets, closeBracketsKeymap, type Completion, completionKeymap } from "@codemirror/autocomplete";
-import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { bracketMatching, HighlightStyle, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
-import { toml } from "@codemirror/legacy-modes/mode/toml";
-import { type Diagnostic, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
-import { Compartment, EditorState, type Extension, type Range, StateEffect, StateField } from "@codemirror/state";
-import { Decoration, type DecorationSet, EditorView, highlightActiveLine, hoverTooltip, keymap, lineNumbers } from "@codemirror/view";
-import { tags } from "@lezer/highlight";
+import { autocompletion, type Completion, completionKeymap } from "@codemirror/autocomplete";
+import { cursorDocEnd, cursorDocStart, deleteCharBackward, deleteCharForward, history, historyKeymap, insertNewlineKeepIndent, selectAll } from "@codemirror/commands";
+import { Compartment, EditorState, type Extension, type Range, RangeSet, StateEffect, StateField } from "@codemirror/state";
+import { Decoration, type DecorationSet, EditorView, GutterMarker, gutterLineClass, highlightActiveLine, hoverTooltip, keymap, lineNumbers, ViewPlugin, type ViewUpdate } from "@codemirror/view";
 import type { Span } from "./bytes.ts";
 import { choicesAt, type FeedSchema, meaningAt } from "./schema.ts";
+import { paintToml } from "./paint.ts";
 import { placeAt } from "./toml.ts";
 
 export interface PlacedFault {
@@ -44,6 +41,68 @@ export interface Setup {
 
 const light = StateEffect.define<readonly Lit[]>();
 const lines = StateEffect.define<readonly [number, number] | null>();
+
+const faulty = StateEffect.define<readonly Marked[]>();
+
+/** A fault at its place in the text. */
+interface Marked {
+  from: number;
+  to: number;
+  fault: PlacedFault;
+}
+
+const atFault = new (class extends GutterMarker {
+  override elementClass = "at-fault";
+})();
+
+const marked = StateField.define<readonly Marked[]>({
+  create: () => [],
+  update(there, transaction) {
+    let next = transaction.docChanged
+      ? there.map((one) => ({ ...one, from: transaction.changes.mapPos(one.from, 1), to: transaction.changes.mapPos(one.to, -1) }))
+      : there;
+    for (const effect of transaction.effects) if (effect.is(faulty)) next = effect.value;
+    return next;
+  },
+  provide: (field) => [
+    EditorView.decorations.from(field, (all) =>
+      Decoration.set(all.flatMap(({ from, to }) => (to > from ? [Decoration.mark({ class: "underlined" }).range(from, to)] : [])), true),
+    ),
+    gutterLineClass.compute([field], (state) => {
+      const begins = new Set(state.field(field).map(({ from }) => state.doc.lineAt(Math.min(from, state.doc.length)).from));
+      return RangeSet.of([...begins].sort((a, b) => a - b).map((begin) => atFault.range(begin)));
+    }),
+  ],
+});
+
+const painted = ViewPlugin.fromClass(
+  class {
+    marks: DecorationSet;
+    constructor(view: EditorView) {
+      this.marks = colours(view);
+    }
+    update(update: ViewUpdate) {
+      if (update.docChanged || update.viewportChanged) this.marks = colours(update.view);
+    }
+  },
+  { decorations: (plugin) => plugin.marks },
+);
+
+function colours(view: EditorView): DecorationSet {
+  const { from, to } = view.viewport;
+  const begin = view.state.doc.lineAt(from).from;
+  const parts = paintToml(view.state.sliceDoc(begin, to));
+  return Decoration.set(parts.map((part) => Decoration.mark({ class: `t-${part.kind}` }).range(begin + part.from, begin + part.to)), true);
+}
+
+/** Go to the next fault behind the cursor, or to the first. */
+function nextFault(view: EditorView): boolean {
+  const all = [...view.state.field(marked)].sort((a, b) => a.from - b.from);
+  const next = all.find((one) => one.from > view.state.selection.main.from) ?? all[0];
+  if (!next) return false;
+  view.dispatch({ selection: { anchor: next.from, head: next.to }, scrollIntoView: true });
+  return true;
+}
 
 const lit = StateField.define<DecorationSet>({
   create: () => Decoration.none,
@@ -80,13 +139,6 @@ function lineMarks(range: readonly [number, number] | null, state: EditorState):
   return Decoration.set(marks);
 }
 
-const colours = HighlightStyle.define([
-  { tag: [tags.propertyName, tags.name], color: "var(--ink)" },
-  { tag: [tags.atom, tags.bool, tags.number], color: "var(--s2)" },
-  { tag: [tags.string], color: "var(--tide)" },
-  { tag: [tags.comment], color: "var(--soft)", fontStyle: "italic" },
-]);
-
 const looks = EditorView.theme({
   "&": { height: "100%", color: "var(--ink)", backgroundColor: "transparent", fontSize: "12.5px" },
   "&.cm-focused": { outline: "none" },
@@ -100,15 +152,15 @@ const looks = EditorView.theme({
   "&:not(.cm-focused) .cm-activeLine": { backgroundColor: "transparent" },
   ".of-rule, &:not(.cm-focused) .of-rule": { boxShadow: "inset 2px 0 var(--tide)" },
   ".cm-content ::selection, .cm-content::selection": { backgroundColor: "color-mix(in srgb, var(--tide) 30%, transparent)" },
-  "&.cm-focused .cm-matchingBracket": { backgroundColor: "var(--wash)", color: "inherit" },
   ".lit.record": { backgroundColor: "color-mix(in srgb, var(--m-accepted) 18%, transparent)", boxShadow: "inset 0 -2px var(--tide)" },
   ".lit.fault": { backgroundColor: "color-mix(in srgb, var(--m-rejected) 22%, transparent)", boxShadow: "inset 0 -2px var(--m-rejected)", color: "var(--ink)" },
-  ".cm-lintRange-error": { backgroundImage: "none", textDecoration: "underline wavy var(--m-rejected) 1px", textUnderlineOffset: "3px" },
-  ".cm-gutter-lint": { width: "14px" },
-  ".cm-lint-marker-error": { content: "''", width: "10px", height: "9px", margin: "5px 2px", backgroundColor: "var(--m-rejected)", clipPath: "polygon(0 0, 100% 0, 50% 100%)" },
+  ".t-table": { color: "var(--s2)" },
+  ".t-word": { color: "var(--s2)" },
+  ".t-string": { color: "var(--tide)" },
+  ".t-comment": { color: "var(--soft)", fontStyle: "italic" },
+  ".underlined": { textDecoration: "underline wavy var(--m-rejected) 1px", textUnderlineOffset: "3px" },
+  ".at-fault": { color: "var(--rejected)", fontWeight: "600", boxShadow: "inset 3px 0 var(--m-rejected)" },
   ".cm-tooltip": { backgroundColor: "var(--panel)", color: "var(--ink)", border: "1px solid var(--edge)", borderRadius: "6px", boxShadow: "0 6px 24px rgb(10 30 45 / .18)", font: "13px/20px var(--font)", overflow: "hidden", zIndex: "20" },
-  ".cm-diagnostic": { padding: "6px 12px", border: "0" },
-  ".cm-diagnosticAction": { backgroundColor: "var(--tide)", color: "var(--on-tide)", borderRadius: "4px", padding: "2px 8px", font: "inherit", marginLeft: "8px", cursor: "pointer" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", fontSize: "12px", maxHeight: "16em" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "3px 10px", lineHeight: "20px" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li[aria-selected]": { backgroundColor: "var(--wash)", color: "var(--ink)" },
@@ -117,8 +169,8 @@ const looks = EditorView.theme({
   ".cm-completionInfo": { maxWidth: "340px", padding: "8px 12px" },
   ".meaning": { maxWidth: "420px", padding: "8px 12px" },
   ".meaning b": { fontFamily: "var(--mono)", fontSize: "12px" },
+  ".meaning .wrong": { color: "var(--rejected)" },
   ".meaning .facts": { color: "var(--soft)", fontSize: "12px" },
-  ".cm-panels": { display: "none" },
 });
 
 function completions(schema: () => FeedSchema | null): Extension {
@@ -157,42 +209,50 @@ function put(view: EditorView, write: string, from: number, to: number, closed: 
   view.dispatch({ changes: { from, to: Math.min(end, view.state.doc.length), insert: write }, selection: { anchor: from + write.length }, userEvent: "input.complete" });
 }
 
-function block(text: string): HTMLElement {
+function block(text: string, kind = ""): HTMLElement {
   const element = document.createElement("div");
+  element.className = kind;
   element.textContent = text;
   return element;
 }
 
+/** What a word means, and what is at fault with it. */
 function meanings(schema: () => FeedSchema | null): Extension {
   return hoverTooltip(
     (view, position) => {
       const known = schema();
       const text = view.state.doc.toString();
-      const meaning = known && meaningAt(known, placeAt(text, position), text);
+      const faults = view.state.field(marked).filter(({ from, to }) => from <= position && position <= to);
       const word = view.state.wordAt(position);
-      if (!meaning || !word) return null;
-      return {
-        pos: word.from,
-        end: word.to,
-        above: true,
-        create: () => {
-          const dom = document.createElement("div");
-          dom.className = "meaning";
+      const meaning = known && word ? meaningAt(known, placeAt(text, word.to), text) : null;
+      if (!meaning && faults.length === 0) return null;
+      const create = () => {
+        const dom = document.createElement("div");
+        dom.className = "meaning";
+        for (const { fault } of faults) dom.append(block(sentence(fault), "wrong"));
+        if (meaning) {
           const title = document.createElement("b");
           title.textContent = meaning.title;
           dom.append(title, block(meaning.text));
-          if (meaning.facts.length > 0) {
-            const facts = block(meaning.facts.join(" · "));
-            facts.className = "facts";
-            dom.append(facts);
-          }
-          return { dom };
-        },
+          if (meaning.facts.length > 0) dom.append(block(meaning.facts.join(" · "), "facts"));
+        }
+        return { dom };
       };
+      return { pos: word?.from ?? position, end: word?.to ?? position, above: true, create };
     },
     { hoverTime: 350 },
   );
 }
+
+/** What the browser does not do by itself in a text that is only in part on the screen. */
+const KEYS = [
+  { key: "Enter", run: insertNewlineKeepIndent },
+  { key: "Backspace", run: deleteCharBackward, shift: deleteCharBackward },
+  { key: "Delete", run: deleteCharForward },
+  { key: "Mod-a", run: selectAll },
+  { key: "Mod-Home", run: cursorDocStart },
+  { key: "Mod-End", run: cursorDocEnd },
+];
 
 /** An editor in a host; `destroy` takes it away. */
 export class Editor {
@@ -205,7 +265,7 @@ export class Editor {
     parent.style.height = "100%";
     root.append(parent);
     const language = isToml
-      ? [StreamLanguage.define(toml), syntaxHighlighting(colours), completions(schema), meanings(schema), lintGutter(), bracketMatching(), closeBrackets(), highlightActiveLine()]
+      ? [painted, marked, completions(schema), meanings(schema), highlightActiveLine(), keymap.of([{ key: "F8", run: nextFault }])]
       : [EditorView.lineWrapping];
     this.#view = new EditorView({
       parent,
@@ -221,7 +281,7 @@ export class Editor {
           lit,
           lined,
           looks,
-          keymap.of([...closeBracketsKeymap, ...completionKeymap, ...lintKeymap, ...historyKeymap, ...defaultKeymap]),
+          keymap.of([...completionKeymap, ...historyKeymap, ...KEYS]),
           EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
           this.#open.of(EditorState.readOnly.of(readOnly)),
           EditorView.updateListener.of((update) => {
@@ -248,18 +308,15 @@ export class Editor {
     this.#view.dispatch({ effects: this.#open.reconfigure(EditorState.readOnly.of(readOnly)) });
   }
 
-  /** Mark faults: in the gutter, under the words, and with what to write instead. */
+  /** Mark faults: beside their lines, and under the words. */
   setFaults(faults: readonly PlacedFault[]): void {
     const { doc } = this.#view.state;
-    const marks = faults.map((fault): Diagnostic => {
+    const marks = faults.map((fault): Marked => {
       const line = doc.line(Math.min(Math.max(1, fault.line), doc.lines));
       const from = Math.min(line.from + units(line.text, fault.column - 1), line.to);
-      const to = Math.min(line.from + units(line.text, fault.end - 1), line.to);
-      const { instead } = fault;
-      const actions = instead === null ? [] : [{ name: `Write ${instead}`, apply: (_: EditorView, a: number, b: number) => this.#write(a, b, instead) }];
-      return { from, to: Math.max(from, to), severity: "error", message: sentence(fault), actions };
+      return { from, to: Math.max(from, Math.min(line.from + units(line.text, fault.end - 1), line.to)), fault };
     });
-    this.#view.dispatch(setDiagnostics(this.#view.state, marks));
+    if (marks.length > 0 || this.#view.state.field(marked, false)?.length) this.#view.dispatch({ effects: faulty.of(marks) });
   }
 
   /** Write what was meant at a fault's place. */
