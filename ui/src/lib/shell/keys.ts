@@ -26,7 +26,9 @@ const FIELDS = "input, textarea, select, [contenteditable], [role=application], 
 /** Whether a key is meant for what has the focus, and not for the page. */
 export function isTyping(event: KeyboardEvent): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return true;
-  return (event.target as Element | null)?.closest?.(FIELDS) != null;
+  // Of an editor in a shadow root the event's target is its host; the path begins within.
+  const target = (event.composedPath()[0] ?? event.target) as Element | null;
+  return target?.closest?.(FIELDS) != null;
 }
 
 /** A page's own keys (`t`, `z`, `.`): an element says that it answers one by `data-key`; it is pressed or focused. */

@@ -1,7 +1,9 @@
 import { oneOf, text, whole } from "$lib/url/query";
 
+export const TABS = ["overview", "definition", "versions", "source"] as const;
+
 export const query = {
-  tab: oneOf(["overview", "definition", "versions", "source"], "overview"),
+  tab: oneOf(TABS, "overview"),
   version: whole(1),
   to: whole(1),
   sample: text(),
