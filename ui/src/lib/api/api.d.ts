@@ -560,6 +560,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/forecasts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List the stored forecasts
+         * @description The stored forecasts of this tenant, the newest first, without their values.
+         */
+        get: operations["listForecasts"];
+        put?: never;
+        /**
+         * Make a forecast and store it
+         * @description Fits as `GET /v1/series/{id}/forecast` does, and stores the forecast with what it was made of, so that it can be
+         *     scored by the values that come. A fit that takes longer than 250 ms, or than `Prefer: wait=N`, becomes a job that
+         *     outlives the request; its result names the forecast. A request with an `Idempotency-Key` can be sent again: it makes
+         *     one forecast. A deletion of points that a forecast was made of removes the forecast, too.
+         */
+        post: operations["createForecast"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/forecasts/{forecast}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * A stored forecast
+         * @description The forecast as it was made. It never changes; its score does.
+         */
+        get: operations["getStoredForecast"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a stored forecast
+         * @description Deletes a stored forecast. The points of its series stay.
+         */
+        delete: operations["deleteForecast"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/forecasts/{forecast}/score": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a stored forecast did
+         * @description Scores the forecast by the values that are applied now, and by the same values as they were first known, where
+         *     some were replaced since. Computed by each read: nothing is kept.
+         */
+        get: operations["getForecastScore"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/jobs": {
         parameters: {
             query?: never;
@@ -577,8 +649,9 @@ export interface paths {
         /**
          * Ask for long work
          * @description Queues a job of a kind: `replay` applies the rules to payloads again, `verify` proves that everything is
-         *     accounted for. The job outlives the request and a restart of the server. Follow it by its `Location`, or wait for
-         *     its end with `Prefer: wait=N`. No job runs in the process that takes payloads.
+         *     accounted for, `forecast` makes a forecast and stores it. The job outlives the request and a restart of the server.
+         *     Follow it by its `Location`, or wait for its end with `Prefer: wait=N`. No job runs in the process that takes
+         *     payloads.
          */
         post: operations["createJob"];
         delete?: never;
@@ -790,7 +863,8 @@ export interface paths {
          * The bytes of a payload
          * @description The payload byte for byte (a packed body unpacked), as a download that no browser will run. `ETag` is its SHA-256
          *     in hexadecimal, `Repr-Digest` (RFC 9530) and `Digest` (RFC 3230) are the same in Base64. A matching `If-None-Match`
-         *     is answered 304. A key with the scope `read` shows every payload of the tenant, its rejected records included.
+         *     is answered 304; one `Range` of bytes, as `/records` names those of a record, is answered 206. A key with the scope
+         *     `read` shows every payload of the tenant, its rejected records included.
          */
         get: operations["getPayload"];
         put?: never;
@@ -936,6 +1010,28 @@ export interface paths {
          * @description Ends a replay that has not published anything yet; it changes nothing.
          */
         delete: operations["cancelReplay"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/replays/{replay}/difference": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All that a replay changes
+         * @description What a replay changes, or as a dry run would change, row by row: the windows and points with the largest changes
+         *     first, or the records whose outcome changes, in the order of the log; of each kind at most a million. As csv, ndjson
+         *     or parquet the whole kind. Kept of the newest 20 replays, until something of the feed is deleted.
+         */
+        get: operations["getReplayDifference"];
+        put?: never;
+        post?: never;
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -1134,6 +1230,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/series/{series}/comparison": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Comparison of two periods or two series
+         * @description The samples in [start, end) beside those of another period of the series (`with_start`, `with_end`), of another
+         *     series (`with`), or both: means, totals and profiles, and whether the difference is more than chance.
+         */
+        get: operations["getComparison"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/series/{series}/correlation": {
         parameters: {
             query?: never;
@@ -1147,6 +1264,27 @@ export interface paths {
          *     straight line is taken out of both first, unless `trend` says otherwise.
          */
         get: operations["getCorrelation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{series}/coverage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Coverage and gaps of a series
+         * @description How many of the values that are expected in [start, end) are there, and where the gaps are. `evidence=true` of
+         *     `GET /v1/points` says why a gap is one.
+         */
+        get: operations["getCoverage"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1296,6 +1434,27 @@ export interface paths {
          *     `bands`. `kurtosis` is 3 for a normal distribution, `kurtosis_excess` 0; quantiles interpolate linearly (type 7).
          */
         get: operations["getMetrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/series/{series}/periodogram": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Periodogram of a series with uneven times
+         * @description Which cycles a series has whose samples come at any times (Lomb and Scargle), as `spectrum` says it of even ones:
+         *     the share of the variance that a sine of each frequency explains, and of each peak how likely it is chance.
+         */
+        get: operations["getPeriodogram"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1612,7 +1771,8 @@ export interface paths {
          * The whole story of one instant
          * @description Explains an instant of a series (named by its id, or by feed, field and tags): when and in which payload it was
          *     received, the results of the rules, duplicates, replacements, replays, windows, deletions, and a verdict in one
-         *     sentence. Where there is no point: the nearest points, records rejected nearby, and the state of the source then.
+         *     sentence. Around it: points, records rejected nearby, the state of the source then and its polls, and the next point
+         *     or rejected record on either side.
          *     `verdict.state` is the first that applies: `stands`, `deleted`, `rejected`, `expired` (past retention),
          *     `received_null` (a record came, and its value was null or absent), `possibly_rejected`, `waiting` (not applied yet),
          *     `unsearched` (payloads that may hold a record of it are more than 500, or larger than 16 MiB) or `never_received`.
@@ -1659,11 +1819,17 @@ export interface components {
         };
         /**
          * Answer
-         * @description The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window.
+         * @description The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window. The members from `source` on are those of `GET /v1/points`.
          */
         Answer: {
             every: string | null;
             tz: string;
+            /** @enum {string} */
+            source: "points" | "rollups";
+            ladder: string[] | null;
+            windows: number;
+            points_read: number;
+            took_ms: number;
             time: string[];
             items: components["schemas"]["AnswerColumns"][];
         };
@@ -1706,13 +1872,23 @@ export interface components {
         };
         /**
          * Around
-         * @description The surroundings of an instant without a point. `source` is empty for feeds without a source.
+         * @description The surroundings of an instant: up to 50 `points` on either side, and the nearest of them. `source` is empty for feeds without a source.
          */
         Around: {
+            points: components["schemas"]["AroundPoint"][];
             before: components["schemas"]["Neighbour"] | null;
             after: components["schemas"]["Neighbour"] | null;
             rejected_nearby: components["schemas"]["Nearby"];
             source: components["schemas"]["SourceThen"][];
+        };
+        /**
+         * AroundPoint
+         * @description A current point near the instant, and what it is flagged for.
+         */
+        AroundPoint: {
+            time: string;
+            value: number | null;
+            marks: string[];
         };
         /**
          * AsOf
@@ -1807,7 +1983,7 @@ export interface components {
             hours: number[];
             count: number[];
             mean: number[];
-            sum: number[];
+            sum: (number | null)[];
             min: number[];
             max: number[];
         };
@@ -1912,6 +2088,66 @@ export interface components {
             problems: components["schemas"]["Code"][];
         };
         /**
+         * ComparedPeriod
+         * @description The statistics of a side, `from` its first value `to` its last; null: not defined. `observations` were tested, worth `effective` independent ones.
+         */
+        ComparedPeriod: {
+            count: number;
+            missing: number;
+            from: string | null;
+            to: string | null;
+            mean: number | null;
+            median: number | null;
+            stddev: number | null;
+            min: number | null;
+            max: number | null;
+            total: number | null;
+            observations: number;
+            effective: number | null;
+        };
+        /**
+         * ComparedProfile
+         * @description The means of both sides by hour (0 to 23) or weekday (1: Monday) of `tz`; null: no value.
+         */
+        ComparedProfile: {
+            /** @enum {string} */
+            by: "hour" | "weekday";
+            group: number[];
+            first: (number | null)[];
+            second: (number | null)[];
+            difference: (number | null)[];
+        };
+        /**
+         * ComparisonAnswer
+         * @description Two sides compared; differences are second minus first, `relative` is the difference over |mean of the first|. `other` is the series of the second side. `observation` is what was tested: means of whole days, or values; in pairs where `is_paired`, and `correlation` is that of the pairs. `level` is in percent; `is_significant`: the p value of the `mean_test` is below what it leaves. null: not defined, or too few observations.
+         */
+        ComparisonAnswer: {
+            id: string;
+            unit: string | null;
+            every: string | null;
+            agg: string | null;
+            start: string | null;
+            end: string | null;
+            as_of: components["schemas"]["AsOf"];
+            other: string;
+            tz: string | null;
+            first: components["schemas"]["ComparedPeriod"];
+            second: components["schemas"]["ComparedPeriod"];
+            difference: number | null;
+            relative: number | null;
+            total_difference: number | null;
+            /** @enum {string} */
+            observation: "value" | "day";
+            is_paired: boolean;
+            correlation: number | null;
+            level: number;
+            mean_test: components["schemas"]["MeanTest"] | null;
+            rank_test: components["schemas"]["RankTest"] | null;
+            is_significant: boolean | null;
+            profiles: components["schemas"]["ComparedProfile"][];
+            sentences: string[];
+        };
+        /**
          * CorrelationAnswer
          * @description The correlation with the series `other` at each of `lags` intervals (positive: it follows), the one of the largest magnitude, and what was taken out of both first (`trend`).
          */
@@ -1933,6 +2169,45 @@ export interface components {
             correlation: (number | null)[];
             best_lag: number | null;
             best: number | null;
+        };
+        /**
+         * CoverageAnswer
+         * @description How complete a series is in [from, to): `share` is `filled` of the `expected` slots of `interval`. `count` is of values, `nulls` of samples without one, `doubled` of values beyond the first of their slot. `interval_by` says who expects the interval: the `request`, the `feed`, or the `times` themselves; without a common one it is null, as are the members that need it, and a gap is more than five median intervals. `gap_count` and `gap_s` (seconds) are of all gaps, `gaps` are the longest of them in order of time, `longest` is null where there is none. `notes` say what to ask instead.
+         */
+        CoverageAnswer: {
+            id: string;
+            unit: string | null;
+            every: string | null;
+            agg: string | null;
+            start: string | null;
+            end: string | null;
+            as_of: components["schemas"]["AsOf"];
+            count: number;
+            nulls: number;
+            interval: string | null;
+            interval_s: number | null;
+            /** @enum {null|string} */
+            interval_by: "request" | "feed" | "times" | null;
+            from: string | null;
+            to: string | null;
+            expected: number | null;
+            filled: number | null;
+            doubled: number | null;
+            share: number | null;
+            gap_count: number;
+            gap_s: number;
+            gaps: components["schemas"]["CoverageGap"][];
+            longest: components["schemas"]["CoverageGap"] | null;
+            notes: string[];
+        };
+        /**
+         * CoverageGap
+         * @description A span [from, to) without a value; `missing` is how many were expected in it (null: not known).
+         */
+        CoverageGap: {
+            from: string;
+            to: string;
+            missing: number | null;
         };
         /**
          * CreatedKey
@@ -2173,6 +2448,68 @@ export interface components {
             sentences: string[];
             tz: string | null;
             figures: components["schemas"]["DescribedFigures"];
+        };
+        /**
+         * DifferencePage
+         * @description A page of one `kind` of a replay's difference; the lists of the other kinds are empty. `totals`: how many rows of each kind are kept, at most a million, those with the largest changes.
+         */
+        DifferencePage: {
+            replay: string;
+            /** @enum {string} */
+            kind: "windows" | "points" | "records";
+            totals: {
+                [key: string]: number;
+            };
+            windows: components["schemas"]["DifferingWindow"][];
+            points: components["schemas"]["DifferingPoint"][];
+            records: components["schemas"]["DifferingRecord"][];
+            next: string | null;
+        };
+        /**
+         * DifferingPoint
+         * @description A point that is `added`, `removed` or `changed`; a value is null where there is none.
+         */
+        DifferingPoint: {
+            series: string;
+            field: string;
+            tags: {
+                [key: string]: string;
+            };
+            time: string;
+            /** @enum {string} */
+            change: "added" | "removed" | "changed";
+            old: number | null;
+            new: number | null;
+        };
+        /**
+         * DifferingRecord
+         * @description A record that is newly `accepted` or `rejected`, or rejected for other `reasons`.
+         */
+        DifferingRecord: {
+            receipt: string;
+            index: number;
+            time: string | null;
+            /** @enum {string} */
+            change: "accepted" | "rejected" | "reasons";
+            old_reasons: string[];
+            new_reasons: string[];
+        };
+        /**
+         * DifferingWindow
+         * @description A rollup window that changes; a mean is null where it has no points. `field` is empty and `tags` are where the series does not exist yet.
+         */
+        DifferingWindow: {
+            series: string;
+            field: string;
+            tags: {
+                [key: string]: string;
+            };
+            window: string;
+            every_s: number;
+            old_mean: number | null;
+            old_count: number;
+            new_mean: number | null;
+            new_count: number;
         };
         /**
          * Disk
@@ -2587,7 +2924,7 @@ export interface components {
         };
         /**
          * ForecastAnswer
-         * @description A forecast: `values` at `times`, with bounds by level. `backtest` is null for a constant.
+         * @description A forecast: `values` at `times`, with bounds by level; `baseline` has a value at each of `times`, too. `backtest` is null for a constant.
          */
         ForecastAnswer: {
             id: string;
@@ -2608,8 +2945,18 @@ export interface components {
             };
             periods: components["schemas"]["Period"][];
             backtest: components["schemas"]["BackTestAnswer"] | null;
+            baseline: components["schemas"]["ForecastBaseline"];
             used: components["schemas"]["UsedHistory"];
             notes: string[];
+        };
+        /**
+         * ForecastBaseline
+         * @description What the naive forecast says that did best in the back-test: the last value, or the last season, repeated. `mase_scale` is what MASE divides an error by; null where that is 0.
+         */
+        ForecastBaseline: {
+            model: string;
+            values: number[];
+            mase_scale: number | null;
         };
         /**
          * ForecastBounds
@@ -2618,6 +2965,140 @@ export interface components {
         ForecastBounds: {
             lower: number[];
             upper: number[];
+        };
+        /**
+         * ForecastFigures
+         * @description How a forecast did on `count` values: mean absolute error, root mean square error and mean error (`bias`: above 0 where the forecast was too high) in the unit of the series. `mase` is `mae` over that of the seasonal naive on the history; `ratio_to_baseline` is `mae` over that of the naive forecast that had done best in the back-test, below 1: better. null: that error is 0. `coverage`: the share of values within the bounds of each level.
+         */
+        ForecastFigures: {
+            count: number;
+            mae: number;
+            rmse: number;
+            bias: number;
+            mase: number | null;
+            ratio_to_baseline: number | null;
+            coverage: {
+                [key: string]: number;
+            };
+        };
+        /**
+         * ForecastItem
+         * @description A stored forecast in a list. The `horizon` values are for times from `first` to `last`.
+         */
+        ForecastItem: {
+            id: string;
+            created_at: string;
+            series: string;
+            feed: string;
+            name: string;
+            field: string;
+            tags: {
+                [key: string]: string;
+            };
+            unit: string | null;
+            request: components["schemas"]["ForecastParameters"];
+            made_from: components["schemas"]["ForecastOrigin"];
+            model: string;
+            first: string;
+            last: string;
+            links: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * ForecastJob
+         * @description A job that makes a forecast and stores it. `result` names the forecast; `progress` counts steps, not payloads.
+         */
+        ForecastJob: {
+            id: string;
+            /** @enum {string} */
+            state: "queued" | "running" | "publishing" | "done" | "failed" | "cancelled";
+            request: components["schemas"]["ForecastJobRequest"];
+            progress: components["schemas"]["JobProgress"];
+            created_at: string;
+            started_at: string | null;
+            finished_at: string | null;
+            error: string | null;
+            result: components["schemas"]["ForecastJobResult"] | null;
+            links: {
+                [key: string]: string;
+            };
+            /** @constant */
+            kind?: "forecast";
+        };
+        /**
+         * ForecastJobRequest
+         * @description The request of a forecast: the series, and the parameters that were given.
+         */
+        ForecastJobRequest: {
+            series: string;
+            parameters: components["schemas"]["ForecastParameters"];
+        };
+        /**
+         * ForecastJobResult
+         * @description The id of the stored forecast.
+         */
+        ForecastJobResult: {
+            forecast: string;
+        };
+        /**
+         * ForecastOrigin
+         * @description What a forecast was made of: the points of its series from `start` to `end` (both included), which are of `payloads` payloads. `applied`: the offset in the log up to which everything of the feed was applied before the points were read; `as_of`: the highest offset of these points, and the time of the last one. `feed_version`: the version of the feed that was in force; `software`: the version of Tidemill.
+         */
+        ForecastOrigin: {
+            start: string;
+            end: string;
+            payloads: number;
+            applied: number;
+            as_of: components["schemas"]["AsOf"];
+            feed_version: number;
+            software: string;
+        };
+        /**
+         * ForecastPage
+         * @description A page of stored forecasts, the newest first.
+         */
+        ForecastPage: {
+            items: components["schemas"]["ForecastItem"][];
+            next: string | null;
+        };
+        /**
+         * ForecastParameters
+         * @description What was requested; null: not given. `start` and `end` are the range of the points, [start, end).
+         */
+        ForecastParameters: {
+            horizon: number;
+            level: number[];
+            model: string;
+            minimum: number | null;
+            start: string | null;
+            end: string | null;
+            every: string | null;
+            agg: string | null;
+            tz: string | null;
+        };
+        /**
+         * ForecastScore
+         * @description The score of a stored forecast. Of the `horizon` values `arrived` have come, `missing` have not although later ones have, and `pending` are still to come. `restated` of those that arrived were replaced by another value since. `now` scores the forecast by the values as they are now, `first` as they were first known; null: there is none. Columns have an item for each of `times`: `values` is the forecast, `truth` and `first_truth` are the values (null: has not arrived). With `every` no first value of a window is kept that was restated: there it is null. `history_changed`: points of the forecast's own history that came or were replaced after it was made.
+         */
+        ForecastScore: {
+            id: string;
+            series: string;
+            unit: string | null;
+            as_of: components["schemas"]["AsOf"];
+            horizon: number;
+            arrived: number;
+            missing: number;
+            pending: number;
+            restated: number;
+            history_changed: number;
+            baseline: string;
+            now: components["schemas"]["ForecastFigures"] | null;
+            first: components["schemas"]["ForecastFigures"] | null;
+            times: string[];
+            values: number[];
+            truth: (number | null)[];
+            first_truth: (number | null)[];
         };
         /**
          * FrequencyMetrics
@@ -2706,6 +3187,18 @@ export interface components {
             kind?: "instant";
         };
         /**
+         * InstantPoll
+         * @description A poll of the feed's source near the instant. `status` is null without an answer over HTTP, `receipt` where nothing was taken.
+         */
+        InstantPoll: {
+            item: string;
+            started_at: string;
+            result: string;
+            status: number | null;
+            detail: string;
+            receipt: string | null;
+        };
+        /**
          * InstantVerdict
          * @description `state` is one of STATES; `value` is that of the current point (null: no point, or a missing sample).
          */
@@ -2719,7 +3212,7 @@ export interface components {
          * @description A page of jobs, newest first.
          */
         JobPage: {
-            items: (components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"])[];
+            items: (components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"] | components["schemas"]["ForecastJob"])[];
             next: string | null;
         };
         /**
@@ -2793,6 +3286,14 @@ export interface components {
         Layout: {
             record_bytes: number;
             header_bytes: number;
+        };
+        /**
+         * LedgerRecord
+         * @description A rejected record: the receipt of its payload, and its index in it.
+         */
+        LedgerRecord: {
+            receipt: string;
+            index: number;
         };
         /**
          * LevelChange
@@ -2870,6 +3371,18 @@ export interface components {
         LogStorage: {
             bytes: number;
             entries: number;
+        };
+        /**
+         * MeanTest
+         * @description The difference of the means of the observations with its bounds; t (null: no variance), its degrees of freedom, and the p value of there being no difference.
+         */
+        MeanTest: {
+            difference: number;
+            lower: number;
+            upper: number;
+            t: number | null;
+            degrees: number;
+            p_value: number;
         };
         /**
          * Measurement
@@ -2958,6 +3471,20 @@ export interface components {
         Neighbour: {
             time: string;
             value: number | null;
+            link: string;
+        };
+        /**
+         * NextStep
+         * @description The next instant on one side with something to tell: a `point`, or a `rejection` of a record of this series. `value`, `reasons` and `receipt` (with `index`) as far as it has them.
+         */
+        NextStep: {
+            /** @enum {string} */
+            kind: "point" | "rejection";
+            time: string;
+            value: number | null;
+            reasons: string[];
+            receipt: string | null;
+            index: number | null;
             link: string;
         };
         /**
@@ -3079,12 +3606,45 @@ export interface components {
         };
         /**
          * Period
-         * @description A period of `steps` samples; its mean profile explains `share` of the variance about the trend (0 to 1).
+         * @description A period of `steps` samples; its mean profile explains `share` of the variance about the trend (0 to 1). `length` is how long it is in samples, where that is no whole number: 12.5.
          */
         Period: {
             name: string;
             steps: number;
             share: number;
+            length: number;
+        };
+        /**
+         * PeriodogramAnswer
+         * @description A periodogram by Lomb and Scargle's method: the `power` (0 to 1) at each of `frequencies` (Hz), `resolution` apart. `dominant` is the strongest peak (null: no variance), `span_s` the time from the first value to the last.
+         */
+        PeriodogramAnswer: {
+            id: string;
+            unit: string | null;
+            every: string | null;
+            agg: string | null;
+            start: string | null;
+            end: string | null;
+            as_of: components["schemas"]["AsOf"];
+            count: number;
+            missing: number;
+            span_s: number;
+            resolution: number;
+            dominant: components["schemas"]["PeriodogramLine"] | null;
+            peaks: components["schemas"]["PeriodogramLine"][];
+            frequencies: number[];
+            power: number[];
+        };
+        /**
+         * PeriodogramLine
+         * @description A peak: `frequency` (Hz) and `period_s`; `power` (0 to 1), the share of the variance that a sine explains; the `amplitude` of that sine; the probability that noise alone has so high a peak anywhere (`false_alarm`).
+         */
+        PeriodogramLine: {
+            frequency: number;
+            period_s: number;
+            power: number;
+            amplitude: number;
+            false_alarm: number;
         };
         /**
          * PlacedFault
@@ -3351,6 +3911,14 @@ export interface components {
             replay: string | null;
         };
         /**
+         * RankTest
+         * @description The probability that the second is the larger one (ties: half), and the p value of it being one half.
+         */
+        RankTest: {
+            probability: number;
+            p_value: number;
+        };
+        /**
          * Ready
          * @description The answer of `/readyz`. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it. `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null except for administrators, and `degraded` then says only that something is degraded.
          */
@@ -3504,7 +4072,7 @@ export interface components {
         };
         /**
          * Rejection
-         * @description A record that did not become points. `time` is null where none could be read; `record` is its JSON, in which NaN and infinities, which JSON does not have, are texts, or else the raw text, ending with `…` after 64 KiB, empty where the payload could not be cut (`detail` says both); `record_text` is what was sent where `record` is JSON that differs from it; `series` are those that its points would have belonged to, as far as known; `winner` is null unless a reason is `duplicate`; `recovered_by` is the replay that made points of the record after all.
+         * @description A record that did not become points. `time` is null where none could be read; `record` is its JSON, in which NaN and infinities, which JSON does not have, are texts, or else the raw text, ending with `…` after 64 KiB, empty where the payload could not be cut (`detail` says both); `record_text` is what was sent where `record` is JSON that differs from it; `values` (by field) and `tags` are those that can be read of it, whatever else is wrong with it; `series` are those that its points would have belonged to, as far as known; `winner` is null unless a reason is `duplicate`; `recovered_by` is the replay that made points of the record after all.
          */
         Rejection: {
             feed: string;
@@ -3517,6 +4085,12 @@ export interface components {
             /** @description Any JSON value. */
             record: unknown;
             record_text: string | null;
+            values: {
+                [key: string]: number;
+            };
+            tags: {
+                [key: string]: string;
+            };
             rules_version: number;
             series: string[];
             winner: components["schemas"]["Winner"] | null;
@@ -3533,13 +4107,14 @@ export interface components {
         };
         /**
          * RejectionSelection
-         * @description Payloads with rejected records that match every given member. Times are of receipt, [start, end).
+         * @description Payloads with rejected records that match every given member. Times are of receipt, [start, end). `items`: these very records.
          */
         RejectionSelection: {
             reason?: string | null;
             receipt?: string | null;
             start?: string | null;
             end?: string | null;
+            items?: components["schemas"]["LedgerRecord"][] | null;
         };
         /**
          * RejectionSummary
@@ -3646,13 +4221,14 @@ export interface components {
         };
         /**
          * ReplayItem
-         * @description A replay as the API answers it. `asked`: the chosen payloads; `difference`: what it changed, or would change.
+         * @description A replay as the API answers it. `asked`: the chosen payloads; `difference`: what it changed, or would change, with the largest changes (all of them are at `links.difference`). `draft`: a draft was tried, and `version` is the one in force when it was.
          */
         ReplayItem: {
             id: string;
             feed: string;
             version: number;
             dry_run: boolean;
+            draft: boolean;
             /** @enum {string} */
             state: "queued" | "running" | "publishing" | "done" | "failed" | "cancelled";
             asked: components["schemas"]["PayloadSelection"];
@@ -3689,12 +4265,13 @@ export interface components {
         };
         /**
          * ReplayJobRequest
-         * @description The request of a replay: the `version` of a feed to apply, and to which payloads. A dry run writes nothing.
+         * @description The request of a replay: the `version` of a feed to apply, and to which payloads. A dry run writes nothing. `draft`: a draft was applied, and `version` is the one that was in force.
          */
         ReplayJobRequest: {
             feed: string;
             version: number;
             dry_run: boolean;
+            draft: boolean;
             payloads: components["schemas"]["PayloadSelection"];
         };
         /**
@@ -3865,7 +4442,7 @@ export interface components {
         };
         /**
          * SeriesColumns
-         * @description A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw points `value`, as long as `times`. `units`: of each aggregate that has one. `evidence`, if asked for, has `n`, `expected`, `rejected`, `late`, `flagged` and `restated` (values that changed after they were published) of each window; null: not known.
+         * @description A series of an answer. `columns` has an array for each aggregate, each as long as `time` of the answer; of raw points `value`, as long as `times`. `thinned_from`: how many points these were chosen from (null: all are here). `units`: of each aggregate that has one. `evidence`, if asked for, has `n`, `expected`, `rejected`, `late`, `flagged` and `restated` (values that changed after they were published) of each window; null: not known.
          */
         SeriesColumns: {
             id: string;
@@ -3883,6 +4460,7 @@ export interface components {
                 [key: string]: (number | null)[];
             };
             times: string[] | null;
+            thinned_from: number | null;
             evidence: {
                 [key: string]: (number | null)[];
             } | null;
@@ -4183,6 +4761,31 @@ export interface components {
             reason: string;
         };
         /**
+         * StoredForecastAnswer
+         * @description A stored forecast with `forecast`, the answer of `GET /v1/series/{id}/forecast` when it was made.
+         */
+        StoredForecastAnswer: {
+            id: string;
+            created_at: string;
+            series: string;
+            feed: string;
+            name: string;
+            field: string;
+            tags: {
+                [key: string]: string;
+            };
+            unit: string | null;
+            request: components["schemas"]["ForecastParameters"];
+            made_from: components["schemas"]["ForecastOrigin"];
+            model: string;
+            first: string;
+            last: string;
+            links: {
+                [key: string]: string;
+            };
+            forecast: components["schemas"]["ForecastAnswer"];
+        };
+        /**
          * StoredTable
          * @description A table of the store on disk, compressed; of all tenants.
          */
@@ -4193,7 +4796,7 @@ export interface components {
         };
         /**
          * Story
-         * @description What happened to one instant. `series` is null for a series that never existed, where the request does not have all parts of its id. `around` is null where a point is current.
+         * @description What happened to one instant. `series` is null for a series that never existed, where the request does not have all parts of its id. `previous` and `next`: the next point or rejected record on either side. `polls`: those of the feed's source around the instant, at most 20 on either side.
          */
         Story: {
             series: string | null;
@@ -4205,7 +4808,10 @@ export interface components {
             time: string;
             events: components["schemas"]["Event"][];
             verdict: components["schemas"]["InstantVerdict"];
-            around: components["schemas"]["Around"] | null;
+            around: components["schemas"]["Around"];
+            previous: components["schemas"]["NextStep"] | null;
+            next: components["schemas"]["NextStep"] | null;
+            polls: components["schemas"]["InstantPoll"][];
             links: {
                 [key: string]: string;
             };
@@ -4458,12 +5064,14 @@ export interface components {
         };
         /**
          * WindowPage
-         * @description A page of windows of a length `every` (null: the range is one) that follow the calendar of `tz`. `units`: of each aggregate in `agg`, if the series has a unit; `count` and `missing` have none.
+         * @description A page of windows of a length `every` (null: the range is one) by the calendar of `tz`, made of `source`. `units`: of each aggregate in `agg`, if the series has a unit; `count` and `missing` have none.
          */
         WindowPage: {
             series: string;
             every: string | null;
             tz: string;
+            /** @enum {string} */
+            source: "points" | "rollups";
             units: {
                 [key: string]: string;
             };
@@ -4902,7 +5510,10 @@ export interface operations {
     };
     getFeedSchema: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Only this table, such as `Tag`, `TimePolicy` or `check:range`. */
+                table?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -5183,10 +5794,12 @@ export interface operations {
                 quality?: "good";
                 /** @description Only points that a rule flagged with this reason code. */
                 marked?: string;
-                /** @description Most items of an answer, at most 1000000. */
+                /** @description Most points of a page, at most 1000000: as json 100000 unless given; in other formats the answer is whole unless given. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
                 cursor?: string;
+                /** @description Format of the answer. */
+                format?: "json" | "ndjson" | "csv" | "arrow" | "parquet";
             };
             header?: never;
             path: {
@@ -5203,6 +5816,10 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeedPoint"][];
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
         };
@@ -5295,10 +5912,12 @@ export interface operations {
                 "tag.*"?: string;
                 /** @description Add what each window should have held, and what became of the rest. */
                 evidence?: "true" | "false";
-                /** @description Most items of an answer, at most 10000. */
+                /** @description Most windows of a page, at most 10000: as json 1000 unless given; in other formats the answer is whole unless given. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
                 cursor?: string;
+                /** @description Format of the answer. */
+                format?: "json" | "ndjson" | "csv" | "arrow" | "parquet";
             };
             header?: never;
             path: {
@@ -5315,6 +5934,10 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeedWindow"][];
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
         };
@@ -5332,10 +5955,12 @@ export interface operations {
                 order?: "asc" | "desc";
                 /** @description Only where this tag has this value; `tag.user_id=a1`. */
                 "tag.*"?: string;
-                /** @description Most items of an answer, at most 10000. */
+                /** @description Most rows of a page, at most 10000: as json 1000 unless given; in other formats the answer is whole unless given. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
                 cursor?: string;
+                /** @description Format of the answer. */
+                format?: "json" | "ndjson" | "csv" | "arrow" | "parquet";
             };
             header?: never;
             path: {
@@ -5352,6 +5977,10 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SummaryRow"][];
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
         };
@@ -5497,11 +6126,175 @@ export interface operations {
             };
         };
     };
+    listForecasts: {
+        parameters: {
+            query?: {
+                /** @description Only of the series of this id. */
+                series?: string;
+                /** @description Only of this feed. */
+                feed?: string;
+                /** @description Most items of an answer, at most 1000. */
+                limit?: number;
+                /** @description Where the last page ended: its `next`, or from its `Link` header. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of stored forecasts, the newest first. A `Link` header with `rel="next"` leads to the next page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastPage"];
+                };
+            };
+        };
+    };
+    createForecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": {
+                    /** @description The id of the series. */
+                    series: string;
+                    /** @description How many values to forecast. 1 to 1000. */
+                    horizon?: number;
+                    /** @description Bounds: the percents of values that are to lie within. Up to ten. */
+                    level?: number[];
+                    /**
+                     * @description The model; `auto` weighs all of them by their back-test.
+                     * @enum {string}
+                     */
+                    model?: "auto" | "naive" | "seasonal_naive" | "drift" | "seasonal_mean" | "theta" | "ets" | "double_seasonal" | "linear" | "analog";
+                    /** @description No value and no bound is below this. */
+                    minimum?: number;
+                    /** @description First instant, included. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                    start?: string;
+                    /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                    end?: string;
+                    /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
+                    every?: string;
+                    /**
+                     * @description What a window of `every` is worth. A first or last window with less than nine tenths of the usual number of values is left out, because it is not whole.
+                     * @enum {string}
+                     */
+                    agg?: "mean" | "min" | "max" | "sum" | "count" | "missing" | "first" | "last" | "stddev" | "median" | "mode" | "increase" | "rate" | "integral" | "time_weighted_mean";
+                    /** @description IANA zone: of hours, days and calendar windows, and of the times in the answer. */
+                    tz?: string;
+                };
+            };
+        };
+        responses: {
+            /** @description An earlier request with this Idempotency-Key stored it. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredForecastAnswer"];
+                };
+            };
+            /** @description It is stored. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredForecastAnswer"];
+                };
+            };
+            /** @description It takes longer than the wait: the job that makes and stores it. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastJob"];
+                };
+            };
+        };
+    };
+    getStoredForecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                forecast: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The forecast as it was made, and what it was made of. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["StoredForecastAnswer"];
+                };
+            };
+        };
+    };
+    deleteForecast: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                forecast: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description It is deleted; this is what it was. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastItem"];
+                };
+            };
+        };
+    };
+    getForecastScore: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                forecast: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The score by the values that have arrived. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ForecastScore"];
+                };
+            };
+        };
+    };
     listJobs: {
         parameters: {
             query?: {
                 /** @description Only jobs of this kind. */
-                kind?: "replay" | "verify";
+                kind?: "replay" | "verify" | "forecast";
                 /** @description Only jobs in this state. */
                 state?: "queued" | "running" | "publishing" | "done" | "failed" | "cancelled";
                 /** @description Most items of an answer, at most 1000. */
@@ -5555,7 +6348,7 @@ export interface operations {
                     end?: string;
                     /** @description These payloads, also those that were refused at intake. */
                     receipts?: string[];
-                    /** @description Payloads that have rejected records which match every given member. Refused payloads are among them. */
+                    /** @description Payloads that have rejected records which match every given member. `items`: these very records. Refused payloads are among them. */
                     rejections?: {
                         /** @description With this reason code, as `/v1/codes` lists them. */
                         reason?: string;
@@ -5571,6 +6364,12 @@ export interface operations {
                          * @description Received before this instant (RFC 3339).
                          */
                         end?: string;
+                        /** @description These rejected records. */
+                        items?: {
+                            /** @description The receipt of one payload. */
+                            receipt: string;
+                            index: number;
+                        }[];
                     };
                     /** @description The version to apply; by default the one in force. */
                     version?: number;
@@ -5579,6 +6378,40 @@ export interface operations {
                      * @default false
                      */
                     dry_run?: boolean;
+                    /** @description A draft of the feed's definition (TOML) to apply, in a dry run only. */
+                    definition?: string;
+                } | {
+                    /**
+                     * @description The kind of job.
+                     * @constant
+                     */
+                    kind: "forecast";
+                    /** @description The id of the series. */
+                    series: string;
+                    /** @description How many values to forecast. 1 to 1000. */
+                    horizon?: number;
+                    /** @description Bounds: the percents of values that are to lie within. Up to ten. */
+                    level?: number[];
+                    /**
+                     * @description The model; `auto` weighs all of them by their back-test.
+                     * @enum {string}
+                     */
+                    model?: "auto" | "naive" | "seasonal_naive" | "drift" | "seasonal_mean" | "theta" | "ets" | "double_seasonal" | "linear" | "analog";
+                    /** @description No value and no bound is below this. */
+                    minimum?: number;
+                    /** @description First instant, included. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                    start?: string;
+                    /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                    end?: string;
+                    /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
+                    every?: string;
+                    /**
+                     * @description What a window of `every` is worth. A first or last window with less than nine tenths of the usual number of values is left out, because it is not whole.
+                     * @enum {string}
+                     */
+                    agg?: "mean" | "min" | "max" | "sum" | "count" | "missing" | "first" | "last" | "stddev" | "median" | "mode" | "increase" | "rate" | "integral" | "time_weighted_mean";
+                    /** @description IANA zone: of hours, days and calendar windows, and of the times in the answer. */
+                    tz?: string;
                 } | {
                     /**
                      * @description The kind of job.
@@ -5602,7 +6435,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"];
+                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"] | components["schemas"]["ForecastJob"];
                 };
             };
             /** @description It is queued, or, with `Prefer: wait=N`, not over yet. */
@@ -5611,7 +6444,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"];
+                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"] | components["schemas"]["ForecastJob"];
                 };
             };
         };
@@ -5633,7 +6466,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"];
+                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"] | components["schemas"]["ForecastJob"];
                 };
             };
         };
@@ -5655,7 +6488,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"];
+                    "application/json": components["schemas"]["ReplayJob"] | components["schemas"]["VerifyJob"] | components["schemas"]["ForecastJob"];
                 };
             };
         };
@@ -5774,6 +6607,8 @@ export interface operations {
                 every?: string;
                 /** @description In place of `every`: at most so many windows, of the shortest length that allows it: 1us, 2us, 5us, 10us, 20us, 50us, 100us, 200us, 500us, 1ms, 2ms, 5ms, 10ms, 20ms, 50ms, 100ms, 200ms, 500ms, 1s, 2s, 5s, 10s, 15s, 30s, 1m, 2m, 5m, 10m, 15m, 30m, 1h, 2h, 3h, 6h, 12h, 1d, 1w, 1mo, 3mo, 1y, 10y, 100y. */
                 points?: number;
+                /** @description With `points`: raw points, at most so many of each series. `minmax` chooses the smallest and the largest of equal stretches of time, `lttb` those with the largest triangles; both keep the first and the last point, and the smallest and the largest value. Missing samples are left out. */
+                thin?: "minmax" | "lttb";
                 /** @description Aggregates of a window of `every` (without it, of the whole range), separated by commas: mean, min, max, sum, count, missing, first, last, stddev, median, mode, increase, rate, integral, time_weighted_mean, and quantiles such as `p95` or `p99.9`; `mean` unless given. `count` is of values, `missing` of samples without one (null); a window of such samples alone is answered only with `missing`. A quantile interpolates linearly (type 7); `mode` is the most frequent value, of several the smallest. `increase` is by how much a counter rose from the point before the window to its last one: the sum of the rises from point to point, where a value that fell counts from 0; `rate` is the same for each second between those two points. `integral` is the area under the straight lines from point to point over the same time, in the unit times seconds, and `time_weighted_mean` the integral divided by that time. These four are null where no point of the window has one before it, and no `fill` makes them up. */
                 agg?: string;
                 /** @description Which end of a window is part of it. With `right` a point at the end of a window (the stamp of what ended there) counts in it, and the range is (start, end]; `time` is the window's start either way. */
@@ -5784,7 +6619,7 @@ export interface operations {
                 fill?: string;
                 /** @description `columns`: the times once, and for each series its arrays (as json unless given; in files a column for each series and aggregate, of windows only). `rows`: a row for each series and time. */
                 shape?: "columns" | "rows";
-                /** @description Most items of an answer, at most 100000. */
+                /** @description Most windows or points of a page, at most 100000: as json 10000 unless given; in other formats the answer is whole unless given. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
                 cursor?: string;
@@ -5796,6 +6631,8 @@ export interface operations {
                 marked?: string;
                 /** @description `true`: every window of the range; for each series `n`, `expected` (null: not known), `rejected`, `late` (null: without rollups) and `flagged`; and the `gaps` with their reasons. In columns as json only. */
                 evidence?: boolean;
+                /** @description The answer as it stood at this instant, by what had been received; refused where that cannot be known, because points were deleted, replayed or expired since. Without `thin`, `evidence`, `quality` and `marked`; of windows the aggregates mean, min, max, sum, count, missing, first, last, stddev and median. */
+                as_of?: string;
             };
             header?: never;
             path?: never;
@@ -6009,6 +6846,15 @@ export interface operations {
                     "application/x-ndjson": string;
                 };
             };
+            /** @description The `Range` that was asked for. */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
             /** @description `If-None-Match` has its hash. */
             304: {
                 headers: {
@@ -6215,7 +7061,7 @@ export interface operations {
                     end?: string;
                     /** @description These payloads, also those that were refused at intake. */
                     receipts?: string[];
-                    /** @description Payloads that have rejected records which match every given member. Refused payloads are among them. */
+                    /** @description Payloads that have rejected records which match every given member. `items`: these very records. Refused payloads are among them. */
                     rejections?: {
                         /** @description With this reason code, as `/v1/codes` lists them. */
                         reason?: string;
@@ -6231,6 +7077,12 @@ export interface operations {
                          * @description Received before this instant (RFC 3339).
                          */
                         end?: string;
+                        /** @description These rejected records. */
+                        items?: {
+                            /** @description The receipt of one payload. */
+                            receipt: string;
+                            index: number;
+                        }[];
                     };
                     /** @description The version to apply; by default the one in force. */
                     version?: number;
@@ -6239,6 +7091,8 @@ export interface operations {
                      * @default false
                      */
                     dry_run?: boolean;
+                    /** @description A draft of the feed's definition (TOML) to apply, in a dry run only. */
+                    definition?: string;
                 };
             };
         };
@@ -6303,6 +7157,40 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ReplayItem"];
+                };
+            };
+        };
+    };
+    getReplayDifference: {
+        parameters: {
+            query?: {
+                /** @description What changes: `windows`, `points` or `records`. */
+                kind?: "windows" | "points" | "records";
+                /** @description Most rows: as json 100 unless given, up to 1000; in other formats 1000000. */
+                limit?: number;
+                /** @description Where the last page ended: its `next`, or from its `Link` header. */
+                cursor?: string;
+                /** @description `json` a page; the others the whole kind. */
+                format?: "json" | "csv" | "ndjson" | "parquet";
+            };
+            header?: never;
+            path: {
+                replay: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A page of the difference; `next` is the cursor of the next. A `Link` header with `rel="next"` leads to the next page. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DifferencePage"];
+                    "text/csv": string;
+                    "application/x-ndjson": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
         };
@@ -6691,6 +7579,49 @@ export interface operations {
             };
         };
     };
+    getComparison: {
+        parameters: {
+            query?: {
+                /** @description First instant, included. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                start?: string;
+                /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                end?: string;
+                /** @description Unit of `start` and `end` where they are numbers. */
+                unit?: "s" | "ms" | "us" | "ns";
+                /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
+                every?: string;
+                /** @description What a window of `every` is worth. A first or last window with less than nine tenths of the usual number of values is left out, because it is not whole. */
+                agg?: "mean" | "min" | "max" | "sum" | "count" | "missing" | "first" | "last" | "stddev" | "median" | "mode" | "increase" | "rate" | "integral" | "time_weighted_mean";
+                /** @description IANA zone: of hours, days and calendar windows, and of the times in the answer. */
+                tz?: string;
+                /** @description The id of the series of the second side; by default this one. */
+                with?: string;
+                /** @description First instant of the second side, as `start`, which it is by default. */
+                with_start?: string;
+                /** @description Last instant of the second side, excluded, as `end`, which it is by default. */
+                with_end?: string;
+                /** @description Confidence in percent, above 0 and below 100. */
+                level?: number;
+            };
+            header?: never;
+            path: {
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description What differs, and whether it may be chance. Of at most 1,000,000 values; `every` makes windows of more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ComparisonAnswer"];
+                };
+            };
+        };
+    };
     getCorrelation: {
         parameters: {
             query: {
@@ -6730,6 +7661,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["CorrelationAnswer"];
+                };
+            };
+        };
+    };
+    getCoverage: {
+        parameters: {
+            query?: {
+                /** @description First instant, included. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                start?: string;
+                /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                end?: string;
+                /** @description Unit of `start` and `end` where they are numbers. */
+                unit?: "s" | "ms" | "us" | "ns";
+                /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
+                every?: string;
+                /** @description What a window of `every` is worth. A first or last window with less than nine tenths of the usual number of values is left out, because it is not whole. */
+                agg?: "mean" | "min" | "max" | "sum" | "count" | "missing" | "first" | "last" | "stddev" | "median" | "mode" | "increase" | "rate" | "integral" | "time_weighted_mean";
+                /** @description IANA zone: of hours, days and calendar windows, and of the times in the answer. */
+                tz?: string;
+                /** @description How often a value is expected: 500ms, 15m, 1d. Without it as the feed says, else as the times show. */
+                interval?: string;
+                /** @description Most items of an answer, at most 1000. */
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description How many of the expected values are there. Of at most 1,000,000 values; `every` makes windows of more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CoverageAnswer"];
                 };
             };
         };
@@ -6989,6 +7959,49 @@ export interface operations {
             };
         };
     };
+    getPeriodogram: {
+        parameters: {
+            query?: {
+                /** @description First instant, included. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                start?: string;
+                /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
+                end?: string;
+                /** @description Unit of `start` and `end` where they are numbers. */
+                unit?: "s" | "ms" | "us" | "ns";
+                /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
+                every?: string;
+                /** @description What a window of `every` is worth. A first or last window with less than nine tenths of the usual number of values is left out, because it is not whole. */
+                agg?: "mean" | "min" | "max" | "sum" | "count" | "missing" | "first" | "last" | "stddev" | "median" | "mode" | "increase" | "rate" | "integral" | "time_weighted_mean";
+                /** @description IANA zone: of hours, days and calendar windows, and of the times in the answer. */
+                tz?: string;
+                /** @description The lowest frequency in Hz; without it one cycle in the span of the samples. */
+                lowest_hz?: number;
+                /** @description The highest frequency in Hz; without it half of one over the median interval. */
+                highest_hz?: number;
+                /** @description Frequencies in one over the span of the samples. 1 to 100. */
+                oversampling?: number;
+                /** @description Peaks of the periodogram, the strongest first. 0 to 100. */
+                peaks?: number;
+            };
+            header?: never;
+            path: {
+                series: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Power by frequency, and the peaks. Of at most 1,000,000 values; `every` makes windows of more. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PeriodogramAnswer"];
+                };
+            };
+        };
+    };
     listPoints: {
         parameters: {
             query?: {
@@ -7010,7 +8023,7 @@ export interface operations {
                 fill?: string;
                 /** @description Order in time. */
                 order?: "asc" | "desc";
-                /** @description Most items of an answer, at most 1000000. */
+                /** @description Most points or windows of a page, at most 1000000: as json 10000 unless given; in other formats the answer is whole unless given. */
                 limit?: number;
                 /** @description Where the last page ended: its `next`, or from its `Link` header. */
                 cursor?: string;
@@ -7482,7 +8495,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Ordered events, a verdict, and where nothing stands what is around. */
+            /** @description Ordered events, a verdict, and what is around. */
             200: {
                 headers: {
                     [name: string]: unknown;
