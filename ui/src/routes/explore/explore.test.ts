@@ -96,7 +96,7 @@ const windows: PointColumns = {
   gaps: [{ series: "a", start: at(1), end: at(2), why: "not_reached" }],
   series: [
     {
-      id: "a", feed: "pumps", name: "p1", field: "bar", tags: { pump: "p1" }, unit: "bar", units: {}, times: null,
+      id: "a", feed: "pumps", name: "p1", field: "bar", tags: { pump: "p1" }, unit: "bar", units: {}, times: null, thinned_from: null,
       columns: { mean: [1, null, 3, 4], min: [0, null, 2, 3], max: [2, null, 4, 9] },
       evidence: { n: [6, 0, 6, 3], expected: [6, 6, 6, 6], rejected: [0, 6, 1, 0], late: [null, null, null, null], flagged: [0, 0, 2, 0], restated: [0, 0, 1, 0] },
     },
