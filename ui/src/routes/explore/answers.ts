@@ -4,8 +4,11 @@ import type { components } from "$lib/api/api";
 import { breakAtGaps, joinTimes } from "$lib/chart/gaps";
 import type { BandWindow, ChartModel, ChartSeries, Gap, Mark, Value } from "$lib/chart/model";
 import { coverageOf } from "$lib/chart/band";
+import { labelOf, placeOf } from "$lib/format/series";
 import { type ChosenSeries, lengthMs } from "./choice.ts";
 import { rollingMean } from "./rolling.ts";
+
+export { labelOf, placeOf };
 
 export type PointColumns = components["schemas"]["PointColumns"];
 export type SeriesColumns = components["schemas"]["SeriesColumns"];
@@ -18,20 +21,6 @@ export function parseMs(text: string): number {
   const ms = Date.parse(text);
   const finer = text.length > 23 ? FINE.exec(text) : null;
   return finer ? ms + Number(`0.${finer[1]}`) : ms;
-}
-
-/** "p1 · bar": the name of a series, which is made of its tags unless the feed says otherwise, and its field. */
-export function labelOf(series: Pick<SeriesColumns, "name" | "field" | "tags" | "feed">): string {
-  const { field } = series;
-  const name = series.name.endsWith(`/${field}`) ? series.name.slice(0, -field.length - 1) : series.name;
-  if (name === field || name === "") return Object.keys(series.tags).length ? `${Object.values(series.tags).join("/")} · ${field}` : `${series.feed} · ${field}`;
-  return `${name} · ${field}`;
-}
-
-/** "pumps · pump=p1 site=north" */
-export function placeOf(series: Pick<SeriesColumns, "feed" | "tags">): string {
-  const tags = Object.entries(series.tags).map(([key, value]) => `${key}=${value}`);
-  return [series.feed, ...(tags.length ? [tags.join(" ")] : [])].join(" · ");
 }
 
 export interface Bounds {
