@@ -157,7 +157,7 @@ def test_a_question_with_a_body_has_the_same_formats_and_is_answered_as_of_an_in
         assert answer.headers["content-type"].split(";")[0] == media_type
         assert media_type in described
     lines = whole.client.post("/v1/query", json=body | {"format": "csv"}).text.splitlines()
-    assert lines[0] == '"name","tag.name","time","count"'
+    assert lines[0] == '"name","tag.name","tag.t","time","count"'
     assert [int(line.rsplit(",", 1)[1]) for line in lines[1:]] == counts
     for name, value in (("format", "xml"), ("as_of", "soon"), ("as_of", "2262-01-01")):
         refused = problem(whole.client.post("/v1/query", json=body | {name: value}), 400, "invalid")

@@ -29,7 +29,7 @@ def question_file(
     the aggregates: item by item, each in time order. `begins` (ns) are those of the windows. `whole`: the aggregates
     that are whole numbers."""
     tags = sorted({tag for item in items for tag in item.tags})
-    schema = {"name": pl.String, **{f"tag.{tag}": pl.String for tag in tags}, "ns": pl.Int64}
+    schema: dict[str, Any] = {"name": pl.String, **{f"tag.{tag}": pl.String for tag in tags}, "ns": pl.Int64}
     kinds = {name: pl.Int64 if name in whole else pl.Float64 for name in query.aggregates}
     empty = pl.DataFrame(schema=schema | kinds)
     frame = pl.concat([empty, *(_rows(begins, item, tags, kinds) for item in items)])
