@@ -67,7 +67,7 @@ Group = tuple[tuple[str, str], ...]
 Members = dict[tuple[Group, str], list[Description]]
 
 
-class Windows(msgspec.Struct, frozen=True):
+class QuestionRead(msgspec.Struct, frozen=True):
     """What was read for a question: the begins of the windows (ns, ascending), the series of each group and selection
     and the frame of their aggregates, the expressions' trees, and members of the answer that say how it was made."""
 
@@ -97,7 +97,7 @@ class Questions:
         times = format_instants(read.begins, query.tz).to_list()
         return Answer(**read.head, took_ms=milliseconds_since(began), time=times, items=items)
 
-    def _read(self, tenant: str, question: Question, now_ns: int) -> Windows:
+    def _read(self, tenant: str, question: Question, now_ns: int) -> QuestionRead:
         members = self._members(tenant, question)
         names = list(dict.fromkeys(name for _, name in members))
         trees = _trees(question.expressions, names)
@@ -115,7 +115,7 @@ class Questions:
         parts = _combined(frame, begins, members, query.aggregates, question.across)
         head = answer_head(query, every, rollups=bool(self._many_points.rollup_seconds(tenant, query, series)))
         head |= {"windows": len(begins), "points_read": 0 if head["source"] == "rollups" else points_in(frame)}
-        return Windows(begins=begins, members=members, parts=parts, trees=trees, head=head)
+        return QuestionRead(begins=begins, members=members, parts=parts, trees=trees, head=head)
 
     def _members(self, tenant: str, question: Question) -> Members:
         """The series of each group and selection."""
