@@ -10,6 +10,7 @@ import zstandard
 
 from tests.api.samples import problem
 from tests.support.api import Api
+from tidemill.query.answers import MEDIA_TYPES
 
 WAIT = {"Prefer": "wait=10"}
 DAY = {"start": "2026-01-01", "end": "2026-01-02"}
@@ -145,3 +146,21 @@ def test_a_closed_range_is_sent_again_only_after_a_change(whole: Api) -> None:
     assert whole.client.delete(f"/v1/series/{key}").status_code == 204
     for url in urls:
         assert whole.client.get(url, headers={"If-None-Match": tags[url]}).status_code == 404
+
+
+def test_a_question_with_a_body_has_the_same_formats_and_is_answered_as_of_an_instant(whole: Api, minutes: str) -> None:
+    body = {"select": {"series": [minutes]}, "every": "1d", "agg": ["count"]}
+    counts = whole.client.post("/v1/query", json=body).json()["items"][0]["columns"]["count"]
+    described = whole.client.get("/openapi.json").json()["paths"]["/v1/query"]["post"]["responses"]["200"]["content"]
+    for kind, media_type in MEDIA_TYPES.items():
+        answer = whole.client.post("/v1/query", json=body | {"format": kind})
+        assert answer.headers["content-type"].split(";")[0] == media_type
+        assert media_type in described
+    lines = whole.client.post("/v1/query", json=body | {"format": "csv"}).text.splitlines()
+    assert lines[0] == '"name","tag.name","tag.t","time","count"'
+    assert [int(line.rsplit(",", 1)[1]) for line in lines[1:]] == counts
+    for name, value in (("format", "xml"), ("as_of", "soon"), ("as_of", "2262-01-01")):
+        refused = problem(whole.client.post("/v1/query", json=body | {name: value}), 400, "invalid")
+        assert [fault["path"] for fault in refused["errors"]] == [f"$.{name}"]
+    early = whole.client.post("/v1/query", json=body | {"as_of": "2020-01-01"})
+    assert early.json()["items"][0]["columns"]["count"] == []

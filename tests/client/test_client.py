@@ -73,10 +73,24 @@ def test_analyses_and_other_routes_are_documents(tidemill: Tidemill, p1: str, lo
     assert tidemill.request("GET", "/v1/series", {"feed": "pumps", "limit": 1})["items"]
     question = {"select": {"series": [p1]}, "every": "1d", "agg": ["mean"]}
     answer = tidemill.request("POST", "/v1/query", json=question)
-    assert tidemill.query({"series": [p1]}, every="1d", agg="mean", start=BEGIN) == answer
+    again = tidemill.query({"series": [p1]}, every="1d", agg="mean", start=BEGIN)
+    assert again == answer | {"took_ms": again["took_ms"]}
     assert (answer["time"], answer["items"][0]["columns"]) == (["2026-01-01T00:00:00Z"], {"mean": [2.75]})
     with pytest.raises(NotFoundProblemError):
         tidemill.analysis("moon", p1)
+
+
+def test_a_question_is_a_frame_of_the_library_that_is_wanted(tidemill: Tidemill, p1: str) -> None:
+    words = {"every": "1d", "agg": "mean,count", "tz": "Europe/Berlin", "expressions": {"twice": "2 * p"}}
+    frame = tidemill.query_frame({"p": {"series": [p1]}}, **words)
+    assert frame.columns[0] == "name" and frame.columns[-3:] == ["time", "mean", "count"]
+    assert frame["name"].to_list() == ["p", "twice"] and frame["mean"].to_list() == [2.75, 5.5]
+    assert frame["time"][0] == datetime(2026, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))
+    table = tidemill.query_arrow({"series": [p1]}, every="1d", agg="count")
+    assert table.column("count").to_pylist() == [4]
+    assert tidemill.query_pandas({"series": [p1]}, agg="count")["count"].tolist() == [4]
+    with pytest.raises(InputProblemError, match="has not come yet"):
+        tidemill.query({"series": [p1]}, agg="count", as_of="2262-01-01")
 
 
 def test_windows_follow_the_calendar_of_a_zone(tidemill: Tidemill, p1: str) -> None:

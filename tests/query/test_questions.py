@@ -9,13 +9,17 @@ from typing import Any
 import pytest
 
 from tests.query.conftest import Writer
-from tests.query.support import SECOND, START, queries
+from tests.query.support import SECOND, START, queries, whole
+from tests.query.test_many_points import read_file
 from tidemill.api.query_body import decode_question
 from tidemill.errors import InputError, LimitError
-from tidemill.query.questions import AnswerColumns
+from tidemill.query.answers import Page
+from tidemill.query.question_files import AnswerColumns
+from tidemill.query.questions import Answer
 from tidemill.store.client import Store
 
 HOUR = 3600 * SECOND
+NOW = START + 10 * 24 * HOUR
 METERS = {"m1": "north", "m2": "north", "m3": "south"}
 
 
@@ -37,8 +41,9 @@ def energy(writer: Writer) -> dict[tuple[str, str], list[float | None]]:
 def items(store: Store, **body: Any) -> dict[tuple[str, str], AnswerColumns]:
     given = {"select": {"feed": "energy"}, "every": "1h"} | body
     question = decode_question(json.dumps({name: value for name, value in given.items() if value != ""}).encode())
-    found = queries(store).questions.answer("default", question).items
-    return {(item.name, " ".join(item.tags.values())): item for item in found}
+    found = queries(store).questions.answer("default", question, NOW)
+    assert isinstance(found, Answer)
+    return {(item.name, " ".join(item.tags.values())): item for item in found.items}
 
 
 def test_series_with_the_same_tags_belong_together(
@@ -166,3 +171,48 @@ def test_too_many_windows_are_refused_and_not_cut_off(store: Store, writer: Writ
     writer.points(key, [START + n * SECOND for n in range(100_001)], [1.0] * 100_001)
     with pytest.raises(LimitError, match="More than 100000 windows"):
         items(store, every="1s")
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "arrow", "parquet"])
+def test_an_answer_as_a_file_has_a_row_for_each_item_and_window(
+    store: Store, energy: dict[tuple[str, str], list[float | None]], kind: str
+) -> None:
+    asked = {"agg": ["mean", "count"], "expressions": {"net": "import - export"}}
+    rows = file_rows(store, kind, **asked)
+    assert [name for name in rows[0] if name != "time"] == ["name", "tag.meter", "tag.site", "mean", "count"]
+    for (name, _), item in items(store, **asked).items():
+        own = [row for row in rows if row["name"] == name and row["tag.meter"] == item.tags["meter"]]
+        assert [row["mean"] for row in own] == item.columns["mean"]
+        assert [row["count"] for row in own] == item.columns["count"]
+    if kind in ("csv", "ndjson"):
+        assert rows[0]["time"].endswith("+01:00")
+
+
+def test_counts_in_a_file_are_whole_numbers(store: Store, energy: dict[tuple[str, str], list[float | None]]) -> None:
+    body = file_of(store, "csv", agg="count", every="1d", group_by=[], across="sum").decode()
+    wanted = sum(value is not None for key, values in energy.items() if key[0] == "import" for value in values)
+    assert body.splitlines()[0] == '"name","time","count"'
+    assert f'"import","2026-01-01T00:00:00+01:00",{wanted}' not in body, "of a day in Zurich, not of a UTC one"
+    counts = [int(line.rsplit(",", 1)[1]) for line in body.splitlines()[1:] if line.startswith('"import"')]
+    assert sum(counts) == wanted
+
+
+def test_a_question_about_the_past_is_answered_by_what_had_come(store: Store, writer: Writer) -> None:
+    key = writer.series("signals", "value", {"name": "p"})
+    writer.points(key, [START], [1.0])
+    question: dict[str, Any] = {"select": {"series": [key]}, "agg": ["sum"], "every": ""}
+    for as_of, sums in (("2025-01-01", []), ("2026-01-11", [1.0])):
+        assert items(store, **question, as_of=as_of)["value", "p"].columns["sum"] == sums
+    with pytest.raises(InputError, match="has not come yet"):
+        items(store, **question, as_of="2036-01-01")
+
+
+def file_of(store: Store, kind: str, **body: Any) -> bytes:
+    given = {"select": {"feed": "energy"}, "every": "1h", "tz": "Europe/Zurich", "format": kind} | body
+    found = queries(store).questions.answer("default", decode_question(json.dumps(given).encode()), NOW)
+    assert isinstance(found, Page)
+    return whole(found)
+
+
+def file_rows(store: Store, kind: str, **body: Any) -> list[dict[str, Any]]:
+    return read_file(file_of(store, kind, **body), kind).to_dicts()

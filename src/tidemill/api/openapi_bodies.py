@@ -20,11 +20,13 @@ from litestar.openapi.spec import (
 from tidemill.api.forecast_request import ForecastBody
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.query_body import PARAMETERS, QuestionBody, SelectorBody
+from tidemill.api.reads_common import add_media_types
 from tidemill.api.replay_request import MAX_RECEIPTS, RejectionsBody, ReplayBody
 from tidemill.api.trial_body import MAX_SHOWN, TrialBody
 from tidemill.query.analysis_parameters import ForecastQuery
+from tidemill.query.answers import MEDIA_TYPES
 from tidemill.query.many_points_query import ManyPointsQuery
-from tidemill.query.parameters import declared_parameters
+from tidemill.query.parameters import FORMATS, declared_parameters
 from tidemill.query.questions import ACROSS
 
 
@@ -176,6 +178,7 @@ def _question_properties() -> dict[str, Schema | Reference]:
         name: Schema(type=OpenAPIType.STRING, description=described[name]) for name in PARAMETERS
     }
     properties["points"] = Schema(type=OpenAPIType.INTEGER, description=described["points"])
+    properties["format"] = Schema(type=OpenAPIType.STRING, enum=list(FORMATS), description=described["format"])
     properties["agg"] = Schema(type=OpenAPIType.ARRAY, items=_TEXT, description=described["agg"])
     return {
         "select": Schema(
@@ -195,7 +198,7 @@ def _question_properties() -> dict[str, Schema | Reference]:
     }
 
 
-PostQuestion: Final = _operation_with_body(
+_PostedQuestion: Final = _operation_with_body(
     Schema(
         type=OpenAPIType.OBJECT,
         properties=_question_properties(),
@@ -204,6 +207,16 @@ PostQuestion: Final = _operation_with_body(
         description=" ".join((QuestionBody.__doc__ or "").split()),
     )
 )
+
+
+@dataclass
+class PostQuestion(_PostedQuestion):  # type: ignore[misc, valid-type]  # a class that a function makes
+    """The operation of a question, whose answer 200 has the media types of every `format`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        add_media_types(self, [MEDIA_TYPES[name] for name in FORMATS])
+
 
 PostTrial: Final = _operation_with_body(
     Schema(

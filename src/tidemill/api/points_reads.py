@@ -1,21 +1,22 @@
 """Routes of questions about several series: `GET /v1/points` and `POST /v1/query`."""
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from litestar import post
+from litestar import Response, post
 from litestar.di import NamedDependency
 
 from tidemill.api.openapi_bodies import PostQuestion
 from tidemill.api.query_body import decode_question
-from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, parse_query, reading
+from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, parse_query, reading, response_of
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
+from tidemill.errors import InputError
 from tidemill.query.answers import Page
 from tidemill.query.many_points_answers import PointColumns, PointRows
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import QueryParameters
-from tidemill.query.questions import Answer
+from tidemill.query.questions import Answer, Question
 
 
 @reading(
@@ -47,17 +48,28 @@ def list_many_points(call: ReadCall[ManyPointsQuery]) -> Page:
 )
 async def query_series(
     request: AnyRequest, principal: NamedDependency[Principal], services: NamedDependency[Services]
-) -> Answer:
+) -> Response[Any]:
     """Windows of selected series, as `GET /v1/points` has them, grouped by tags. Series belong together whose tags of
     `group_by` agree (by default all tags; `[]`: all series); `across` says what the values of several series of a
     selection become in a window. `expressions` are numbers made of the names of selections by `+ - * / %`, parentheses
     and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
-    zero."""
+    zero. A file (`format`) has a row for each group, selection or expression, and window, with the columns `name`,
+    `tag.NAME` for each tag, `time` and the aggregates."""
     parse_query(request, QueryParameters)
     body = await request.body()
     question = decode_question(body)
     request.scope["state"]["question"] = msgspec.json.decode(body)  # for the nearest questions, if it is too big
-    return await ask_store(lambda: services.queries.questions.answer(principal.tenant, question))
+    now_ns = services.clock()
+    return response_of(request, await ask_store(lambda: _answer(services, principal.tenant, question, now_ns)))
+
+
+def _answer(services: Services, tenant: str, question: Question, now_ns: int) -> Answer | Page:
+    """The answer to a question. Raises what `Questions.answer` does, with paths in the body."""
+    try:
+        return services.queries.questions.answer(tenant, question, now_ns)
+    except InputError as error:
+        error.faults = tuple(msgspec.structs.replace(f, path=f.path.replace("$query", "$")) for f in error.faults)
+        raise
 
 
 POINTS_ROUTES: Final = [list_many_points, query_series]

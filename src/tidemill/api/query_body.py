@@ -14,7 +14,20 @@ from tidemill.query.questions import ACROSS, Question
 
 MAX_SELECTIONS: Final = 50
 MAX_EXPRESSIONS: Final = 50
-PARAMETERS: Final = ("start", "end", "every", "points", "agg", "tz", "closed", "fill", "quality", "marked")
+PARAMETERS: Final = (
+    "start",
+    "end",
+    "every",
+    "points",
+    "agg",
+    "tz",
+    "closed",
+    "fill",
+    "quality",
+    "marked",
+    "as_of",
+    "format",
+)
 
 
 class SelectorBody(Table, frozen=True):
@@ -42,6 +55,8 @@ class QuestionBody(Table, frozen=True):
     fill: str | None = None
     quality: str | None = None
     marked: str | None = None
+    as_of: str | None = None
+    format: str | None = None
     group_by: list[str] | None = None
     across: str | None = None
     expressions: dict[str, str] = {}

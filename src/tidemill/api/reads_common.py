@@ -87,8 +87,8 @@ def reading(
         async def handler(request: AnyRequest) -> Response[Any]:
             call = ReadCall(request, *_caller(request), parse_query(request, query))
             if iscoroutinefunction(work):
-                return _response(request, await work(call, **request.path_params))
-            return _response(request, await run_in_thread(lambda: work(call, **request.path_params)))
+                return response_of(request, await work(call, **request.path_params))
+            return response_of(request, await run_in_thread(lambda: work(call, **request.path_params)))
 
         return _documented(path, query, scope, work, documented)(handler)
 
@@ -112,7 +112,7 @@ def reading_feed(
                     ReadCall(request, services, principal, parse_query(request, query, feed.tags)), feed, **others
                 )
 
-            return _response(request, await ask_store(answer))
+            return response_of(request, await ask_store(answer))
 
         return _documented(path, query, "read", work, documented)(handler)
 
@@ -158,7 +158,7 @@ def parse_query(request: AnyRequest, kind: type[Q], tags: Collection[str] = ()) 
     return read_query(given, kind, tags)
 
 
-def _response(request: AnyRequest, answer: Any) -> Response[Any]:
+def response_of(request: AnyRequest, answer: Any) -> Response[Any]:
     """The response of an answer: a page is streamed while the store still writes it; `Link: <...>; rel="next"` leads to
     the next page, if any. A page with a tag may be kept, and asked again with `If-None-Match`: then `304`."""
     if isinstance(answer, Response):
@@ -204,12 +204,17 @@ def operation_of(kind: type[QueryParameters], *, also: Sequence[str] = ()) -> ty
     class Documented(Operation):
         def __post_init__(self) -> None:
             self.parameters = [*(self.parameters or []), *map(_parameter_spec, fields)]
-            answer = (self.responses or {}).get("200")
-            if isinstance(answer, OpenAPIResponse) and answer.content is not None:
-                for media_type in media_types:
-                    answer.content.setdefault(media_type, OpenAPIMediaType(schema=_FILES.get(media_type, _BYTES)))
+            add_media_types(self, media_types)
 
     return Documented
+
+
+def add_media_types(operation: Operation, media_types: Sequence[str]) -> None:
+    """Documents that the answer 200 of an operation may have these media types, too."""
+    answer = (operation.responses or {}).get("200")
+    if isinstance(answer, OpenAPIResponse) and answer.content is not None:
+        for media_type in media_types:
+            answer.content.setdefault(media_type, OpenAPIMediaType(schema=_FILES.get(media_type, _BYTES)))
 
 
 def _parameter_spec(field: DeclaredParameter) -> ParameterSpec:

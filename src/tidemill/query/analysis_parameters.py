@@ -6,7 +6,6 @@ from tidemill.analysis.distribution import MAX_BINS
 from tidemill.analysis.forecast.forecast import MAX_HORIZON, MODELS
 from tidemill.query import number_readers, readers
 from tidemill.query.aggregates import AGGREGATES
-from tidemill.query.chosen_series import series_id
 from tidemill.query.parameters import TEXT, Every, Parameter, RangeParameters, limit_to, one_of
 
 # As `analysis` has them, whose modules of these import SciPy: only worker processes do that.
@@ -83,7 +82,7 @@ class AutocorrelationQuery(AnalysisQuery, frozen=True):
 class CorrelationQuery(AnalysisQuery, frozen=True, kw_only=True):
     """The cross-correlation of the samples in [start, end) with those of another series."""
 
-    other: Annotated[str, Parameter("The id of the other series.", series_id, TEXT, name="with")]
+    other: Annotated[str, Parameter("The id of the other series.", readers.series_word, TEXT, name="with")]
     lags: Lags = None
     level: Level = 95.0
     trend: Annotated[

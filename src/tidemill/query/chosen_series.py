@@ -21,11 +21,6 @@ def series_ids(text: str, context: readers.Context) -> tuple[int, ...]:
     return readers.read_each(ids, lambda item: readers.series(item.strip(), context))
 
 
-def series_id(text: str, context: readers.Context) -> str:
-    """A reader of the id of one series."""
-    return format_series(readers.series(text, context))
-
-
 SeriesIds = Annotated[
     tuple[int, ...],
     Parameter("Ids of series, separated by commas; in their order they are answered.", series_ids, TEXT),

@@ -60,8 +60,7 @@ class ManyPoints:
         began = time.perf_counter()
         check_many_points_query(query)
         series = choose_series(self._store, tenant, query, query.series, self._hidden)
-        if query.as_of is not None:
-            self._history.check(tenant, series, span_of(query), query.as_of, now_ns)
+        self.check_as_of(tenant, query, series, now_ns)
         tag = self._tag(tenant, query, series)
         if tag is not None and tag in known:
             return unchanged(tag)
@@ -72,6 +71,11 @@ class ManyPoints:
         if query.in_windows:
             return tagged(self._windows(tenant, query, series, now_ns, began), tag)
         return tagged(self._raw(tenant, query, series, began), tag)
+
+    def check_as_of(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], now_ns: int) -> None:
+        """Raises InputError where the answer as of the instant that a question names, if it names one, is not known."""
+        if query.as_of is not None:
+            self._history.check(tenant, series, span_of(query), query.as_of, now_ns)
 
     def _tag(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> str | None:
         """The tag of an answer about a closed range that follows from the points in it alone."""

@@ -6,7 +6,7 @@ selection become one value (`across`), and expressions are then computed in colu
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -20,12 +20,14 @@ from tidemill.checks.faults import name_hint
 from tidemill.errors import Fault, InputError, TooBigQuestionError, count_of_faults
 from tidemill.model.ids import format_series
 from tidemill.query.aggregates import COUNTS
+from tidemill.query.answers import Page
 from tidemill.query.chosen_series import choose_series
 from tidemill.query.instants import format_instants
 from tidemill.query.many_points import ManyPoints, answer_head, milliseconds_since, points_in
 from tidemill.query.many_points_answers import Source
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
+from tidemill.query.question_files import AnswerColumns, question_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
 from tidemill.query.window_frames import BEFORE_ALL, check_cells
@@ -44,17 +46,6 @@ class Question(msgspec.Struct, frozen=True):
     group_by: tuple[str, ...] | None = None
     across: str | None = None
     expressions: dict[str, str] = {}
-
-
-class AnswerColumns(msgspec.Struct, frozen=True):
-    """A selection or an expression of one group: `columns` has an array for each aggregate, each as long as `time`.
-    `series`: the ids of the series that it was made of. `unit`: of the selection, where its series have one unit."""
-
-    name: str
-    tags: dict[str, str]
-    unit: str | None
-    series: list[str]
-    columns: dict[str, list[float | None]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -76,16 +67,37 @@ Group = tuple[tuple[str, str], ...]
 Members = dict[tuple[Group, str], list[Description]]
 
 
+class QuestionRead(msgspec.Struct, frozen=True):
+    """What was read for a question: the begins of the windows (ns, ascending), the series of each group and selection
+    and the frame of their aggregates, the expressions' trees, and members of the answer that say how it was made."""
+
+    begins: pl.Series
+    members: Members
+    parts: dict[tuple[Group, str], pl.DataFrame]
+    trees: dict[str, Node]
+    head: dict[str, Any]
+
+
 class Questions:
     """Answers questions."""
 
     def __init__(self, store: Store, hidden: Hidden, many_points: ManyPoints) -> None:
         self._store, self._hidden, self._many_points = store, hidden, many_points
 
-    def answer(self, tenant: str, question: Question) -> Answer:
-        """The answer. Raises InputError for expressions that cannot be computed, for groups with several series where
-        `across` is not given; NotFoundError for unknown series, LimitError for a question that is too big."""
+    def answer(self, tenant: str, question: Question, now_ns: int) -> Answer | Page:
+        """The answer; with a `format` other than json a file. Raises InputError for expressions that cannot be
+        computed, for groups with several series where `across` is not given, and for an `as_of` of which the answer is
+        not known; NotFoundError for unknown series, LimitError for a question that is too big."""
         began = time.perf_counter()
+        read, query = self._read(tenant, question, now_ns), question.windows
+        items = [_selection(key, read.members[key], part) for key, part in read.parts.items()]
+        items += _computed(read.trees, read.parts, read.members, query.aggregates)
+        if query.format != "json":
+            return question_file(read.begins, items, query, () if read.trees else COUNTS)
+        times = format_instants(read.begins, query.tz).to_list()
+        return Answer(**read.head, took_ms=milliseconds_since(began), time=times, items=items)
+
+    def _read(self, tenant: str, question: Question, now_ns: int) -> QuestionRead:
         members = self._members(tenant, question)
         names = list(dict.fromkeys(name for _, name in members))
         trees = _trees(question.expressions, names)
@@ -93,6 +105,7 @@ class Questions:
         series = list({item.series: item for items in members.values() for item in items}.values())
         check_cells(len(series), 1)
         query = question.windows
+        self._many_points.check_as_of(tenant, query, series, now_ns)
         frame, every = self._many_points.windows(tenant, query, series, BEFORE_ALL, MAX_WINDOWS + 1)
         begins = frame["ns"].unique().sort()
         if len(begins) > MAX_WINDOWS:
@@ -100,12 +113,9 @@ class Questions:
         check_cells(frame.height, 1)
         check_cells(len(members) + len(trees), len(begins))
         parts = _combined(frame, begins, members, query.aggregates, question.across)
-        items = [_selection(key, members[key], part) for key, part in parts.items()]
-        items += _computed(trees, parts, members, query.aggregates)
-        times = format_instants(begins, query.tz).to_list()
         head = answer_head(query, every, rollups=bool(self._many_points.rollup_seconds(tenant, query, series)))
         head |= {"windows": len(begins), "points_read": 0 if head["source"] == "rollups" else points_in(frame)}
-        return Answer(**head, took_ms=milliseconds_since(began), time=times, items=items)
+        return QuestionRead(begins=begins, members=members, parts=parts, trees=trees, head=head)
 
     def _members(self, tenant: str, question: Question) -> Members:
         """The series of each group and selection."""

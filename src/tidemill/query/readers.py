@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from tidemill.model.ids import parse_series
+from tidemill.model.ids import format_series, parse_series
 from tidemill.model.time import NS_PER_S, check_range, parse_instant, parse_wall
 
 Context = Mapping[str, str]
@@ -219,6 +219,11 @@ def word(text: str, _: Context) -> str:
 def series(text: str, _: Context) -> int:
     """A series id, 16 hexadecimal digits."""
     return parse_series(text)
+
+
+def series_word(text: str, _: Context) -> str:
+    """A series id as the text that it is."""
+    return format_series(parse_series(text))
 
 
 def nearest(text: str, known: Iterable[str], written: Callable[[str], str] = str) -> str:

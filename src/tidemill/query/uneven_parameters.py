@@ -4,7 +4,6 @@ from typing import Annotated, Final
 
 from tidemill.query import number_readers, readers
 from tidemill.query.analysis_parameters import AnalysisQuery, Level, whole_number
-from tidemill.query.chosen_series import series_id
 from tidemill.query.parameters import INSTANT, TEXT, Parameter, limit_to
 
 MAX_GAPS: Final = 1_000
@@ -60,7 +59,7 @@ class ComparisonQuery(AnalysisQuery, frozen=True):
 
     other: Annotated[
         str | None,
-        Parameter("The id of the series of the second side; by default this one.", series_id, TEXT, "with"),
+        Parameter("The id of the series of the second side; by default this one.", readers.series_word, TEXT, "with"),
     ] = None
     with_start: Annotated[
         int | None,

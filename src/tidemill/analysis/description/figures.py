@@ -87,7 +87,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of a series. null: not defined, or not measured because there is too little.
 
     Shares are 0 to 1. `measure` is what the unit measures. `sampling` says on which windows an uneven series was
-    analysed (a length such as `1m`, `hour`, `day`; null: on its own interval). `period_s` are the lengths of the `periods` in seconds.
+    analysed (a length such as `1m`, `hour`, `day`; null: on its own interval). `period_s` are the lengths of the
+    `periods` in seconds.
     `falling_share` is that of differences below 0. `per_day` is the sum of the rises, a day. `trend_per_day` is a
     robust slope, null where no trend stands out.
     """
