@@ -156,6 +156,21 @@ def test_ranges_are_as_the_rfc_says(whole: Api, wanted: str, status: int, span: 
     assert unchanged.status_code == 206
 
 
+def test_the_bytes_of_a_payload_are_sent_as_its_hash_and_its_ranges_say(whole: Api) -> None:
+    put(whole, "exact", "keep")
+    sent_rows = [gauge(second % 60, second, f"g{second}") for second in range(200)]
+    receipt = whole.client.post("/v1/feeds/exact", json=sent_rows).json()["id"]
+    path, accepted = f"/v1/receipts/{receipt}/payload", {"Accept-Encoding": "gzip, zstd"}
+    for wanted in ({}, {"Range": "bytes=10-8000"}):
+        with whole.client.stream("GET", path, headers={**accepted, **wanted}) as answer:
+            sent = b"".join(answer.iter_raw())
+        assert "content-encoding" not in answer.headers
+        if wanted:
+            assert answer.headers["content-range"].startswith("bytes 10-8000/") and len(sent) == 7991
+        else:
+            assert answer.headers["etag"] == f'"{hashlib.sha256(sent).hexdigest()}"'
+
+
 def test_pages_hold_every_record_once(whole: Api) -> None:
     put(whole, "pages", "keep")
     receipt = send(whole, "pages", [gauge(number % 60, number, f"g{number}") for number in range(25)])
