@@ -85,7 +85,6 @@ def kinds_of_reads(length_s: int) -> dict[str, NextPath]:
         "a month thinned by minmax": of_points(MONTH_S, points="1200", thin="minmax"),
         "metrics of a day": of_series("/metrics", DAY_S),
         "autocorrelation of a day": of_series("/autocorrelation", DAY_S),
-        "gaps of a month": of_series("/gaps", MONTH_S),
         "list of series": lambda: "/v1/series?limit=100&feed=fleet",
         "search of series": lambda: f"/v1/series?q=f{random.randrange(5)}&facets=field&extent=false",
         "count of series": lambda: "/v1/series/count",
