@@ -44,7 +44,6 @@ def test_from_a_chart_to_the_verdict_in_two_clicks_and_to_the_bytes_in_one(
     share = 282 / 360 + 0.003
     page.mouse.click(box["x"] + share * box["width"], box["y"] + 40)
     expect(rows(page)).to_have_count(3)
-    page.goto(f"{server.url}/ledger?feed=pumps&reason=outside_range&tag.pump=p1&{RANGE}&by=time")
     rows(page).filter(has_text="12.4").click()
     record = page.get_by_role("region", name="Record", exact=True)
     expect(record.locator("mark")).to_have_text("12.4")
