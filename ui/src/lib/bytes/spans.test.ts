@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { hexRows, laidOut, type Mark, nearFaults, segments, textParts } from "./spans";
+import { differing, hexRows, laidOut, type Mark, nearFaults, segments, textParts } from "./spans";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const joined = (parts: { text: string }[]) => parts.map((part) => part.text).join("");
@@ -32,6 +32,11 @@ describe("marked bytes", () => {
     expect(parts.filter((part) => part.key).map((part) => part.text)).toEqual(['"a"', '"big"', '"n"', '"x"']);
     expect(joined(laidOut(bytes("no json, at all"), 0, []))).toBe("no json, at all");
     expect(joined(textParts(bytes("a<b>"), 0, []))).toBe("a<b>");
+  });
+
+  it("show what differs from another record", () => {
+    const [one, other] = [bytes('{"t":1,"bar":5.9}'), bytes('{"t":1, "bar":4.9}')].map((text) => laidOut(text, 0, []));
+    expect(differing(one ?? [], other ?? []).filter((part) => part.kind !== null).map((part) => part.text)).toEqual(["5.9"]);
   });
 
   it("show rows near a fault where there are many", () => {
