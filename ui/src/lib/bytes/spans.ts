@@ -85,6 +85,11 @@ export function textParts(bytes: Uint8Array, offset: number, marks: readonly Mar
   }));
 }
 
+/** The parts of a record, those marked that are not the same in another one. */
+export function differing(parts: readonly TextPart[], other: readonly TextPart[]): TextPart[] {
+  return parts.map((part, n) => (other[n]?.text === part.text ? part : { ...part, kind: "record" }));
+}
+
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const OPEN = new Set([0x7b, 0x5b]);

@@ -64,6 +64,8 @@ export function pageLink(link: string): string | null {
   const parts = path.split("/").filter(Boolean);
   const query = new URLSearchParams(search);
   if (parts[1] === "receipts" && parts[2]) return href("receipts", parts[3] === "payload" ? { view: "bytes" } : {}, { receipt: parts[2] });
+  if (parts[1] === "series" && parts[2] && parts[3] === "lineage" && query.has("window")) return href("why", { series: parts[2], window: query.get("window") ?? "" });
+  if (parts[1] === "series" && parts[2] && parts.length === 3) return href("explore", { s: [parts[2]] });
   if (parts[1] === "why") return `/why?${search}`;
   if (parts[1] === "rejections") {
     const [from, to] = [query.get("time_start") ?? query.get("start"), query.get("time_end") ?? query.get("end")];
@@ -79,6 +81,7 @@ export const LINK_WORD: Readonly<Record<string, string>> = {
   payload: "Bytes",
   loser: "Receipt of the duplicate",
   lineage: "Lineage of the window",
+  series: "Series",
 };
 
 /** The record that a story is about: that of the value that stands, else of the last rejection. */
