@@ -13,7 +13,9 @@ from tests.page.seeds import seed
 from tests.page.visits import PICTURES, Visits, axe, sideways
 from tests.support.server import Server, running_server
 
-SAMPLE = '{"t": "2026-11-29T14:42:01Z", "pump": "p1", "bar": 5.1}\n{"t": "2026-11-29T14:42:10Z", "pump": "p1", "bar": 12.4}'
+SAMPLE = (
+    '{"t": "2026-11-29T14:42:01Z", "pump": "p1", "bar": 5.1}\n{"t": "2026-11-29T14:42:10Z", "pump": "p1", "bar": 12.4}'
+)
 WIDTHS = (360, 1280, 2560)
 
 
@@ -54,7 +56,7 @@ def editor(page: Page, feed: str) -> Locator:
 
 
 def select(page: Page, box: Locator, text: str) -> None:
-    """Double click a word of the editor."""
+    """Put the cursor at the end of the first line that has a text."""
     box.get_by_text(text).first.click()
     page.keyboard.press("End")
 
@@ -81,7 +83,7 @@ def test_a_rule_is_mended_by_mouse_and_applied(visit: Visits, pumped: Server) ->
     page = visit(pumped.url).open("/feeds/mouse?tab=definition")
     box = editor(page, "mouse")
     verdicts = page.get_by_role("region", name="Verdicts")
-    expect(verdicts).to_contain_text("2 records = 1 accepted + 1 rejected")
+    expect(verdicts).to_contain_text("2 records = 1 accepted + 1 rejected", timeout=60_000)
     verdicts.get_by_role("button", name=re.compile("12.4")).click()
     expect(verdicts).to_contain_text("12.4")
     expect(page.locator(".lit.record").first).to_contain_text('"bar": 12.4')
@@ -169,7 +171,9 @@ def test_a_new_feed_from_a_pasted_answer(visit: Visits, pumped: Server) -> None:
     assert not axe(page)
     dialog.get_by_role("button", name="Write the definition").click()
     expect(page).to_have_url(f"{pumped.url}/feeds/wells?tab=definition")
-    expect(page.get_by_role("region", name="Verdicts")).to_contain_text("1 record = 1 accepted + 0 rejected")
+    expect(page.get_by_role("region", name="Verdicts")).to_contain_text(
+        "1 record = 1 accepted + 0 rejected", timeout=60_000
+    )
     page.get_by_role("button", name="Apply as version 1").click()
     expect(page.get_by_text("version 1, in force since")).to_be_visible()
     assert pumped.client.get("/v1/feeds/wells").status_code == 200
@@ -206,7 +210,7 @@ def test_parts_of_a_feed_at_every_width(visit: Visits, pumped: Server, scheme: s
             expect(page.get_by_role("heading", level=1)).to_be_attached()
             page.wait_for_timeout(500)
             if tab == "definition":
-                expect(page.get_by_role("region", name="Verdicts")).to_contain_text("2 records")
+                expect(page.get_by_role("region", name="Verdicts")).to_contain_text("2 records", timeout=60_000)
             PICTURES.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=PICTURES / f"feed-{tab}-{width}-{scheme}.png", full_page=True)
             assert sideways(page) == 0, f"{tab} is {sideways(page)} px too wide at {width}"
