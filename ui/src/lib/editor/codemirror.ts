@@ -282,7 +282,7 @@ export class Editor {
           lined,
           looks,
           keymap.of([...completionKeymap, ...historyKeymap, ...KEYS]),
-          EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+          EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
           this.#open.of(EditorState.readOnly.of(readOnly)),
           EditorView.updateListener.of((update) => {
             const now = () => update.state.doc.toString();
