@@ -20,6 +20,10 @@ export default defineConfig({
     reportCompressedSize: false,
     license: { fileName: "LICENSES.txt" },
     manifest: "chunks.json",
+    // What most pages use is one chunk: many small ones pack worse, and cost a request each.
+    rolldownOptions: {
+      output: { advancedChunks: { groups: [{ name: "common", test: /\/src\/lib\/(api|format|states|table|url|sources\/words|chart\/(bars|ticks|scale|Bars|Spark))/ }] } },
+    },
   },
   server: {
     host: "127.0.0.1",

@@ -154,8 +154,8 @@ const looks = EditorView.theme({
   ".cm-content ::selection, .cm-content::selection": { backgroundColor: "color-mix(in srgb, var(--tide) 30%, transparent)" },
   ".lit.record": { backgroundColor: "color-mix(in srgb, var(--m-accepted) 18%, transparent)", boxShadow: "inset 0 -2px var(--tide)" },
   ".lit.fault": { backgroundColor: "color-mix(in srgb, var(--m-rejected) 22%, transparent)", boxShadow: "inset 0 -2px var(--m-rejected)", color: "var(--ink)" },
-  ".t-table": { color: "var(--s2)" },
-  ".t-word": { color: "var(--s2)" },
+  ".t-table": { fontWeight: "600" },
+  ".t-word": { color: "color-mix(in srgb, var(--s2) 70%, var(--ink))" },
   ".t-string": { color: "var(--tide)" },
   ".t-comment": { color: "var(--soft)", fontStyle: "italic" },
   ".underlined": { textDecoration: "underline wavy var(--m-rejected) 1px", textUnderlineOffset: "3px" },
@@ -282,7 +282,7 @@ export class Editor {
           lined,
           looks,
           keymap.of([...completionKeymap, ...historyKeymap, ...KEYS]),
-          EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false", autocapitalize: "off" }),
+          EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0", spellcheck: "false", autocapitalize: "off" }),
           this.#open.of(EditorState.readOnly.of(readOnly)),
           EditorView.updateListener.of((update) => {
             const now = () => update.state.doc.toString();
