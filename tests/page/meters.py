@@ -17,7 +17,7 @@ DAY_WH: Final = 100
 
 
 def house_wh(n: int) -> int:
-    """What the house takes in a quarter hour, counted from the start. Quarters vary; each hour has four times the usual."""
+    """What the house takes in a quarter hour, counted from the start; an hour has four times the usual."""
     day, quarter = divmod(n, 96)
     usual = DAY_WH if quarter >= 32 else NIGHT_WH
     more = (7 * day + 3 * (quarter // 4)) % 11
