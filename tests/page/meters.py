@@ -8,15 +8,20 @@ from tests.support.server import Server
 
 HOUSE: Final = "0c5d4ad6-6cbf-4a52-9a43-6f0d6b1a9d11"
 ROOF: Final = "7f2f9f0e-35a1-4f0e-9f0b-2f6f0d1c8a22"
-IMPORT: Final, FEED_IN: Final = "0100011D00FF", "0100021D00FF"
+IMPORT: Final = "0100011D00FF"
+FEED_IN: Final = "0100021D00FF"
 START: Final = datetime(2026, 3, 1, 23, tzinfo=UTC)  # midnight in Zurich, of a Monday
 DAYS: Final = 14
-NIGHT_WH: Final, DAY_WH: Final = 25, 100  # a quarter hour, before and from 08:00 in Zurich
+NIGHT_WH: Final = 25  # a quarter hour before 08:00 in Zurich
+DAY_WH: Final = 100
 
 
-def house_wh(quarter: int) -> int:
-    """What the house takes in a quarter hour of its day."""
-    return DAY_WH if quarter >= 32 else NIGHT_WH
+def house_wh(n: int) -> int:
+    """What the house takes in a quarter hour, counted from the start; an hour has four times the usual."""
+    day, quarter = divmod(n, 96)
+    usual = DAY_WH if quarter >= 32 else NIGHT_WH
+    more = (7 * day + 3 * (quarter // 4)) % 11
+    return usual + (more if quarter % 2 == 0 else -more)
 
 
 def roof_wh(quarter: int) -> int:
@@ -30,7 +35,7 @@ def fill_with_meters(server: Server) -> dict[str, str]:
     for n in range(DAYS * 96):
         at = (START + timedelta(minutes=15 * n)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
         for muid, registers in (
-            (HOUSE, {IMPORT: house_wh(n % 96)}),
+            (HOUSE, {IMPORT: house_wh(n)}),
             (ROOF, {IMPORT: 1, FEED_IN: roof_wh(n % 96)}),
         ):
             tags = {"muid": muid, "quality": "measured"}
