@@ -793,7 +793,8 @@ export interface paths {
          *     `group_by` agree (by default all tags; `[]`: all series); `across` says what the values of several series of a
          *     selection become in a window. `expressions` are numbers made of the names of selections by `+ - * / %`, parentheses
          *     and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
-         *     zero.
+         *     zero. A file (`format`) has a row for each group, selection or expression, and window, with the columns `name`,
+         *     `tag.NAME` for each tag, `time` and the aggregates.
          */
         post: operations["querySeries"];
         delete?: never;
@@ -2602,6 +2603,14 @@ export interface components {
             value: number;
         };
         /**
+         * FacetValue
+         * @description A value of a facet, and how many of the series or rejected records that match have it.
+         */
+        FacetValue: {
+            value: string;
+            count: number;
+        };
+        /**
          * Facts
          * @description The facts in the sentence of an event, as far as they apply.
          */
@@ -4131,7 +4140,7 @@ export interface components {
             every: string | null;
             windows: components["schemas"]["RejectionWindow"][] | null;
             facets: {
-                [key: string]: components["schemas"]["rejections_FacetValue"][];
+                [key: string]: components["schemas"]["FacetValue"][];
             };
         };
         /**
@@ -4561,7 +4570,7 @@ export interface components {
             next: string | null;
             total?: number | null;
             facets?: {
-                [key: string]: components["schemas"]["series_search_FacetValue"][];
+                [key: string]: components["schemas"]["FacetValue"][];
             } | null;
         };
         /**
@@ -5102,16 +5111,6 @@ export interface components {
         Winner: {
             receipt: string | null;
             index: number;
-        };
-        /** FacetValue */
-        rejections_FacetValue: {
-            value: string;
-            count: number;
-        };
-        /** FacetValue */
-        series_search_FacetValue: {
-            value: string;
-            count: number;
         };
         Fix: {
             /** @description Local time at the position, or with an offset. */
@@ -6707,6 +6706,13 @@ export interface operations {
                     quality?: string;
                     /** @description Only points that a rule flagged with this reason code. */
                     marked?: string;
+                    /** @description The answer as it stood at this instant, by what had been received; refused where that cannot be known, because points were deleted, replayed or expired since. Without `thin`, `evidence`, `quality` and `marked`; of windows the aggregates mean, min, max, sum, count, missing, first, last, stddev and median. */
+                    as_of?: string;
+                    /**
+                     * @description Format of the answer.
+                     * @enum {string}
+                     */
+                    format?: "json" | "ndjson" | "csv" | "arrow" | "parquet";
                     /** @description Names of tags; by default all tags. */
                     group_by?: string[];
                     /**
@@ -6729,6 +6735,10 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Answer"];
+                    "application/x-ndjson": string;
+                    "text/csv": string;
+                    "application/vnd.apache.arrow.stream": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
         };
