@@ -185,7 +185,10 @@ def test_pictures(visit: Visits, spilt: tuple[Server, str], scheme: str) -> None
     for name, path in paths.items():
         page.goto(server.url + path)
         expect(page.get_by_role("heading", level=1)).to_be_attached()
-        page.wait_for_timeout(800)
+        if name.startswith("ledger"):
+            expect(page.locator(".facets footer")).to_be_visible()
+        if "never" not in name:
+            expect(page.locator("ul.verdicts").first).to_be_visible()
         for width in (360, 1280, 2560):
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(200)
