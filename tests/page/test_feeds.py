@@ -112,7 +112,7 @@ def test_a_fault_is_said_at_its_place_and_mended_by_keyboard(visit: Visits, pump
     box.focus()
     page.keyboard.press("Control+End")
     page.keyboard.insert_text('\n[[rules]]\ncheck = "finte"\noptions = { field = "bar" }')
-    expect(page.get_by_text("1 fault")).to_be_visible()
+    expect(page.get_by_text("1 fault")).to_be_visible(timeout=60_000)
     expect(page.locator(".underlined")).to_have_text('"finte"')
     expect(page.locator(".at-fault")).to_have_count(1)
     expect(page.get_by_role("button", name="Apply as version 2")).to_be_disabled()
