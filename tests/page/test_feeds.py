@@ -182,8 +182,10 @@ def test_a_new_feed_from_a_pasted_answer(visit: Visits, pumped: Server) -> None:
 def test_a_file_is_dropped_as_a_sample(visit: Visits, pumped: Server) -> None:
     page = visit(pumped.url).open("/feeds/pumps?tab=definition")
     editor(page, "pumps")
-    file = {"name": "two.ndjson", "mimeType": "application/x-ndjson", "buffer": SAMPLE.replace("12.4", "9.9").encode()}
-    page.locator("input[type=file]").set_input_files([file])  # type: ignore[list-item]
+    content = SAMPLE.replace("12.4", "9.9").encode()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "two.ndjson", "mimeType": "application/x-ndjson", "buffer": content}
+    )
     expect(page.get_by_role("region", name="Sample")).to_contain_text("two.ndjson")
     expect(page.get_by_role("region", name="Verdicts")).to_contain_text("2 records = 2 accepted + 0 rejected")
 
