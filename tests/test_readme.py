@@ -99,7 +99,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     (folder / ".curlrc").write_text("silent\nshow-error\n")
     shutil.copytree(ROOT / "examples", folder / "examples")
     told = ["make", "-n", "-s", "-o", f"{sys.prefix}/.ready-to-run", f"VENV={sys.prefix}", f"PORT={port}", "run"]
-    serve = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    commands = subprocess.run(told, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    serve = commands.splitlines()[-1]  # what comes before it builds the page
     assert serve.endswith("--demo")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMILL_")} | {
         "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
