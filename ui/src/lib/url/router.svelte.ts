@@ -2,22 +2,31 @@
  * The router: the address bar is the state. `router.here` is where the page is; `go` opens another place as a new
  * entry of the history, `change` sets values of the query of the open route (`replace` for zooms and typing).
  */
+import { ROUTES, type RouteName } from "../../routes/table";
 import { type Here, href, match, type Nowhere, type QueryOf } from "./match";
-import type { RouteName } from "../../routes/table";
+import { parseQuery, type Schema } from "./query";
 
 class Router {
   here: Here | Nowhere = $state.raw(match(address()));
   /** Counts openings of a page: the shell moves the focus to the heading when it grows. */
   opened = $state(0);
 
-  /** The query of the open route, when it is `name`; the defaults else (the page is about to be closed). */
+  /** What was read last: a page that is about to be closed keeps its query and its parameters, and asks for nothing. */
+  #queries: Partial<Record<RouteName, unknown>> = {};
+  #params: Record<string, string> = {};
+
+  /** The query of the open route, when it is `name`; else the one that it had, or the defaults. */
   query<N extends RouteName>(name: N): QueryOf<N> {
-    const here = this.here.name === name ? this.here : match(href(name));
-    return (here as Extract<Here, { name: N }>).query as QueryOf<N>;
+    const { here } = this;
+    if (here.name === name) this.#queries[name] = here.query;
+    return (this.#queries[name] ?? parseQuery(ROUTES[name].query as Schema, "").values) as QueryOf<N>;
   }
 
+  /** A parameter of the open route's path; of a route without it, the last one of this name. */
   param(name: string): string {
-    return this.here.name === null ? "" : (this.here.params[name] ?? "");
+    const value = this.here.name === null ? undefined : this.here.params[name];
+    if (value !== undefined) this.#params[name] = value;
+    return value ?? this.#params[name] ?? "";
   }
 
   go(url: string, how: "push" | "replace" = "push"): void {
