@@ -144,9 +144,11 @@ def build_folder(folder: Path) -> Folder:
 
 
 def answer_to(client: httpx.Client, question: str) -> tuple[int, str]:
-    """(status, body and ETag) of an answer, without the cursors, which differ each time."""
+    """(status, body and strong ETag) of an answer, without what differs each time: the cursors, and the weak tags, which
+    are those of one server's run."""
     answer = client.get(question)
-    return answer.status_code, _CURSOR.sub('"next":', answer.text) + answer.headers.get("etag", "")
+    tag = answer.headers.get("etag", "")
+    return answer.status_code, _CURSOR.sub('"next":', answer.text) + ("" if tag.startswith("W/") else tag)
 
 
 def is_between(answer: tuple[int, str], before: tuple[int, str], after: tuple[int, str]) -> bool:
