@@ -45,7 +45,9 @@ test: setup ## run the tests, all but the slow ones and those that break things
 	@$(BIN)/python -m pytest -n 3 --ignore=tests/faults --ignore=tests/page -m "not slow"
 
 test-page: setup ## try the web page in a browser (chromium), with pictures of it in build/screenshots
-	@$(BIN)/python -m pytest -n 1 -m page tests/page
+	@$(BIN)/python -m pytest -n 1 -m page tests/page || { \
+		echo "What failed is tried once more: a busy machine can be too slow for a browser."; \
+		$(BIN)/python -m pytest -n 1 -m page --last-failed tests/page; }
 
 test-faults: setup ## run the slow tests, and those that kill, fill, flip and flood on purpose
 	@$(BIN)/python -m pytest -m slow --ignore=tests/page
