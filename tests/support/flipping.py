@@ -144,8 +144,8 @@ def build_folder(folder: Path) -> Folder:
 
 
 def answer_to(client: httpx.Client, question: str) -> tuple[int, str]:
-    """(status, body and strong ETag) of an answer, without what differs each time: the cursors, and the weak tags, which
-    are those of one server's run."""
+    """(status, body and strong ETag) of an answer, without what differs each time: the cursors, and the weak tags, that
+    are of one run of a server."""
     answer = client.get(question)
     tag = answer.headers.get("etag", "")
     return answer.status_code, _CURSOR.sub('"next":', answer.text) + ("" if tag.startswith("W/") else tag)
