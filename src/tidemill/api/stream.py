@@ -8,7 +8,7 @@ reads slowly gets fewer and larger sums. Each stream reads at its own pace; noth
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any, Final, Literal
 
@@ -17,22 +17,19 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.response import Stream
 
-from tidemill.api.auth import Authenticator
 from tidemill.api.changes import KEEP_ALIVE_S, RETRY_MS, check_feed
 from tidemill.api.followers import Follower, Followers
-from tidemill.api.front import client_address
 from tidemill.api.health import Health
-from tidemill.api.problems import WrongKeysError
 from tidemill.api.reads_common import AnyRequest, answers_with, operation_of, parse_query
 from tidemill.api.services import Services
 from tidemill.api.sources import SourceItem, source_item
 from tidemill.catalog.keys import Principal
-from tidemill.errors import AccessError, Fault, InputError, StoreQueryError, UnavailableError
+from tidemill.errors import Fault, InputError, StoreQueryError, UnavailableError
 from tidemill.query.stream import ChangesEvent, ReceiptEvent, StreamQuery, StreamReach
 from tidemill.sources.state import SourceState
 from tidemill.sources.state_store import read_states
 
-LOOK_S: Final = 1.0  # between looks at polls, health and the key
+LOOK_S: Final = 1.0  # between looks at polls and health
 PACE_S: Final = 0.25  # at least, between two batches of events
 EVENT_S: Final = 0.1  # and for each event that was sent
 HEALTH_S: Final = 5.0  # how often numbers that changed are sent; a part that fails or recovers is sent at once
@@ -76,8 +73,6 @@ async def follow_all(
     principal: NamedDependency[Principal],
     services: NamedDependency[Services],
     followers: NamedDependency[Followers],
-    *,
-    authenticator: NamedDependency[Authenticator],
     health: NamedDependency[Health],
 ) -> Stream:
     """Server-sent events of the `topics`: `receipt` (payloads were applied), `change` (published values changed),
@@ -89,20 +84,11 @@ async def follow_all(
     query = parse_query(request, StreamQuery)
     await asyncio.to_thread(check_feed, services, principal.tenant, query.feed)
     reached = _start(request, services, followers, principal.tenant)
-    scope: Any = request.scope
-    headers, address = dict(scope["headers"]), client_address(scope)
-
-    def is_admitted() -> bool:
-        try:
-            return authenticator.authorize(headers, "read", address, unsafe=False).tenant == principal.tenant
-        except (AccessError, WrongKeysError):
-            return False
-
     follower = followers.add_follower(principal.tenant)
     admin = "admin" in principal.scopes
     tail = Tail(services, followers, follower, health=health, query=query, reached=reached, admin=admin)
     answer_headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(tail.events(is_admitted), media_type="text/event-stream", headers=answer_headers)
+    return Stream(tail.events(), media_type="text/event-stream", headers=answer_headers)
 
 
 def _start(request: AnyRequest, services: Services, followers: Followers, tenant: str) -> StreamReach:
@@ -136,8 +122,8 @@ class Tail:
         self._shown: HealthEvent | None = None
         self._shown_at = 0.0
 
-    async def events(self, is_admitted: Callable[[], bool]) -> AsyncIterator[bytes]:
-        """The stream, until the client or the server ends it, or `is_admitted` says no."""
+    async def events(self) -> AsyncIterator[bytes]:
+        """The stream, until the client or the server ends it; `front.py` ends it for a reader without access."""
         tenant, looked = self._follower.tenant, 0.0
         sent_at = time.monotonic()
         try:
@@ -146,8 +132,6 @@ class Tail:
                 batch: list[bytes] = []
                 if time.monotonic() - looked >= LOOK_S:
                     looked = time.monotonic()
-                    if not is_admitted():
-                        return
                     batch += await self._health_events()
                     batch += await self._poll_events(tenant)
                 batch += await self._applied_events(tenant)
