@@ -8,7 +8,7 @@ DEMO   ?= 1
 MINUTES ?= 10
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run shell ui ui-types lint-ui test test-page test-faults faults fuzz lint check bench bench-forecast docs clean
+.PHONY: help setup run image shell ui ui-types lint-ui test test-page test-faults faults fuzz lint check bench bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 
 run: $(VENV)/.ready-to-run built-page ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
+
+image: $(VENV)/.ready-to-run built-page ## build the container image with docker, podman or buildah (IMAGE names it)
+	@sh scripts/image.sh
 
 shell: $(VENV)/.ready-to-run ## a shell with the tidemill command, which speaks to the server of `make run` (PORT overrides)
 	@echo "The tidemill command speaks to http://127.0.0.1:$(PORT); exit ends this shell."

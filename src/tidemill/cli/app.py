@@ -19,6 +19,7 @@ from tidemill.cli import (
     export,
     feed,
     forecast,
+    health,
     jobs,
     keys,
     query,
@@ -159,6 +160,7 @@ def version() -> None:
     out.print(__version__, highlight=False)
 
 
+app.command("health")(health.show_health)
 app.command("verify")(verify.verify)
 app.command("why")(why.why)
 app.command("restore")(backup.restore)
