@@ -4,6 +4,7 @@
  */
 
 import uPlot from "uplot";
+import "./plot.css";
 import { indexAt } from "./envelope.ts";
 import type { Look } from "./look.ts";
 import type { ChartModel, ChartSeries, MarkKind, Range } from "./model.ts";
