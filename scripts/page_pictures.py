@@ -1,6 +1,7 @@
 """Draws the pictures of the README from the page of a running server: `python scripts/page_pictures.py URL FOLDER`.
 
-The server is one of `make run` that has run for some minutes. Chromium opens each page as a reader sees it; what it shows
+The server is one of `make run` that has run for some minutes. Chromium opens each page as a reader sees it; what it
+shows
 is written as SVG (`page_pictures.js`): text, in the colours of the reader's light or dark scheme.
 """
 
