@@ -5,7 +5,6 @@ import type { ChartModel, MarkKind, Range } from "./model.ts";
 import { colourOf } from "./paint.ts";
 import { Plot } from "./plot.ts";
 import type { YChoice } from "./scale.ts";
-import { axisText } from "./words.ts";
 
 interface Picture {
   model: ChartModel;
@@ -75,7 +74,6 @@ async function pane(picture: Picture, units: string[], foot: boolean, height: nu
     width: picture.width * scale,
     height: height * scale,
     lifted: null,
-    formatValue: axisText,
   });
   await Promise.resolve(); // uPlot draws in a microtask
   const copy = document.createElement("canvas");
