@@ -22,6 +22,11 @@ export function count(value: number | bigint | null | undefined): string {
   return value === null || value === undefined ? NONE : localNumber(value);
 }
 
+/** A count of an axis, which is a round one: 9,999, then 80K and 1.25M. */
+export function axisCount(value: number): string {
+  return value < 10_000 ? count(value) : localNumber(value, { notation: "compact", maximumSignificantDigits: 3 });
+}
+
 /** A value of a readout: 4 significant digits, and all of its whole part. */
 export function value(given: number | string | null | undefined, unit = ""): string {
   if (given === null || given === undefined) return NONE;
