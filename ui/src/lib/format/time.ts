@@ -72,6 +72,17 @@ export function instant(ns: Ns, zone: string, now = Date.now()): string {
   return `${day(ms, zone, now)} ${clockOf(wallAt(ms, zone), fractionOf(ns))} ${offsetText(ms, zone)}`;
 }
 
+/** RFC 3339 text on the clock of a zone; `none` where it is null or no instant: by default the text itself. */
+export function when(text: string | null | undefined, zone: string, none = text ?? "none"): string {
+  const ns = text ? instantNs(text) : null;
+  return ns === null ? none : instant(ns, zone);
+}
+
+/** The same to the second, for what is not told apart by fractions. */
+export function whenToSecond(text: string | null | undefined, zone: string, none = text ?? "none"): string {
+  return when(text?.replace(/\.\d+(?=Z|[+-])/, ""), zone, none);
+}
+
 /** The day as it is said: "29 Nov", "29 Nov 2025". */
 export function day(ms: number, zone: string, now = Date.now()): string {
   const wall = wallAt(ms, zone);
