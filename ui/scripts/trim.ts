@@ -16,6 +16,11 @@ const UPLOT: readonly Cut[] = [
   ["(paths.spline  = monotoneCubic);", ""],
   ["const showCursor =                cursor.show;", "const showCursor = false;"],
   ["const showLegend = legend.show;", "const showLegend = false;"],
+  ["events.mousedown = mouseDown;", ""],
+  ["events.mousemove = mouseMove;", ""],
+  ["events.mouseup = mouseUp;", ""],
+  ["events.dblclick = dblClick;", ""],
+  ["function updateCursor(src, _fire, _pub) {", "function updateCursor() { return;"],
 ];
 
 /** What Vite wraps around `import()`: it fetches what a page needs ahead of it, and with one style sheet that is nothing. */

@@ -96,11 +96,6 @@ export class Plot {
     this.#u.setScale("x", { min: range.from, max: range.to });
   }
 
-  setSize(width: number, height: number): void {
-    this.#options = { ...this.#options, width, height };
-    this.#u.setSize({ width, height });
-  }
-
   /** Repaints with other settings; those that change axes or series need a new plot. */
   repaint(options: Pick<PlotOptions, "look" | "lifted" | "hiddenMarks">): void {
     this.#options = { ...this.#options, ...options };
