@@ -181,6 +181,11 @@
       if (inner) body.push(`<g transform="translate(${px(at.left)} ${px(at.top)}) scale(${Math.round(kx * 1e4) / 1e4} ${Math.round(ky * 1e4) / 1e4})">${inner}</g>`);
     }
 
+    function lines(own, shape) {
+      const [cap, dash] = own ? [own.strokeLinecap, own.strokeDasharray] : [shape.getAttribute("stroke-linecap"), null];
+      return [...(cap === "round" ? ["stroke-linecap:round"] : []), ...(dash && dash !== "none" ? [`stroke-dasharray:${dash}`] : [])];
+    }
+
     const KEPT = ["d", "x", "y", "width", "height", "cx", "cy", "r", "rx", "ry", "x1", "y1", "x2", "y2", "points", "transform", "text-anchor"];
     function drawn(shape, own, outer) {
       const resolve = (name) => {
@@ -193,7 +198,7 @@
       const text = shape.localName === "text";
       const width = own ? own.strokeWidth : (shape.getAttribute("stroke-width") ?? outer.strokeWidth);
       const opacity = Number(own ? own.opacity : (shape.getAttribute("opacity") ?? 1));
-      const look = [inked("fill", resolve("fill")), ...(resolve("stroke") === "none" ? [] : [inked("stroke", resolve("stroke")), `stroke-width:${width}`, "vector-effect:non-scaling-stroke"]), ...(opacity < 1 ? [`opacity:${opacity}`] : []), ...(text ? [`font-size:${own?.fontSize ?? "12px"}`] : [])].join(";");
+      const look = [inked("fill", resolve("fill")), ...(resolve("stroke") === "none" ? [] : [inked("stroke", resolve("stroke")), `stroke-width:${width}`, "vector-effect:non-scaling-stroke", ...lines(own, shape)]), ...(opacity < 1 ? [`opacity:${opacity}`] : []), ...(text ? [`font-size:${own?.fontSize ?? "12px"}`] : [])].join(";");
       const kept = KEPT.filter((name) => shape.hasAttribute(name)).map((name) => ` ${name}="${shape.getAttribute(name).replace(/-?\d+\.\d{2,}/g, px)}"`).join("");
       return `<${shape.localName} class="${named(look)}"${kept}${text ? `>${escape(shape.textContent)}</text>` : "/>"}`;
     }
@@ -224,13 +229,23 @@
       return "hatch";
     }
 
+    /** A box that is turned around its middle: the arrows of menus. */
+    function turned(element, style, at) {
+      const { a, b, c, d } = new DOMMatrix(style.transform);
+      const [w, h] = [element.offsetWidth, element.offsetHeight];
+      const matrix = [a, b, c, d].map((part) => part.toFixed(3)).join(" ");
+      body.push(`<g transform="matrix(${matrix} ${px((at.left + at.right) / 2)} ${px((at.top + at.bottom) / 2)})">`);
+      box(style, new DOMRect(-w / 2, -h / 2, w, h));
+      body.push("</g>");
+    }
+
     function visit(element, clip) {
       const style = getComputedStyle(element);
       if (style.display === "none" || style.visibility === "hidden" || style.opacity === "0" || element.matches("script, .vh, .sprite, dialog:not([open])")) return;
       const at = element.getBoundingClientRect();
       const contents = style.display === "contents";
       if (!contents && (at.bottom < clip.top || at.top > clip.bottom || at.right < clip.left || at.left > clip.right)) return;
-      if (style.transform !== "none" && element.matches("i.pseudo")) return;
+      if (style.transform !== "none" && element.matches("i.pseudo")) return turned(element, style, at);
       if (!contents) box(style, at);
       if (element.localName === "canvas") return canvas(element, at);
       if (element.localName === "svg") return icon(element, style, at);
@@ -239,7 +254,7 @@
       } else if (element.localName === "input" || element.localName === "select") {
         const said = element.localName === "select" ? (element.selectedOptions[0]?.text ?? "") : element.value || element.placeholder;
         measure.font = `${style.fontSize} ${style.fontFamily}`;
-        if (said) write(said, style, at.left + parseFloat(style.paddingLeft), at.top, at.height, measure.measureText(said).width);
+        if (said) write(said, element.value ? style : getComputedStyle(element, "::placeholder"), at.left + parseFloat(style.paddingLeft), at.top, at.height, measure.measureText(said).width);
         return;
       }
       const cuts = style.overflowX !== "visible" || style.overflowY !== "visible";

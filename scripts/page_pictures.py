@@ -1,71 +1,61 @@
 """Draws the pictures of the README from the page of a running server: `python scripts/page_pictures.py URL FOLDER`.
 
-The server is one of `make run` that has run for some minutes. Chromium opens each page as a reader sees it; what it
-shows
-is written as SVG (`page_pictures.js`): text, in the colours of the reader's light or dark scheme.
+The server is one of `make run` that has run for some minutes. It is sent a day of three pumps (`pump_day.py`). Chromium
+opens each page as a reader sees it; what the page shows is written as SVG (`page_pictures.js`): text, in the colours of
+the reader's light or dark scheme.
 """
 
-import json
 import shutil
 import sys
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import urlopen
 
 from playwright.sync_api import Page, expect, sync_playwright
 
+import pump_day
+
 RECORDER = Path(__file__).with_suffix(".js").read_text("utf-8")
-WIDTH = 1280
-SETTLED_MS = 2500
+WIDTH, HEIGHT = 1280, 860
+SETTLED_MS = 4000
+TITLES = {
+    "home": "Home: the balance, records a minute, feeds, what came last, parts and sources",
+    "explore": "Explore: a day of three pumps, with a gap, what was rejected, and the evidence",
+    "why": "Why: the story of one instant, from its receipt to the value that stands",
+}
 
 
 def draw(url: str, folder: Path) -> None:
     """Write the pictures into a folder."""
+    paths = {"home": "/?range=1h"} | pump_day.send(url)
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--no-proxy-server"])
         context = browser.new_context(
-            viewport={"width": WIDTH, "height": 900},
+            viewport={"width": WIDTH, "height": HEIGHT},
             locale="en-GB",
             timezone_id="Europe/Zurich",
             color_scheme="light",
             reduced_motion="reduce",
-            bypass_csp=True,  # of the recorder; the page itself keeps it in tests/page
+            bypass_csp=True,  # for the recorder alone: tests/page visit the page as it is
         )
         context.add_init_script(RECORDER)
-        for name, (path, height, title) in pages(url).items():
+        for name, path in paths.items():
             page = context.new_page()
             page.goto(url + path)
-            _settle(page)
-            (folder / f"{name}.svg").write_text(page.evaluate("([h, t]) => drawPage(h, t)", [height, title]), "utf-8")
+            settle(page)
+            if name == "why":
+                expect(page.get_by_text("matches the receipt")).to_be_visible(timeout=60_000)
+            drawn = page.evaluate("([height, title]) => drawPage(height, title)", [HEIGHT, TITLES[name]])
+            (folder / f"{name}.svg").write_text(drawn, "utf-8")
             page.close()
         browser.close()
 
 
-def pages(url: str) -> dict[str, tuple[str, int, str]]:
-    """The pages by the name of their picture: path, height in pixels, and what it shows."""
-    rejected = _ask(url, "/v1/rejections?limit=1&reason=outside_range")["items"][0]
-    chosen = _ask(url, f"/v1/series?feed={rejected['feed']}&limit=1&extent=false")["items"][0]
-    why = {"feed": rejected["feed"], "field": chosen["field"], "time": rejected["time"]}
-    why |= {f"tag.{name}": value for name, value in (rejected.get("tags") or {}).items()}
-    explore = urlencode({"s": chosen["id"], "from": "-1h", "to": "now"})
-    return {
-        "home": ("/?range=1h", 860, "Home: the balance, records a minute, feeds, what came last, parts and sources"),
-        "explore": (f"/explore?{explore}", 860, "Explore: a series with what was rejected and its evidence"),
-        "why": (f"/why?{urlencode(why)}", 860, "Why: the story of one instant, down to the bytes"),
-    }
-
-
-def _ask(url: str, path: str) -> dict[str, list[dict[str, str]]]:
-    with urlopen(url + path) as answer:
-        answered: dict[str, list[dict[str, str]]] = json.load(answer)
-        return answered
-
-
-def _settle(page: Page) -> None:
-    expect(page.get_by_role("heading", level=1)).to_be_attached()
+def settle(page: Page) -> None:
+    """Wait until no panel waits for an answer."""
+    expect(page.get_by_role("heading", level=1)).to_be_attached(timeout=60_000)
     page.wait_for_timeout(SETTLED_MS)
+    expect(page.locator("[aria-busy=true], .trouble p")).to_have_count(0, timeout=120_000)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ import { densest, type Question, questionFor } from "./windows.ts";
 const KEEP_MS = 60_000;
 const SLOW_MS = 300;
 const MOST_LISTED = 1000;
+const ALONE_MS = 1500;
+const HALF_HOUR_MS = 1_800_000;
 
 const answers = new Lru<unknown>(64);
 
@@ -103,7 +105,9 @@ export class Explore {
   readonly extent = $derived.by((): Range | null => {
     const known = this.ids.flatMap((id) => this.whole?.known.get(id) ?? []).filter((item) => item.count > 0);
     if (!known.length) return null;
-    return { from: Math.min(...known.map((item) => item.from)), to: Math.max(...known.map((item) => item.to)) };
+    const [from, to] = [Math.min(...known.map((item) => item.from)), Math.max(...known.map((item) => item.to))];
+    // Of a first point there is nothing around it yet: it stands in the middle of an hour.
+    return to - from < ALONE_MS ? { from: from - HALF_HOUR_MS, to: from + HALF_HOUR_MS } : { from, to };
   });
 
   /** The range of the URL; without one all that there is. null while that is not known. */
@@ -131,7 +135,7 @@ export class Explore {
   readonly question = $derived.by((): Question | null => {
     if (!this.range) return null;
     const known = this.ids.flatMap((id) => this.whole?.known.get(id) ?? []);
-    return questionFor(this.query.every, this.range.to - this.range.from, this.width, densest(known));
+    return questionFor(this.query.every, this.range.to - this.range.from, this.width, known.length ? (densest(known) ?? 0) : null);
   });
 
   /** The paths that are asked for the range: windows, points ("" for none), figures; null while there is no range. */
@@ -157,7 +161,7 @@ export class Explore {
     });
     const [first] = built.series;
     const means = this.mean && first ? [{ series: first.id, time: this.mean.time, values: this.mean.values }] : [];
-    return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes, smooth: [...built.smooth, ...means] };
+    return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes, smooth: [...built.smooth, ...means], gaps: built.gaps.filter((gap) => this.whole?.known.get(gap.series)?.count !== 1) };
   });
 
   readonly problem = $derived(this.#problems.range ?? this.#problems.whole);
