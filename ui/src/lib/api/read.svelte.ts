@@ -2,6 +2,7 @@
  * One answer of the API and the state that a panel shows of it: `data` stays while a newer answer is on its way,
  * `slow` is true once that takes more than 300 ms, `problem` is what the last try came to.
  */
+import { askWhenBack, giveUp } from "./back";
 import { Problem } from "./problem";
 
 const SLOW_MS = 300;
@@ -12,6 +13,8 @@ export class Read<T> {
   slow = $state(false);
   /** When `data` came (ms); 0 before the first. */
   at = $state(0);
+  /** What is asked once the server is back, where this question failed as it was away. */
+  again: () => unknown = () => this.run();
   readonly #ask: (signal: AbortSignal) => Promise<T>;
   #running: AbortController | null = null;
 
@@ -34,6 +37,7 @@ export class Read<T> {
     } catch (error) {
       if (running.signal.aborted) return;
       this.problem = error instanceof Problem ? error : unexpected(error);
+      askWhenBack(this.problem, this.again);
     } finally {
       clearTimeout(timer);
       if (this.#running === running) {
@@ -49,6 +53,7 @@ export class Read<T> {
   }
 
   stop(): void {
+    giveUp(this.again);
     this.#running?.abort();
     this.#running = null;
     this.slow = false;

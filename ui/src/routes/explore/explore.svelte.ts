@@ -4,6 +4,7 @@
  */
 
 import { untrack } from "svelte";
+import { askWhenBack, giveUp } from "$lib/api/back";
 import { send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
 import { breakAtGaps } from "$lib/chart/gaps";
@@ -245,6 +246,7 @@ export class Explore {
   /** Rejected records of the range, where there are few enough to be listed. */
   loadLedger(): (() => void) | undefined {
     const { windows } = this;
+    void this.#tries;
     const request = this.#rangePaths ? untrack(() => this.request) : null;
     if (!windows || !request || !this.#showText.split(",").includes("rejected")) {
       this.ledger = new Map();
@@ -264,6 +266,7 @@ export class Explore {
   /** Overlays that the server calculates: forecast, unusual values, changes. */
   loadOverlays(): (() => void) | undefined {
     const { windows, points, extent } = this;
+    void this.#tries;
     const show = this.#showText.split(",");
     const wants = (word: string) => show.some((item) => item.split(":")[0] === word);
     const request = this.#rangePaths ? untrack(() => this.request) : null;
@@ -295,6 +298,7 @@ export class Explore {
 
   #load(part: "whole" | "range", work: (signal: AbortSignal) => Promise<void>): () => void {
     const controller = new AbortController();
+    const again = () => this.retry();
     const timer = setTimeout(() => (this.slow = true), SLOW_MS);
     const end = () => {
       clearTimeout(timer);
@@ -310,11 +314,13 @@ export class Explore {
         if (controller.signal.aborted) return;
         const problem = error instanceof Problem ? error : new Problem({ title: "The page could not read this answer", detail: String(error) }, 0, "");
         this.#problems = { ...this.#problems, [part]: problem };
+        askWhenBack(problem, again);
         end();
       },
     );
     return () => {
       controller.abort();
+      giveUp(again);
       end();
     };
   }
@@ -322,14 +328,19 @@ export class Explore {
   /** An overlay: its failure is a note, and the chart lives on. */
   #aside(name: string, work: (signal: AbortSignal) => Promise<void>, clear: () => void): () => void {
     const controller = new AbortController();
+    const again = () => this.retry();
     const drop = () => (this.notes = this.notes.filter((note) => !note.startsWith(`${name}: `)));
     work(controller.signal).then(drop, (error: unknown) => {
       if (controller.signal.aborted) return;
       clear();
       drop();
       this.notes = [...this.notes, `${name}: ${error instanceof Problem ? error.detail || error.title : String(error)}`];
+      if (error instanceof Problem) askWhenBack(error, again);
     });
-    return () => controller.abort();
+    return () => {
+      controller.abort();
+      giveUp(again);
+    };
   }
 
   // --- choices -------------------------------------------------------------------------------------------------------
