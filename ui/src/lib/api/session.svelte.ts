@@ -37,6 +37,11 @@ class Session {
     return this.view.tenant !== null;
   }
 
+  /** What a curl line needs of this user: the key, from the variable that the commands read too. */
+  get curlKey(): string {
+    return this.openAccess ? "" : ` -H "Authorization: Bearer $TIDEMILL_KEY"`;
+  }
+
   may(scope: string): boolean {
     return this.view.scopes.includes(scope);
   }

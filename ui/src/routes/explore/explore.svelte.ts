@@ -6,7 +6,7 @@
 import { untrack } from "svelte";
 import { askWhenBack, giveUp } from "$lib/api/back";
 import { send } from "$lib/api/client";
-import { Problem } from "$lib/api/problem";
+import { askLater, Problem } from "$lib/api/problem";
 import { breakAtGaps } from "$lib/chart/gaps";
 import type { Anomaly, ChangeNote, ChartModel, Fan, Range, Value } from "$lib/chart/model";
 import { browserZone } from "$lib/format/time";
@@ -15,8 +15,9 @@ import { router } from "$lib/url/router.svelte";
 import {
   buildModel, figuresOf, gapsOf, isMostlyLate, labelOf, NOTHING, parseMs, placeOf, type PointColumns, type Rejection, type SeriesColumns,
 } from "./answers.ts";
-import { assignColours, formatSeries, MOST_SERIES, parseSeries, parseY, rollingOf } from "./choice.ts";
+import { assignColours, formatSeries, meanSearch, MOST_SERIES, parseSeries, parseY, rollingOf } from "./choice.ts";
 import { Lru } from "./lru.ts";
+import type { Mean } from "./mean.ts";
 import { anomaliesPath, changesPath, forecastPath, MOST_POINTS, overviewPath, pointsPath, rejectionsPath, totalsPath, type View } from "./requests.ts";
 import type { Answered } from "./sentences.ts";
 import { densest, type Question, questionFor } from "./windows.ts";
@@ -71,6 +72,8 @@ export class Explore {
   fans: Fan[] = $state.raw([]);
   anomalies: Anomaly[] = $state.raw([]);
   changes: ChangeNote[] = $state.raw([]);
+  /** Of all series that a search matches; null: not wanted, or not there. */
+  mean: Mean | null = $state.raw(null);
   /** What overlays could not be had, as sentences. */
   notes: string[] = $state.raw([]);
   #problems: { whole: Problem | null; range: Problem | null } = $state.raw({ whole: null, range: null });
@@ -82,6 +85,8 @@ export class Explore {
   live = $state(Date.now());
   #colours = new Map<string, number>();
   #tries = $state(0);
+  /** How often in a row it was asked again as the server said. */
+  #again = 0;
 
   readonly query = $derived(router.query("explore"));
   readonly zone = $derived(this.query.tz || browserZone());
@@ -151,7 +156,9 @@ export class Explore {
       rolling: rollingOf(this.query.show),
       now: this.now,
     });
-    return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes };
+    const [first] = built.series;
+    const means = this.mean && first ? [{ series: first.id, time: this.mean.time, values: this.mean.values }] : [];
+    return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes, smooth: [...built.smooth, ...means] };
   });
 
   readonly problem = $derived(this.#problems.range ?? this.#problems.whole);
@@ -171,6 +178,7 @@ export class Explore {
   });
 
   retry(): void {
+    this.#again = 0;
     this.#tries += 1;
   }
 
@@ -293,6 +301,15 @@ export class Explore {
         this.changes = all.flatMap(({ items }) => items.map(noteOf));
       }, () => (this.changes = [])));
     } else this.changes = [];
+    const search = meanSearch(show);
+    if (search !== null && windows.every) {
+      const { every } = windows;
+      const unit = windows.series.find((item) => item.id === request.ids[0])?.unit ?? "";
+      aborts.push(this.#aside("mean", async (signal) => {
+        const { meanOf } = await import("./mean.ts");
+        this.mean = await meanOf(search, unit, request, every, signal);
+      }, () => (this.mean = null)));
+    } else this.mean = null;
     return () => aborts.forEach((abort) => abort());
   }
 
@@ -300,6 +317,7 @@ export class Explore {
     const controller = new AbortController();
     const again = () => this.retry();
     const timer = setTimeout(() => (this.slow = true), SLOW_MS);
+    let later: ReturnType<typeof setTimeout> | undefined;
     const end = () => {
       clearTimeout(timer);
       this.slow = false;
@@ -308,11 +326,16 @@ export class Explore {
       () => {
         if (controller.signal.aborted) return;
         this.#problems = { ...this.#problems, [part]: null };
+        this.#again = 0;
         end();
       },
       (error: unknown) => {
         if (controller.signal.aborted) return;
         const problem = error instanceof Problem ? error : new Problem({ title: "The page could not read this answer", detail: String(error) }, 0, "");
+        later = askLater(problem, this.#again, () => {
+          this.#again += 1;
+          this.#tries += 1;
+        });
         this.#problems = { ...this.#problems, [part]: problem };
         askWhenBack(problem, again);
         end();
@@ -321,6 +344,7 @@ export class Explore {
     return () => {
       controller.abort();
       giveUp(again);
+      clearTimeout(later);
       end();
     };
   }
