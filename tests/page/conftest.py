@@ -73,13 +73,14 @@ def wait_for_store(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
-    """A server that needs a key, and the secrets of a reader's and of an administrator's."""
+    """A server that needs a key, and the secrets of a reader's, a writer's and an administrator's."""
     data = tmp_path_factory.mktemp("keyed") / "data"
     with running_server(data) as server:
         seed(server)
         catalog = SqliteCatalog(data / "catalog.sqlite")
         secrets = {
             "reader": create_key(catalog, "default", ["read"], "a reader")[1],
+            "writer": create_key(catalog, "default", ["write"], "a writer")[1],
             "admin": create_key(catalog, "default", ["admin"], "an administrator")[1],
         }
         yield server, secrets
