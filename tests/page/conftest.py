@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.page.seeds import seed
 from tests.page.visits import ROOT, Visits, page_is_built
@@ -14,6 +14,7 @@ from tests.support.server import Server, running_server
 from tidemill.catalog.keys import create_key
 from tidemill.catalog.sqlite import SqliteCatalog
 
+expect.set_options(timeout=30_000)  # what is waited for comes at once, but on a machine with much to do
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
