@@ -24,7 +24,7 @@ def spilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, st
 
 
 def drawn(page: Page) -> None:
-    expect(page.locator("#status")).to_contain_text("points")
+    expect(page.locator("#status")).to_contain_text(re.compile("points?"))
     expect(page.get_by_role("region", name="Chart")).to_have_attribute("aria-busy", "false")
 
 
@@ -62,7 +62,9 @@ def test_an_analyst_by_touch(visit: Visits, spilt: tuple[Server, str]) -> None:
     assert box
     y, left, width = box["y"] + 90, box["x"], box["width"]
     fingers = Fingers(browsing, page)
-    fingers.move([(left + 0.45 * width, y), (left + 0.6 * width, y)], [(left + 0.25 * width, y), (left + 0.8 * width, y)])
+    fingers.move(
+        [(left + 0.45 * width, y), (left + 0.6 * width, y)], [(left + 0.25 * width, y), (left + 0.8 * width, y)]
+    )
     expect(page).to_have_url(re.compile("from=2026-03-10T"))
     drawn(page)
     fingers.move([(left + 0.5 * width, y)], [(left + 0.5 * width, y)])
@@ -99,8 +101,12 @@ def test_an_analyst_and_an_administrator_by_keyboard_alone(visit: Visits, spilt:
     drawn(page)
     tab_to(page, page.get_by_role("application"))
     page.keyboard.press("Home")
-    page.keyboard.press("n")
-    expect(page.locator(".readout")).to_contain_text("rejected")
+    readout = page.locator(".readout")
+    for _ in range(20):  # flagged ones come before it
+        page.keyboard.press("n")
+        if "rejected" in readout.inner_text():
+            break
+    expect(readout).to_contain_text("rejected")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/why"))
     expect(page.get_by_role("heading", level=1)).to_contain_text("at 2026-03-10T")
@@ -114,7 +120,9 @@ def test_a_file_is_dragged_into_the_page(visit: Visits, spilt: tuple[Server, str
     """Onto the sample of a feed it is tried; anywhere else the page stays as it is and says where it belongs."""
     server, _ = spilt
     file = tmp_path / "three.json"
-    file.write_text('[{"t": "2026-11-29T14:42:01Z", "pump": "p1", "bar": 9.9}, {"t": "2026-11-29T14:43:01Z"}]')
+    file.write_text(
+        '[{"t": "2026-11-29T14:42:01Z", "pump": "p1", "bar": 9.9}, {"t": "2026-11-29T14:43:01Z", "pump": "p1", "bar": 12}]'
+    )
     browsing = visit(server.url)
     page = browsing.open("/feeds/pumps?tab=definition")
     expect(page.get_by_role("region", name="Verdicts")).to_contain_text("records =")

@@ -121,7 +121,9 @@ def test_an_api_that_is_killed(opened: tuple[Server, Visit, dict[str, Page]]) ->
         for name, page in tabs.items():
             expect(page.locator(".live"), name).to_contain_text("Reconnecting", timeout=LONG)
             shows(name, page)
-        expect(trouble(tabs["home"])).to_contain_text("The server does not answer. Shown: what came before.", timeout=LONG)
+        expect(trouble(tabs["home"])).to_contain_text(
+            "The server does not answer. Shown: what came before.", timeout=LONG
+        )
     recovers(tabs)
     send(server, record(911, 2.0))
     expect(tabs["home"].get_by_role("log")).to_contain_text("dropzone 1 record", timeout=LONG)
