@@ -1,4 +1,4 @@
-"""What a page costs, by the browser's own counters: ticks of the main thread, bytes of the heap; no clock on the wall."""
+"""What a page costs, by the browser's own counters: ticks of the main thread and bytes of the heap; no wall clock."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

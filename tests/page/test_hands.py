@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.page.hands import Fingers, drop_file, tab_to
 from tests.page.spills import RANGE, fill_the_ledger
-from tests.page.visits import Visit, Visits, sideways
+from tests.page.visits import Visits, sideways
 from tests.support.server import Server, running_server
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -50,7 +50,7 @@ def test_newcomers_by_keyboard_alone_and_by_touch(fresh: Server, visit: Visits) 
 
 def test_an_analyst_by_touch(visit: Visits, spilt: tuple[Server, str]) -> None:
     """Found by typing on a phone, zoomed by a pinch, pinned by a tap, and on to the story."""
-    server, series = spilt
+    server, _ = spilt
     browsing = visit(server.url, **PHONE)
     page = browsing.open("/explore?tz=UTC")
     page.get_by_role("combobox", name=re.compile("Search series")).fill("p1 bar")
@@ -121,7 +121,8 @@ def test_a_file_is_dragged_into_the_page(visit: Visits, spilt: tuple[Server, str
     server, _ = spilt
     file = tmp_path / "three.json"
     file.write_text(
-        '[{"t": "2026-11-29T14:42:01Z", "pump": "p1", "bar": 9.9}, {"t": "2026-11-29T14:43:01Z", "pump": "p1", "bar": 12}]'
+        '[{"t": "2026-11-29T14:42:01Z", "pump": "p1", "bar": 9.9},\n'
+        ' {"t": "2026-11-29T14:43:01Z", "pump": "p1", "bar": 12}]'
     )
     browsing = visit(server.url)
     page = browsing.open("/feeds/pumps?tab=definition")

@@ -1,4 +1,4 @@
-"""Store, mill and api killed under every open page: it says so in words, keeps what it showed, and recovers by itself."""
+"""Store, mill and api killed under every open page: it says so, keeps what it showed, recovers by itself."""
 
 import re
 from collections.abc import Iterator
@@ -117,13 +117,12 @@ def test_a_mill_that_is_killed(opened: tuple[Server, Visit, dict[str, Page]]) ->
 def test_an_api_that_is_killed(opened: tuple[Server, Visit, dict[str, Page]]) -> None:
     server, visit, tabs = opened
     visit.allow(*AWAY)
+    silent = "The server does not answer. Shown: what came before."
     with away(server, "api"):
         for name, page in tabs.items():
             expect(page.locator(".live"), name).to_contain_text("Reconnecting", timeout=LONG)
             shows(name, page)
-        expect(trouble(tabs["home"])).to_contain_text(
-            "The server does not answer. Shown: what came before.", timeout=LONG
-        )
+        expect(trouble(tabs["home"])).to_contain_text(silent, timeout=LONG)
     recovers(tabs)
     send(server, record(911, 2.0))
     expect(tabs["home"].get_by_role("log")).to_contain_text("dropzone 1 record", timeout=LONG)
