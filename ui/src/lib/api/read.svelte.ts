@@ -65,6 +65,18 @@ export class Read<T> {
     if (!this.#running && this.#later === undefined) await this.run();
   }
 
+  /** Ask now, then again as long as the page is seen. What it returns ends that: `$effect(() => read.keep(5000))`. */
+  keep(everyMs: number): () => void {
+    void this.run();
+    const timer = setInterval(() => {
+      if (!document.hidden) void this.refresh();
+    }, everyMs);
+    return () => {
+      clearInterval(timer);
+      this.stop();
+    };
+  }
+
   stop(): void {
     giveUp(this.again);
     clearTimeout(this.#later);

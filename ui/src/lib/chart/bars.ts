@@ -1,4 +1,13 @@
-/** The measures of a chart of bars that go up and down from one line, each way on its own scale. */
+/** The measures of a chart of bars that go up and down from one line, each way on its own scale; what a window is called. */
+
+import { clock, day } from "$lib/format/time";
+import { offsetText } from "$lib/format/zone";
+
+/** "14:42 +01:00" of a window that begins at `ms`: with seconds where windows of `stepMs` need them, with the day in a long span. */
+export function windowText(ms: number, stepMs: number, spanMs: number, zone: string): string {
+  const date = spanMs > 86_400_000 ? `${day(ms, zone)} ` : "";
+  return `${date}${clock(ms, zone, stepMs % 60_000 ? "second" : "minute")} ${offsetText(ms, zone)}`;
+}
 
 export interface BarScale {
   /** The largest value that is drawn in full. */

@@ -3,7 +3,7 @@
 import type { components } from "$lib/api/api";
 import { api, ask, send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
-import { countText } from "$lib/chart/words";
+import { count } from "$lib/format/numbers";
 import { parseMs } from "./answers.ts";
 import { instantParameter, type View } from "./requests.ts";
 
@@ -21,11 +21,11 @@ export async function meanOf(search: string, unit: string, view: View, every: st
   const page = (await (await send(`/v1/series?limit=${MOST}&extent=false&${search}`, { signal })).json()) as components["schemas"]["SeriesPage"];
   const series = page.items.filter((item) => (item.unit ?? "") === unit).map((item) => item.id);
   if (page.next || !series.length) {
-    const detail = page.next ? `More than ${countText(MOST)} series match; narrow by tag` : `no series that matches is in ${unit || "the same unit"}`;
+    const detail = page.next ? `More than ${count(MOST)} series match; narrow by tag` : `no series that matches is in ${unit || "the same unit"}`;
     throw new Problem({ detail }, 422, "");
   }
   const range = { start: instantParameter(view.from), end: instantParameter(view.to), every, tz: view.zone };
   const body = { select: { all: { series } }, ...range, agg: ["mean"], fill: "null", group_by: [], across: "mean" as const };
   const answer = (await ask(api.POST("/v1/query", { body, signal }))) as components["schemas"]["Answer"];
-  return { label: `mean of ${countText(series.length)}`, time: answer.time.map(parseMs), values: answer.items[0]?.columns["mean"] ?? [] };
+  return { label: `mean of ${count(series.length)}`, time: answer.time.map(parseMs), values: answer.items[0]?.columns["mean"] ?? [] };
 }
