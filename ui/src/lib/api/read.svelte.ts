@@ -3,6 +3,7 @@
  * `slow` is true once that takes more than 300 ms, `problem` is what the last try came to. What the server cannot answer
  * now it is asked again after as long as it says (`Retry-After`), three times.
  */
+import { askWhenBack, giveUp } from "./back";
 import { askLater, Problem } from "./problem";
 
 const SLOW_MS = 300;
@@ -13,6 +14,8 @@ export class Read<T> {
   slow = $state(false);
   /** When `data` came (ms); 0 before the first. */
   at = $state(0);
+  /** What is asked once the server is back, where this question failed as it was away. */
+  again: () => unknown = () => this.run();
   readonly #ask: (signal: AbortSignal) => Promise<T>;
   #running: AbortController | null = null;
   #later: ReturnType<typeof setTimeout> | undefined;
@@ -47,6 +50,7 @@ export class Read<T> {
         void this.#turn();
       });
       this.problem = problem;
+      askWhenBack(problem, this.again);
     } finally {
       clearTimeout(timer);
       if (this.#running === running) {
@@ -74,6 +78,7 @@ export class Read<T> {
   }
 
   stop(): void {
+    giveUp(this.again);
     clearTimeout(this.#later);
     this.#later = undefined;
     this.#running?.abort();

@@ -1,5 +1,6 @@
 /** A replay of chosen records or of a range: asked as a dry run, followed while it runs, run for real, cancelled. */
 import type { components } from "$lib/api/api";
+import { askWhenBack, giveUp } from "$lib/api/back";
 import { api, ask, send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
 
@@ -17,6 +18,7 @@ export class Replay {
   busy = $state(false);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #id = "";
+  #again: () => void = () => {};
   #abandoned = false;
 
   /** Nothing more is to come of it. */
@@ -72,6 +74,7 @@ export class Replay {
 
   stop(): void {
     clearTimeout(this.#timer);
+    giveUp(this.#again);
   }
 
   async #end(replay: string): Promise<void> {
@@ -81,9 +84,14 @@ export class Replay {
   async #look(replay: string): Promise<void> {
     try {
       const item = await ask(api.GET("/v1/replays/{replay}", { params: { path: { replay } } }));
-      if (this.#id === replay) this.#take(item as ReplayItem);
+      if (this.#id === replay) {
+        this.problem = null;
+        this.#take(item as ReplayItem);
+      }
     } catch (error) {
       this.#fail(error);
+      // It runs on while nobody looks: it is followed again once the server is back.
+      if (this.problem && this.#id === replay) askWhenBack(this.problem, (this.#again = () => void this.#look(replay)));
     }
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { untrack } from "svelte";
+import { askWhenBack, giveUp } from "$lib/api/back";
 import { send } from "$lib/api/client";
 import { askLater, Problem } from "$lib/api/problem";
 import { breakAtGaps } from "$lib/chart/gaps";
@@ -257,6 +258,7 @@ export class Explore {
   /** Rejected records of the range, where there are few enough to be listed. */
   loadLedger(): (() => void) | undefined {
     const { windows } = this;
+    void this.#tries;
     const request = this.#rangePaths ? untrack(() => this.request) : null;
     if (!windows || !request || !this.#showText.split(",").includes("rejected")) {
       this.ledger = new Map();
@@ -276,6 +278,7 @@ export class Explore {
   /** Overlays that the server calculates: forecast, unusual values, changes. */
   loadOverlays(): (() => void) | undefined {
     const { windows, points, extent } = this;
+    void this.#tries;
     const show = this.#showText.split(",");
     const wants = (word: string) => show.some((item) => item.split(":")[0] === word);
     const request = this.#rangePaths ? untrack(() => this.request) : null;
@@ -316,6 +319,7 @@ export class Explore {
 
   #load(part: "whole" | "range", work: (signal: AbortSignal) => Promise<void>): () => void {
     const controller = new AbortController();
+    const again = () => this.retry();
     const timer = setTimeout(() => (this.slow = true), SLOW_MS);
     let later: ReturnType<typeof setTimeout> | undefined;
     const end = () => {
@@ -337,11 +341,13 @@ export class Explore {
           this.#tries += 1;
         });
         this.#problems = { ...this.#problems, [part]: problem };
+        askWhenBack(problem, again);
         end();
       },
     );
     return () => {
       controller.abort();
+      giveUp(again);
       clearTimeout(later);
       end();
     };
@@ -350,14 +356,19 @@ export class Explore {
   /** An overlay: its failure is a note, and the chart lives on. */
   #aside(name: string, work: (signal: AbortSignal) => Promise<void>, clear: () => void): () => void {
     const controller = new AbortController();
+    const again = () => this.retry();
     const drop = () => (this.notes = this.notes.filter((note) => !note.startsWith(`${name}: `)));
     work(controller.signal).then(drop, (error: unknown) => {
       if (controller.signal.aborted) return;
       clear();
       drop();
       this.notes = [...this.notes, `${name}: ${error instanceof Problem ? error.detail || error.title : String(error)}`];
+      if (error instanceof Problem) askWhenBack(error, again);
     });
-    return () => controller.abort();
+    return () => {
+      controller.abort();
+      giveUp(again);
+    };
   }
 
   // --- choices -------------------------------------------------------------------------------------------------------
