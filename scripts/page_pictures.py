@@ -46,6 +46,7 @@ def draw(url: str, folder: Path, names: list[str]) -> None:
             page = context.new_page()
             page.goto(url + path)
             settle(page)
+            expect(page.get_by_role("gridcell", name="–", exact=True)).to_have_count(0, timeout=60_000)
             if name == "why":
                 expect(page.get_by_text("matches the receipt")).to_be_visible(timeout=60_000)
             drawn = page.evaluate("([height, title]) => drawPage(height, title)", [HEIGHT, TITLES[name]])
