@@ -82,7 +82,8 @@
     const tokens = tokensByColour();
     const classes = new Map(); // declarations > name
     const hatches = new Map();
-    const body = [];
+    let body = [];
+    const above = []; // what has a z-index of its own
     let clipCount = 0;
     const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
@@ -234,9 +235,12 @@
       const { a, b, c, d } = new DOMMatrix(style.transform);
       const [w, h] = [element.offsetWidth, element.offsetHeight];
       const matrix = [a, b, c, d].map((part) => part.toFixed(3)).join(" ");
+      const below = body;
+      if (style.zIndex !== "auto") body = above;
       body.push(`<g transform="matrix(${matrix} ${px((at.left + at.right) / 2)} ${px((at.top + at.bottom) / 2)})">`);
       box(style, new DOMRect(-w / 2, -h / 2, w, h));
       body.push("</g>");
+      body = below;
     }
 
     function visit(element, clip) {
@@ -277,7 +281,7 @@
       ...[...classes].map(([look, name]) => `.${name}{${look}}`),
     ].join("\n");
     const defs = [...hatches.values(), ...[...clipIds].map(([d, id]) => `<clipPath id="${id}"><path d="${d}"/></clipPath>`)].join("");
-    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)}">\n<style>\n${style}\n</style>\n<defs>${defs}</defs>\n<rect width="100%" height="100%" fill="var(--paper)"/>\n${body.join("\n")}\n</svg>\n`;
+    return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)}">\n<style>\n${style}\n</style>\n<defs>${defs}</defs>\n<rect width="100%" height="100%" fill="var(--paper)"/>\n${[...body, ...above].join("\n")}\n</svg>\n`;
   };
 
   /** What stands before and after elements, as elements: only those have a place that can be read. */

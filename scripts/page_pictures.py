@@ -1,4 +1,6 @@
-"""Draws the pictures of the README from the page of a running server: `python scripts/page_pictures.py URL FOLDER`.
+"""Draws the pictures of the README from the page of a running server, or those that are named:
+
+python scripts/page_pictures.py URL FOLDER [NAME ...]
 
 The server is one of `make run` that has run for some minutes. It is sent a day of three pumps (`pump_day.py`). Chromium
 opens each page as a reader sees it; what the page shows is written as SVG (`page_pictures.js`): text, in the colours of
@@ -23,9 +25,9 @@ TITLES = {
 }
 
 
-def draw(url: str, folder: Path) -> None:
-    """Write the pictures into a folder."""
-    paths = {"home": "/?range=1h"} | pump_day.send(url)
+def draw(url: str, folder: Path, names: list[str]) -> None:
+    """Write these pictures into a folder."""
+    paths = {"home": "/?range=1h"} | (pump_day.send(url) if names != ["home"] else {})
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         chromium = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -39,10 +41,12 @@ def draw(url: str, folder: Path) -> None:
             bypass_csp=True,  # for the recorder alone: tests/page visit the page as it is
         )
         context.add_init_script(RECORDER)
-        for name, path in paths.items():
+        for name in names:
+            path = paths[name]
             page = context.new_page()
             page.goto(url + path)
             settle(page)
+            expect(page.get_by_role("gridcell", name="–", exact=True)).to_have_count(0, timeout=60_000)
             if name == "why":
                 expect(page.get_by_text("matches the receipt")).to_be_visible(timeout=60_000)
             drawn = page.evaluate("([height, title]) => drawPage(height, title)", [HEIGHT, TITLES[name]])
@@ -59,6 +63,6 @@ def settle(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3 or not set(sys.argv[3:]) <= TITLES.keys():
         sys.exit(__doc__)
-    draw(sys.argv[1].rstrip("/"), Path(sys.argv[2]))
+    draw(sys.argv[1].rstrip("/"), Path(sys.argv[2]), sys.argv[3:] or list(TITLES))
