@@ -22,6 +22,7 @@ settings.load_profile(profile())
 ROOT = Path(__file__).parent
 MEMORY = Path("/dev/shm")
 ROOM_BYTES = 4 << 30
+SLOW_TIMEOUT_S = 400  # what takes 40 s alone takes minutes on a machine that does ten other things
 # `make test` leaves these to `make test-faults`, as it leaves out tests/faults: they take the longest.
 SLOW = {
     "api/test_analysis.py",
@@ -104,6 +105,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path = item.path.relative_to(ROOT).as_posix()
         if path in SLOW or path.startswith("faults/"):
             item.add_marker(pytest.mark.slow)
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT_S))
 
 
 def pytest_sessionstart() -> None:

@@ -11,6 +11,7 @@ from polars.testing import assert_frame_equal
 
 from tests.decode.strict_only import every_part_strictly
 from tests.support.payloads import logged
+from tests.support.rounds import rounds
 from tidemill.decode.batch import Batch, assemble_batch
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
@@ -195,7 +196,7 @@ def read(feed: Feed, body: bytes, *, fast: bool) -> dict[str, Any]:
     return told(assemble_batch(compile_plan(feed), reading, payloads))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=rounds(60, 400), deadline=None)
 @given(st.data())
 def test_every_shape_gives_what_plain_records_give(data: st.DataObject) -> None:
     case = data.draw(st.composite(Case)())

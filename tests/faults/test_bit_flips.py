@@ -31,7 +31,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return flipping.build_folder(tmp_path_factory.mktemp("flips") / "data")
 
 
-@pytest.mark.parametrize("number", range(SEED, SEED + rounds(10, 1000)))
+@pytest.mark.parametrize("number", range(SEED, SEED + rounds(5, 1000)))
 def test_a_flipped_bit_gives_no_wrong_answer(
     whole: Folder, tmp_path: Path, number: int, record_property: Callable[[str, object], None]
 ) -> None:

@@ -33,7 +33,7 @@ def state(server: Server) -> dict[str, dict[str, object]]:
     return found
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(not can_jump(), reason="needs unshare and the right to make a time namespace")
 def test_a_server_whose_clock_jumped_by_years_trims_nothing_by_age_until_it_is_confirmed(tmp_path: Path) -> None:
     data, twin = tmp_path / "data", tmp_path / "twin"

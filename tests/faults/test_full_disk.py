@@ -28,7 +28,7 @@ GUARD_ON = {"TIDEMILL_MIN_FREE_BYTES": str(40 << 20), "TIDEMILL_MIN_FREE_RATIO":
     ("kind", "guard", "cycles"),
     [
         *((kind, GUARD_OFF, rounds(3, 50)) for kind in KINDS),
-        ("tmpfs", GUARD_ON, rounds(2, 10)),
+        ("tmpfs", GUARD_ON, rounds(1, 10)),
     ],
     ids=[*(f"{kind}-guard-off" for kind in KINDS), "tmpfs-guard-on"],
 )

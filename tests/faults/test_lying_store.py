@@ -25,7 +25,7 @@ def until(true: Callable[[], bool], seconds: float) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_store_that_keeps_nothing_is_found_out_and_what_it_lacks_is_applied_again(tmp_path: Path) -> None:
     """First only points are swallowed, then everything; then it is honest."""
     with running_engine(tmp_path / "engine", database="tidemill") as engine, lying_store(engine) as (address, liar):

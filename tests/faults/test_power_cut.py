@@ -241,7 +241,7 @@ def record(disk: Path, name: str, randomness: random.Random, known: Known, plant
     return recorder.events
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(rounds(2, 5)))
 def test_ten_thousand_power_cuts_lose_nothing_that_was_acknowledged(
     seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

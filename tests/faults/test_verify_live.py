@@ -16,7 +16,7 @@ from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 
 
-@pytest.mark.timeout(rounds(120, 7_200))
+@pytest.mark.timeout(rounds(400, 7_200))
 def test_whole_verifications_under_load_find_nothing(tmp_path: Path) -> None:
     with running_engine(tmp_path / "store", database="tidemill") as address:
         migrate(address)
@@ -36,6 +36,6 @@ def verify_under_load(house: House) -> None:
         clock=house.clock,
     )
     with under_load(house, 1 / 400):  # faster, and every verification would take longer than the one before
-        for _ in range(rounds(8, 200)):
+        for _ in range(rounds(4, 200)):
             report = verifier.verify(VerifyScope(tenant=house.tenant))
             assert report.counts == {}, report.findings[:5]

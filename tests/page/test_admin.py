@@ -38,7 +38,7 @@ def test_a_key_is_made_kept_and_revoked(visit: Visits, keyed: tuple[Server, dict
     expect(new).to_contain_text(secret)
     new.get_by_role("button", name="I have kept it").click()
     expect(page.locator("body")).not_to_contain_text(secret)
-    page.get_by_role("button", name="Revoke dashboard").click()
+    keys.get_by_role("button", name="Revoke dashboard").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke dashboard").click()
     expect(keys).not_to_contain_text("dashboard")
     assert server.client.get("/v1/feeds", headers={"Authorization": f"Bearer {secret}"}).status_code == 401

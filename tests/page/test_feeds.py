@@ -122,7 +122,7 @@ def test_a_fault_is_said_at_its_place_and_mended_by_keyboard(visit: Visits, pump
     page.keyboard.insert_text('"')
     page.keyboard.type("fin")
     expect(page.get_by_role("option", name=re.compile("finite"))).to_be_visible()
-    page.wait_for_timeout(200)  # the editor passes over an Enter that comes as the list opens
+    page.wait_for_timeout(300)  # the editor passes over keys of the first 75 ms: who types did not mean the list
     page.keyboard.press("Enter")
     expect(box).to_contain_text('check = "finite"')
     expect(page.locator(".underlined")).to_have_count(0)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, ns, queries, whole
+from tests.support.rounds import rounds
 from tidemill.model.time import format_instant
 from tidemill.query.points_query import PointsQuery
 from tidemill.store.client import Store
@@ -70,7 +71,7 @@ def counters(draw: st.DrawFn) -> list[Reading]:
     return readings
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=rounds(20, 200), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     readings=counters(),
     zone=st.sampled_from(ZONES),

@@ -73,9 +73,11 @@ export class Draft {
     clearTimeout(this.#timer);
     this.#asked += 1;
     const turn = this.#asked;
+    const text = this.text;
     await this.trial.run();
     const { data } = this.trial;
-    if (turn !== this.#asked) return;
+    // What was typed meanwhile has not been tried: its own turn comes.
+    if (turn !== this.#asked || text !== this.text) return;
     if (this.isNew || !this.differs || this.trial.problem || !data || data.faults.length > 0) {
       this.change = null;
       return;
