@@ -22,6 +22,7 @@ MANIFEST = BUILT / "manifest.json"
 NODE = ROOT / "build/node"
 NODE_PINS = ROOT / "requirements-node.txt"
 LEAST_NODE = (20, 19)
+TOKENS = ROOT / "src/tidemill/api/docs_assets/tokens.css"  # of the server's own pages too
 SOURCE_FILES = (
     ".npmrc",
     "index.html",
@@ -39,11 +40,11 @@ class PageError(Exception):
 
 def sources_hash() -> str:
     """sha256 over the paths and bytes of all that the page is made of; tests and types count, for they are few."""
-    files = [UI / name for name in SOURCE_FILES]
+    files = [TOKENS] + [UI / name for name in SOURCE_FILES]
     files += [path for folder in ("src", "scripts") for path in (UI / folder).rglob("*") if path.is_file()]
     digest = hashlib.sha256()
     for path in sorted(files):
-        digest.update(path.relative_to(UI).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()
 
 

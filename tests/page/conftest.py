@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.page.seeds import seed
 from tests.page.visits import ROOT, Visits, page_is_built
@@ -14,6 +14,7 @@ from tests.support.server import Server, running_server
 from tidemill.catalog.keys import create_key
 from tidemill.catalog.sqlite import SqliteCatalog
 
+expect.set_options(timeout=30_000)  # what is waited for comes at once, but on a machine with much to do
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
@@ -73,13 +74,14 @@ def wait_for_store(server: Server) -> None:
 
 @pytest.fixture(scope="session")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, dict[str, str]]]:
-    """A server that needs a key, and the secrets of a reader's and of an administrator's."""
+    """A server that needs a key, and the secrets of a reader's, a writer's and an administrator's."""
     data = tmp_path_factory.mktemp("keyed") / "data"
     with running_server(data) as server:
         seed(server)
         catalog = SqliteCatalog(data / "catalog.sqlite")
         secrets = {
             "reader": create_key(catalog, "default", ["read"], "a reader")[1],
+            "writer": create_key(catalog, "default", ["write"], "a writer")[1],
             "admin": create_key(catalog, "default", ["admin"], "an administrator")[1],
         }
         yield server, secrets

@@ -253,6 +253,8 @@ def test_legend_and_axes(visit: Visits, pumps: tuple[Server, dict[str, str]]) ->
     page.get_by_role("combobox", name=re.compile("Search series")).fill("p9")
     page.get_by_role("option", name=re.compile("p9")).click()
     expect(page.get_by_role("alert")).to_contain_text("8 at most; narrow by tag")
+    page.get_by_role("button", name="show the mean of the 1").click()
+    expect(page.get_by_role("button", name="mean of 1", exact=True)).to_have_attribute("aria-pressed", "true")
     page.evaluate("scrollTo(0, 0)")
 
 

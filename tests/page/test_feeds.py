@@ -196,6 +196,7 @@ def test_a_reader_sees_no_text_and_is_told_why(visit: Visits, keyed: tuple[Serve
     page = visit(server.url).open("/sign-in?to=/feeds/dropzone?tab=definition")
     page.get_by_label("Key").fill(secrets["reader"])
     page.keyboard.press("Enter")
+    page.wait_for_url("**/feeds/dropzone**")  # signed in
     page.goto(f"{server.url}/feeds/dropzone?tab=definition")
     expect(page.get_by_text("needs a key with the scope admin")).to_be_visible()
     page.goto(f"{server.url}/feeds")

@@ -53,3 +53,25 @@ def test_sign_in_follows_no_foreign_address(visit: Visits, keyed: Keyed) -> None
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("What flows")
     assert page.url == f"{server.url}/"
+
+
+def test_signing_out_in_one_tab_is_seen_by_the_other(visit: Visits, keyed: Keyed) -> None:
+    """The other tab asks for a key without a touch, and goes back to what it showed when the first signs in again."""
+    server, secrets = keyed
+    browsing = visit(server.url)
+    page = browsing.open("/")
+    page.get_by_label("Key").fill(secrets["reader"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What flows")
+    second = browsing.another("/ledger?feed=dropzone")
+    expect(second.get_by_text("needs a key with the scope admin")).to_be_visible()
+    browsing.allow("answered 401", "status of 401")  # of what was on its way
+    page.get_by_role("button", name=re.compile("^Tenant default")).click()
+    page.get_by_role("button", name="Sign out").click()
+    for tab in (page, second):
+        expect(tab.get_by_role("heading", level=1)).to_have_text("Sign in")
+    page.get_by_label("Key").fill(secrets["admin"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("What flows")
+    expect(second).to_have_url(f"{server.url}/ledger?feed=dropzone")
+    expect(second.get_by_role("heading", level=1)).to_have_text("Ledger")

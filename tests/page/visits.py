@@ -15,8 +15,15 @@ AXE_TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best
 WATCH: Final = """
 window.violations = [];
 window.shift = 0;
+window.shifted = [];
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+  for (const entry of list.getEntries()) {
+    if (entry.hadRecentInput) continue;
+    window.shift += entry.value;
+    for (const { node, previousRect, currentRect } of entry.sources)
+      window.shifted.push(`${entry.value.toFixed(4)} ${(node?.outerHTML ?? node?.textContent ?? "").slice(0, 90)} `
+        + `from ${JSON.stringify(previousRect)} to ${JSON.stringify(currentRect)}`);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 addEventListener("securitypolicyviolation", (event) =>
   window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
@@ -125,7 +132,8 @@ def axe(page: Page) -> list[str]:
     if page.url == "about:blank":
         return []
     page.locator("main h1").wait_for(state="attached")
-    page.evaluate(AXE.read_text() + "; undefined")
+    if page.evaluate("window.axe === undefined"):
+        page.evaluate(AXE.read_text() + "; undefined")
     scrolled = page.evaluate("scrollY")
     page.evaluate("scrollTo(0, 0)")
     found: list[str] = page.evaluate(RUN_AXE, AXE_TAGS)

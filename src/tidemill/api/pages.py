@@ -57,10 +57,13 @@ async def docs_file(request: Request[Any, Any, Any]) -> Response[bytes]:
 def _docs_files() -> dict[str, tuple[bytes, str, str]]:
     """Each file by its path: its bytes, its media type and its ETag."""
     folder = resources.files("tidemill.api").joinpath("docs_assets")
-    files = {html.STYLE_PATH: ("docs.css", "text/css"), html.SCRIPT_PATH: ("docs.js", "text/javascript")}
+    files = {
+        html.STYLE_PATH: (("tokens.css", "docs.css"), "text/css"),
+        html.SCRIPT_PATH: (("docs.js",), "text/javascript"),
+    }
     made = {}
-    for path, (name, kind) in files.items():
-        content = folder.joinpath(name).read_bytes()
+    for path, (names, kind) in files.items():
+        content = b"".join(folder.joinpath(name).read_bytes() for name in names)
         made[path] = (content, kind, f'"{hashlib.sha256(content).hexdigest()[:32]}"')
     return made
 

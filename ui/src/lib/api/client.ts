@@ -2,9 +2,9 @@
  * The API, typed from its own description: `await ask(api.GET("/v1/feeds"))` is the answer's data or throws a
  * `Problem`. Unsafe methods carry the session's CSRF header; a 401 leads to the sign-in page, which returns here.
  */
-import createClient from "openapi-fetch";
+import type { Client } from "openapi-fetch";
 import type { paths } from "./api";
-import { Problem, type ProblemDocument, problemOf, unreachable } from "./problem";
+import { problemOf, unreachable } from "./problem";
 
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
 
@@ -32,13 +32,35 @@ export async function send(input: Request | string, init?: RequestInit): Promise
   throw problem;
 }
 
-export const api = createClient<paths>({ baseUrl: location.origin, fetch: (request: Request) => send(request) });
+type Method = "GET" | "PUT" | "POST" | "DELETE";
+
+interface Asked extends Omit<RequestInit, "body"> {
+  params?: { path?: Record<string, unknown>; query?: Record<string, unknown> };
+  /** Sent as JSON. */
+  body?: unknown;
+}
+
+/** Fill the path and the query of an operation, send it, and read its JSON; `data` is undefined where there is none. */
+async function call(method: Method, operation: string, { params = {}, body, headers, ...rest }: Asked = {}): Promise<{ data: unknown; response: Response }> {
+  const path = operation.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(params.path?.[name])));
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(params.query ?? {})) {
+    for (const one of [value].flat()) if (one !== undefined && one !== null) search.append(key, String(one));
+  }
+  const json = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
+  const response = await send(search.size ? `${path}?${search}` : path, { method, headers, ...rest, ...json });
+  const text = await response.text();
+  return { data: text ? JSON.parse(text) : undefined, response };
+}
+
+const asking = (method: Method) => (operation: string, asked?: Asked) => call(method, operation, asked);
+
+/** Typed as openapi-fetch types it; of what that does, the page needs the few lines above. */
+export const api = { GET: asking("GET"), PUT: asking("PUT"), POST: asking("POST"), DELETE: asking("DELETE") } as unknown as Pick<Client<paths>, Method>;
 
 /** The data of an answer; `send` has thrown when there is none. */
-export async function ask<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<Json<T>> {
-  const { data, error, response } = await answer;
-  if (error !== undefined) throw new Problem(error as ProblemDocument, response.status, response.url);
-  return data as Json<T>;
+export async function ask<T>(answer: Promise<{ data?: T }>): Promise<Json<T>> {
+  return (await answer).data as Json<T>;
 }
 
 /** Of an answer that has several formats, the JSON one: the others are typed as texts. */

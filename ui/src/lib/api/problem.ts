@@ -27,6 +27,8 @@ export class Problem extends Error {
   readonly request: string;
   /** Seconds after which the same request may succeed; null when the answer does not say. */
   readonly retryAfter: number | null;
+  /** When the page asks again by itself (ms); null: it does not. */
+  again: number | null = null;
 
   constructor(document: ProblemDocument, status: number, request: string, retryAfter: number | null = null) {
     super(document.detail || document.title || `The server answered ${status}.`);
@@ -52,6 +54,16 @@ export async function problemOf(response: Response, request: string): Promise<Pr
     document = { title: `The server answered ${response.status}`, detail: "What it said is no problem document." };
   }
   return new Problem(document, response.status, request, retry > 0 ? retry : null);
+}
+
+/** How often a question is asked again by itself. */
+const MOST_TRIES = 3;
+
+/** Ask again after as long as the server says, unless `tries` were made already; the timer, to give that up. */
+export function askLater(problem: Problem, tries: number, ask: () => void): ReturnType<typeof setTimeout> | undefined {
+  if (problem.retryAfter === null || tries >= MOST_TRIES) return undefined;
+  problem.again = Date.now() + problem.retryAfter * 1000;
+  return setTimeout(ask, problem.retryAfter * 1000);
 }
 
 /** No answer came at all: the server is away, or the network is. `status` is 0. */

@@ -1,8 +1,10 @@
 /**
  * One answer of the API and the state that a panel shows of it: `data` stays while a newer answer is on its way,
- * `slow` is true once that takes more than 300 ms, `problem` is what the last try came to.
+ * `slow` is true once that takes more than 300 ms, `problem` is what the last try came to. What the server cannot answer
+ * now it is asked again after as long as it says (`Retry-After`), three times.
  */
-import { Problem } from "./problem";
+import { askWhenBack, giveUp } from "./back";
+import { askLater, Problem } from "./problem";
 
 const SLOW_MS = 300;
 
@@ -12,8 +14,12 @@ export class Read<T> {
   slow = $state(false);
   /** When `data` came (ms); 0 before the first. */
   at = $state(0);
+  /** What is asked once the server is back, where this question failed as it was away. */
+  again: () => unknown = () => this.run();
   readonly #ask: (signal: AbortSignal) => Promise<T>;
   #running: AbortController | null = null;
+  #later: ReturnType<typeof setTimeout> | undefined;
+  #tries = 0;
 
   constructor(ask: (signal: AbortSignal) => Promise<T>) {
     this.#ask = ask;
@@ -21,6 +27,11 @@ export class Read<T> {
 
   /** Ask, whatever is on its way; that one is given up. */
   async run(): Promise<void> {
+    this.#tries = 0;
+    await this.#turn();
+  }
+
+  async #turn(): Promise<void> {
     this.stop();
     const running = new AbortController();
     this.#running = running;
@@ -33,7 +44,13 @@ export class Read<T> {
       this.at = Date.now();
     } catch (error) {
       if (running.signal.aborted) return;
-      this.problem = error instanceof Problem ? error : unexpected(error);
+      const problem = error instanceof Problem ? error : unexpected(error);
+      this.#later = askLater(problem, this.#tries, () => {
+        this.#tries += 1;
+        void this.#turn();
+      });
+      this.problem = problem;
+      askWhenBack(problem, this.again);
     } finally {
       clearTimeout(timer);
       if (this.#running === running) {
@@ -43,12 +60,27 @@ export class Read<T> {
     }
   }
 
-  /** Ask unless an answer is on its way already. */
+  /** Ask unless an answer is on its way already, or the server wants to be left alone for now. */
   async refresh(): Promise<void> {
-    if (!this.#running) await this.run();
+    if (!this.#running && this.#later === undefined) await this.run();
+  }
+
+  /** Ask now, then again as long as the page is seen. What it returns ends that: `$effect(() => read.keep(5000))`. */
+  keep(everyMs: number): () => void {
+    void this.run();
+    const timer = setInterval(() => {
+      if (!document.hidden) void this.refresh();
+    }, everyMs);
+    return () => {
+      clearInterval(timer);
+      this.stop();
+    };
   }
 
   stop(): void {
+    giveUp(this.again);
+    clearTimeout(this.#later);
+    this.#later = undefined;
     this.#running?.abort();
     this.#running = null;
     this.slow = false;

@@ -20,6 +20,14 @@ class Session {
   view: SessionView = $state.raw(NOBODY);
   /** False until the server has said who this is. */
   known = $state(false);
+  /** Counts sign-ins in other tabs of this browser. */
+  elsewhere = $state(0);
+  /** The cookie is that of all tabs: each says when it has changed it. */
+  readonly #tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("tidemill-session");
+
+  constructor() {
+    if (this.#tabs) this.#tabs.onmessage = () => void this.#changed();
+  }
 
   get openAccess(): boolean {
     return this.view.open_access;
@@ -27,6 +35,11 @@ class Session {
 
   get signedIn(): boolean {
     return this.view.tenant !== null;
+  }
+
+  /** What a curl line needs of this user: the key, from the variable that the commands read too. */
+  get curlKey(): string {
+    return this.openAccess ? "" : ` -H "Authorization: Bearer $TIDEMILL_KEY"`;
   }
 
   may(scope: string): boolean {
@@ -53,6 +66,7 @@ class Session {
     const headers = { "Content-Type": "application/json" };
     const answer = await send("/v1/session", { method: "POST", headers, body: JSON.stringify({ key }) });
     this.#take((await answer.json()) as SessionView);
+    this.#tabs?.postMessage("in");
   }
 
   /** End the session. The page that is open is left first, so that it asks nothing more. */
@@ -61,7 +75,14 @@ class Session {
     router.go(href("signIn"));
     await tick();
     await send("/v1/session", { method: "DELETE" });
+    this.#tabs?.postMessage("out");
     await this.load();
+  }
+
+  /** Another tab signed in or out. */
+  async #changed(): Promise<void> {
+    await this.load();
+    if (this.signedIn) this.elsewhere += 1;
   }
 
   #take(view: SessionView): void {

@@ -16,6 +16,9 @@ describe("bars", () => {
   it("cuts what is many times all others, and only that", () => {
     expect(barScale([9, 10, 11, 10, 9, 8, 12, 10, 11, 5000])).toEqual({ top: 20, cut: true });
     expect(barScale([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])).toEqual({ top: 10, cut: false });
+    const minutes = Array.from({ length: 26 }, () => 10);
+    expect(barScale([...minutes, 900, 5000, 4000, 3000])).toEqual({ top: 15, cut: true });
+    expect(barScale([...minutes.slice(0, 12), 900, 5000, 4000, 3000])).toEqual({ top: 5000, cut: false });
     expect(barScale([0, 0, 5000])).toEqual({ top: 5000, cut: false });
     expect(barScale([])).toEqual({ top: 1, cut: false });
   });

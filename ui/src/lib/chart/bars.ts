@@ -1,4 +1,13 @@
-/** The measures of a chart of bars that go up and down from one line, each way on its own scale. */
+/** The measures of a chart of bars that go up and down from one line, each way on its own scale; what a window is called. */
+
+import { clock, day } from "$lib/format/time";
+import { offsetText } from "$lib/format/zone";
+
+/** "14:42 +01:00" of a window that begins at `ms`: with seconds where windows of `stepMs` need them, with the day in a long span. */
+export function windowText(ms: number, stepMs: number, spanMs: number, zone: string): string {
+  const date = spanMs > 86_400_000 ? `${day(ms, zone)} ` : "";
+  return `${date}${clock(ms, zone, stepMs % 60_000 ? "second" : "minute")} ${offsetText(ms, zone)}`;
+}
 
 export interface BarScale {
   /** The largest value that is drawn in full. */
@@ -15,12 +24,12 @@ export function roundUp(value: number): number {
   return Math.ceil(step * power);
 }
 
-/** The scale of bars. A window or two that are many times all others (a backfill) would leave nothing of those to see:
- *  they are cut, when at least 5 bars are there and they are over 6 times the others. */
+/** The scale of bars. Few windows that are many times all others (a backfill) would leave nothing of those to see: they
+ *  are cut, when at least 5 bars are there and less than a fifth of them, or two, are over 6 times the others. */
 export function barScale(values: readonly number[]): BarScale {
   const some = values.filter((value) => value > 0).sort((a, b) => a - b);
   const most = some[some.length - 1] ?? 0;
-  const usual = some[some.length - 3] ?? most;
+  const usual = some[Math.min(some.length - 3, Math.floor(some.length * 0.8))] ?? most;
   if (some.length >= 5 && most > usual * 6) return { top: roundUp(usual * 1.5), cut: true };
   return { top: roundUp(most), cut: false };
 }

@@ -67,7 +67,7 @@ export function ticksOf({ low, high, log, from, to }: Scale, apart: number): num
 }
 
 /** Half the distance of neighbours: bars reach so far to both sides. */
-export function halfStep(x: readonly number[], n: number): number {
+function halfStep(x: readonly number[], n: number): number {
   const before = n > 0 ? (x[n] as number) - (x[n - 1] as number) : Infinity;
   const after = n < x.length - 1 ? (x[n + 1] as number) - (x[n] as number) : Infinity;
   const step = Math.min(before, after);
@@ -102,7 +102,7 @@ export function pathOf(layer: Layer, x: readonly number[], xs: Scale, ys: Scale)
 }
 
 /** A line through points; of many within one pixel the first, the extremes and the last. */
-export function linePath(points: readonly ([number, number] | null)[]): string {
+function linePath(points: readonly ([number, number] | null)[]): string {
   let path = "";
   let pen = false;
   let column = NaN;

@@ -14,7 +14,7 @@ export interface MarkGroup {
   reasons: string[];
 }
 
-export const KIND_ORDER: MarkKind[] = ["rejected", "flagged", "late", "duplicate"];
+const KIND_ORDER: MarkKind[] = ["rejected", "flagged", "late", "duplicate"];
 
 /** Groups of marks between 0 and `width`, by x then kind. A group reaches over less than `apart` px from its first mark. */
 export function mergeMarks(marks: Mark[], toX: (at: number) => number, width: number, apart = 6): MarkGroup[] {

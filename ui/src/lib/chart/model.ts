@@ -67,10 +67,11 @@ export interface ChangeNote {
   reason: string;
 }
 
-/** A smoothed line of a series. */
+/** A smoothed line of a series; with a `time` of its own the mean of many, on the scale of that series. */
 export interface Smooth {
   series: string;
   values: Value[];
+  time?: number[];
 }
 
 export interface ChartModel {

@@ -201,7 +201,8 @@ function hair(frame: Frame, at: number, colour: string, dash: number[]): void {
 export function paintSmooth(frame: Frame, model: ChartModel, shown: ChartSeries[]): void {
   for (const smooth of model.smooth) {
     const series = shown.find((item) => item.id === smooth.series);
-    if (series) paintLine(frame, model.time, smooth.values, series, [], 2.5);
+    // No series has the colour 0: ink.
+    if (series) paintLine(frame, smooth.time ?? model.time, smooth.values, smooth.time ? { ...series, colour: 0 } : series, [], 2.5);
   }
 }
 

@@ -3,9 +3,9 @@
 import type { Look } from "./look.ts";
 import type { ChartModel, MarkKind, Range } from "./model.ts";
 import { colourOf } from "./paint.ts";
+import type { Pane } from "./panes.ts";
 import { Plot } from "./plot.ts";
 import type { YChoice } from "./scale.ts";
-import { axisText } from "./words.ts";
 
 interface Picture {
   model: ChartModel;
@@ -16,8 +16,7 @@ interface Picture {
   hiddenMarks: Set<MarkKind>;
   band: boolean;
   look: Look;
-  panes: string[][];
-  heights: number[];
+  panes: Pane[];
   width: number;
   title: string;
   /** Zone, range, windows: the line under the title. */
@@ -29,10 +28,10 @@ const HEAD = 68;
 const EDGE = 14;
 
 export async function drawPicture(picture: Picture): Promise<Blob> {
-  const { panes, heights, width, look, model } = picture;
+  const { panes, width, look, model } = picture;
   const canvas = document.createElement("canvas");
   canvas.width = (width + 2 * EDGE) * SIZE;
-  canvas.height = (HEAD + heights.reduce((sum, part) => sum + part, 0) + EDGE) * SIZE;
+  canvas.height = (HEAD + panes.reduce((sum, pane) => sum + pane.height, 0) + EDGE) * SIZE;
   const ctx = canvas.getContext("2d");
   if (!ctx) throw new Error("The browser gives no canvas to draw the picture on.");
   ctx.fillStyle = look.panel;
@@ -55,17 +54,16 @@ export async function drawPicture(picture: Picture): Promise<Blob> {
   }
   ctx.setTransform(1, 0, 0, 1, 0, 0);
   let top = HEAD;
-  for (const [n, units] of panes.entries()) {
-    const part = await pane(picture, units, n === panes.length - 1, heights[n] as number);
-    ctx.drawImage(part, EDGE * SIZE, top * SIZE);
-    top += heights[n] as number;
+  for (const pane of panes) {
+    ctx.drawImage(await drawPane(picture, pane), EDGE * SIZE, top * SIZE);
+    top += pane.height;
   }
   return new Promise((resolve, reject) =>
     canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The browser could not write the picture."))), "image/png"),
   );
 }
 
-async function pane(picture: Picture, units: string[], foot: boolean, height: number): Promise<HTMLCanvasElement> {
+async function drawPane(picture: Picture, { units, foot, height }: Pane): Promise<HTMLCanvasElement> {
   const scale = SIZE / devicePixelRatio;
   const plot = new Plot(document.createElement("div"), picture.model, picture.view, {
     ...picture,
@@ -75,7 +73,6 @@ async function pane(picture: Picture, units: string[], foot: boolean, height: nu
     width: picture.width * scale,
     height: height * scale,
     lifted: null,
-    formatValue: axisText,
   });
   await Promise.resolve(); // uPlot draws in a microtask
   const copy = document.createElement("canvas");

@@ -4,6 +4,7 @@
  */
 
 import uPlot from "uplot";
+import "./plot.css";
 import { indexAt } from "./envelope.ts";
 import type { Look } from "./look.ts";
 import type { ChartModel, ChartSeries, MarkKind, Range } from "./model.ts";
@@ -11,7 +12,7 @@ import {
   BAND, BAND_GAP, clipped, colourOf, type Frame, paintBand, paintChanges, paintDots, paintEnvelope, paintFans, paintGaps, paintOverlays,
   paintRail, paintSmooth,
 } from "./paint.ts";
-import { axisRange, extent, logTicks, valueTicks, withRejected, type YChoice } from "./scale.ts";
+import { axisRange, axisText, extent, logTicks, valueTicks, withRejected, type YChoice } from "./scale.ts";
 import { type Tick, timeTicks } from "./ticks.ts";
 
 export interface PlotOptions {
@@ -31,7 +32,6 @@ export interface PlotOptions {
   look: Look;
   /** px for a CSS px; 2 for a picture of twice the size. */
   scale: number;
-  formatValue(value: number, step: number): string;
 }
 
 /** Where the plot itself is in its pane, in CSS px. */
@@ -94,11 +94,6 @@ export class Plot {
     this.#holding = moving;
     this.#range = range;
     this.#u.setScale("x", { min: range.from, max: range.to });
-  }
-
-  setSize(width: number, height: number): void {
-    this.#options = { ...this.#options, width, height };
-    this.#u.setSize({ width, height });
   }
 
   /** Repaints with other settings; those that change axes or series need a new plot. */
@@ -200,7 +195,7 @@ export class Plot {
         this.#options.y === "log" ? logTicks(low, high) : valueTicks(low, high, u.bbox.height / uPlot.pxRatio / k),
       values: (_, splits) => {
         const step = splits.length > 1 ? (splits[1] as number) - (splits[0] as number) : 1;
-        return splits.map((value) => this.#options.formatValue(value, this.#options.y === "log" ? 0 : step));
+        return splits.map((value) => axisText(value, this.#options.y === "log" ? 0 : step));
       },
       grid: { show: n === 0, stroke: () => this.#options.look.line, width: k },
       ticks: { show: false },

@@ -1,10 +1,11 @@
 /** What a chart shows at an instant, as data: for the readout, and as a sentence for the live region. */
 
+import { value as valueText } from "$lib/format/numbers";
+import { exactFor, instantText } from "$lib/format/time";
 import { indexAt, nearest } from "./envelope.ts";
 import { REASONS } from "./gaps.ts";
 import { markText } from "./marks.ts";
 import type { ChartModel, ChartSeries, Mark, MarkKind, Value } from "./model.ts";
-import { exactFor, instantText, valueText } from "./words.ts";
 
 export interface Reading {
   /** The instant at which values are drawn, and the interval that they are of. */

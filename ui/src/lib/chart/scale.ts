@@ -1,5 +1,6 @@
-/** The range of a y axis. */
+/** A y axis: its range, its ticks and their labels. */
 
+import { localNumber } from "$lib/format/numbers";
 import type { ChartModel, Value } from "./model.ts";
 import { indexAt } from "./envelope.ts";
 
@@ -83,4 +84,18 @@ export function logTicks(low: number, high: number): number[] {
     }
   }
   return ticks;
+}
+
+/** The label of an axis whose ticks are `step` apart: as many digits as tell them apart. */
+export function axisText(value: number, step: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e5 || (size && size < 1e-4)) return localNumber(value, { notation: size >= 1e15 || size < 1 ? "scientific" : "compact", maximumFractionDigits: 3 });
+  const digits = step > 0 ? Math.min(8, Math.max(0, -Math.floor(Math.log10(step) + 1e-9) + (isRound(step) ? 0 : 1))) : 4;
+  return localNumber(value, step > 0 ? { minimumFractionDigits: digits, maximumFractionDigits: digits } : { maximumFractionDigits: digits });
+}
+
+/** Whether a step has one significant digit (2.5 has two). */
+function isRound(step: number): boolean {
+  const digit = step / 10 ** Math.floor(Math.log10(step) + 1e-9);
+  return Math.abs(digit - Math.round(digit)) < 1e-6;
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { timeTicks } from "./ticks.ts";
-import { DAY, HOUR, offsetAt, offsetText, segments, startOfDay, wallAt, zoneExists } from "./zone.ts";
+import { DAY, HOUR, offsetAt, offsetText, segments, startOfDay, wallAt, zoneExists } from "../format/zone.ts";
 
 const ms = (text: string) => Date.parse(text);
 const labels = (start: string, end: string, zone: string, width = 900) =>

@@ -3,7 +3,8 @@
  * A label says only what changed since the tick before: the day at midnight, the year in January.
  */
 
-import { DAY, HOUR, MINUTE, SECOND, segments, startOfDay, wallAt, type Wall } from "./zone.ts";
+import { monthName } from "$lib/format/time";
+import { DAY, HOUR, MINUTE, SECOND, segments, startOfDay, wallAt, type Wall } from "$lib/format/zone";
 
 export interface Tick {
   /** Milliseconds since the epoch. */
@@ -32,12 +33,6 @@ const STEPS: Step[] = [
   ...[1, 2, 3, 6].map((count): Step => ({ unit: "month", count, length: (count * YEAR) / 12 })),
   ...[1, 2, 5, 10, 20, 50, 100].map((count): Step => ({ unit: "year", count, length: count * YEAR })),
 ];
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/** The name of a month, 1 to 12, as axes show it. */
-export function monthName(month: number): string {
-  return MONTHS[month - 1] ?? "";
-}
 
 /** Ticks of [start, end] on an axis of `width` px, at least `apart` px from each other. Empty for an empty range. */
 export function timeTicks(start: number, end: number, width: number, zone: string, apart = 76): Tick[] {

@@ -1,7 +1,7 @@
 /** What is in view: zoom and pan of a range of time. Pure; ranges are in ms and have at least `LEAST` and at most `MOST`. */
 
 import type { Range } from "./model.ts";
-import { DAY } from "./zone.ts";
+import { DAY } from "$lib/format/zone";
 
 export const LEAST = 0.01;
 export const MOST = 400 * 366 * DAY;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { hexRows, hexSpans, textOf, textSpans } from "./bytes.ts";
-import { folded, pairLines } from "./lines.ts";
+import { folded, pairLines } from "../format/lines.ts";
 import { paintToml } from "./paint.ts";
 import { choicesAt, type FeedSchema, meaningAt } from "./schema.ts";
 import { linesOfRule, namesOf, placeAt } from "./toml.ts";

@@ -49,7 +49,7 @@ function settled(schema: FeedSchema, node: Node | undefined): Node | undefined {
 }
 
 /** The schema of a table; options of a rule are those of its check. */
-export function tableOf(schema: FeedSchema, path: readonly string[], check: string): Node | undefined {
+function tableOf(schema: FeedSchema, path: readonly string[], check: string): Node | undefined {
   let here = settled(schema, { $ref: "#/$defs/Feed" });
   for (const name of path) {
     if (path[0] === "rules" && name === "options") return schema.$defs[CHECK + check];

@@ -7,24 +7,38 @@ const MINUS = "−";
 const THIN = " ";
 const NONE = "none";
 
-/** A count with grouping: 1,284,217. */
-export function count(value: number | bigint | null | undefined): string {
-  return value === null || value === undefined ? NONE : minus(new Intl.NumberFormat(undefined).format(value));
+const formats = new Map<string, Intl.NumberFormat>();
+
+/** A number in the language of the browser, with a true minus. */
+export function localNumber(value: number | bigint, options: Intl.NumberFormatOptions = {}): string {
+  const key = JSON.stringify(options);
+  let format = formats.get(key);
+  if (!format) formats.set(key, (format = new Intl.NumberFormat(undefined, options)));
+  return minus(format.format(value));
 }
 
-/** A value of a readout: 4 significant digits, integers below a million whole. */
+/** A count with grouping: 1,284,217. */
+export function count(value: number | bigint | null | undefined): string {
+  return value === null || value === undefined ? NONE : localNumber(value);
+}
+
+/** A count of an axis, which is a round one: 9,999, then 80K and 1.25M. */
+export function axisCount(value: number): string {
+  return value < 10_000 ? count(value) : localNumber(value, { notation: "compact", maximumSignificantDigits: 3 });
+}
+
+/** A value of a readout: 4 significant digits, and all of its whole part. */
 export function value(given: number | string | null | undefined, unit = ""): string {
   if (given === null || given === undefined) return NONE;
   const number = Number(given);
   if (!Number.isFinite(number)) return NONE;
-  return withUnit(minus(shortened(number)), unit);
+  return withUnit(shortened(number), unit);
 }
 
 function shortened(number: number): string {
   const size = Math.abs(number);
-  if (Number.isInteger(number) && size < 1e6) return new Intl.NumberFormat(undefined).format(number);
-  if (size !== 0 && (size < 1e-4 || size >= 1e12)) return number.toExponential(3).replace(/e\+?/, "e");
-  return new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 }).format(number);
+  if (size !== 0 && (size < 1e-4 || size >= 1e15)) return localNumber(number, { notation: "scientific", maximumSignificantDigits: 4 });
+  return localNumber(number, size >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 4 });
 }
 
 /** A value in full, as it was stored: for tables of raw points and for copying. */
@@ -45,8 +59,7 @@ export function percent(share: number | null | undefined): string {
 }
 
 function local(text: string, digits: number): string {
-  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-  return minus(new Intl.NumberFormat(undefined, options).format(Number(text)));
+  return localNumber(Number(text), { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
 const STEPS = ["B", "KB", "MB", "GB", "TB", "PB"] as const;
@@ -75,6 +88,11 @@ export function rate(perSecond: number): string {
 /** "1 record", "12 records". */
 export function counted(amount: number, one: string, many = `${one}s`): string {
   return `${count(amount)} ${amount === 1 ? one : many}`;
+}
+
+/** "a, b and c" */
+export function listText(items: readonly string[]): string {
+  return items.length < 2 ? (items[0] ?? "") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
 }
 
 function withUnit(text: string, unit: string): string {

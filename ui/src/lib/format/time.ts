@@ -1,7 +1,9 @@
 /**
- * Instants, in a time zone. An instant is nanoseconds since 1970 as a BigInt, read from RFC 3339 text: what is finer
- * than a millisecond never passes through `Date`. Ranges are `[start, end)`.
+ * Instants, ranges and durations in words, in a time zone: 24 hours, the year where it is not this one. An instant is
+ * nanoseconds since 1970 as a BigInt, read from RFC 3339 text: what is finer than a millisecond never passes through
+ * `Date`. What is drawn has milliseconds, with a fraction. Ranges are `[start, end)`.
  */
+import { DAY, HOUR, MINUTE, offsetText, SECOND, type Wall, wallAt } from "./zone.ts";
 
 export type Ns = bigint;
 
@@ -15,14 +17,6 @@ export function instantNs(text: string): Ns | null {
   const [, day, minute, second = "00", fraction = "", offset] = parts;
   const ms = Date.parse(`${day}T${minute}:${second}${offset}`);
   return Number.isNaN(ms) ? null : BigInt(ms) * NS_A_MS + BigInt(fraction.padEnd(9, "0"));
-}
-
-/** RFC 3339 in UTC, with as many digits of a second as are needed. */
-export function instantText(ns: Ns): string {
-  const ms = floorMs(ns);
-  const whole = new Date(Number(ms - (((ms % 1000n) + 1000n) % 1000n))).toISOString().slice(0, 19);
-  const fraction = fractionOf(ns);
-  return `${whole}${fraction ? `.${fraction}` : ""}Z`;
 }
 
 /** Milliseconds, for what draws. */
@@ -41,35 +35,19 @@ function fractionOf(ns: Ns): string {
   return part.toString().padStart(9, "0").replace(/0+$/, "");
 }
 
-const ENGLISH = "en-GB";
-const ZERO = new Set(["", "+00:00"]);
-const formats = new Map<string, Intl.DateTimeFormat>();
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-function formatOf(zone: string): Intl.DateTimeFormat {
-  let format = formats.get(zone);
-  if (!format) {
-    format = new Intl.DateTimeFormat(ENGLISH, {
-      timeZone: zone,
-      hourCycle: "h23",
-      year: "numeric",
-      month: "short",
-      day: "numeric",
-      weekday: "short",
-      hour: "2-digit",
-      minute: "2-digit",
-      second: "2-digit",
-      timeZoneName: "longOffset",
-    });
-    formats.set(zone, format);
-  }
-  return format;
+/** The short name of a month, 1 to 12. */
+export function monthName(month: number): string {
+  return MONTHS[month - 1] ?? "";
 }
+
+const two = (value: number) => String(value).padStart(2, "0");
 
 export interface Parts {
   year: string;
   month: string;
   day: string;
-  weekday: string;
   hour: string;
   minute: string;
   second: string;
@@ -79,11 +57,8 @@ export interface Parts {
 
 /** The parts of an instant on the clock of a zone. */
 export function partsOf(ms: number, zone: string): Parts {
-  const parts: Record<string, string> = {};
-  for (const { type, value } of formatOf(zone).formatToParts(ms)) parts[type] = value;
-  const offset = (parts.timeZoneName ?? "").replace("GMT", "").replace("−", "-");
-  const { year = "", month = "", day = "", weekday = "", hour = "", minute = "", second = "" } = parts;
-  return { year, month: month.replace("Sept", "Sep"), day, weekday, hour, minute, second, offset: ZERO.has(offset) ? "Z" : offset };
+  const { year, month, day, hour, minute, second } = wallAt(ms, zone);
+  return { year: String(year), month: monthName(month), day: String(day), hour: two(hour), minute: two(minute), second: two(second), offset: offsetText(ms, zone) };
 }
 
 /** The zone of the browser, by its IANA name. */
@@ -93,45 +68,102 @@ export function browserZone(): string {
 
 /** "29 Nov 14:42:10 +01:00"; the year when it is not this one; digits of a second only where there are any. */
 export function instant(ns: Ns, zone: string, now = Date.now()): string {
-  const parts = partsOf(toMs(ns), zone);
-  return `${dayOf(parts, zone, now)} ${clockOf(parts, fractionOf(ns))} ${parts.offset}`;
+  const ms = toMs(ns);
+  return `${day(ms, zone, now)} ${clockOf(wallAt(ms, zone), fractionOf(ns))} ${offsetText(ms, zone)}`;
+}
+
+/** RFC 3339 text on the clock of a zone; `none` where it is null or no instant: by default the text itself. */
+export function when(text: string | null | undefined, zone: string, none = text ?? "none"): string {
+  const ns = text ? instantNs(text) : null;
+  return ns === null ? none : instant(ns, zone);
+}
+
+/** The same to the second, for what is not told apart by fractions. */
+export function whenToSecond(text: string | null | undefined, zone: string, none = text ?? "none"): string {
+  return when(text?.replace(/\.\d+(?=Z|[+-])/, ""), zone, none);
 }
 
 /** The day as it is said: "29 Nov", "29 Nov 2025". */
 export function day(ms: number, zone: string, now = Date.now()): string {
-  return dayOf(partsOf(ms, zone), zone, now);
+  const wall = wallAt(ms, zone);
+  const year = wall.year === wallAt(now, zone).year ? "" : ` ${wall.year}`;
+  return `${wall.day} ${monthName(wall.month)}${year}`;
 }
 
-function dayOf(parts: Parts, zone: string, now: number): string {
-  const year = parts.year === partsOf(now, zone).year ? "" : ` ${parts.year}`;
-  return `${parts.day} ${parts.month}${year}`;
+function clockOf({ hour, minute, second }: Wall, fraction: string): string {
+  return `${two(hour)}:${two(minute)}:${two(second)}${fraction ? `.${fraction}` : ""}`;
 }
 
-function clockOf(parts: Parts, fraction: string): string {
-  return `${parts.hour}:${parts.minute}:${parts.second}${fraction ? `.${fraction}` : ""}`;
+/** How exact a time of day has to be; tenths are of a second. */
+export type Exact = "minute" | "second" | "tenth" | "fraction";
+
+/** How exact times have to be to tell instants this far apart, in ms. */
+export function exactFor(apart: number): Exact {
+  return apart >= MINUTE ? "minute" : apart >= SECOND ? "second" : "fraction";
 }
 
-/** The time of day: "14:42:10", with `digits` of a second. */
-export function clock(ms: number, zone: string, digits = 0): string {
-  const parts = partsOf(ms, zone);
-  const fraction = digits ? String(((ms % 1000) + 1000) % 1000).padStart(3, "0").slice(0, digits) : "";
-  return clockOf(parts, fraction);
+/** The same for the ends of a range: whole minutes stay minutes. */
+function exactEnds(from: number, to: number, apart: number): Exact {
+  return from % MINUTE === 0 && to % MINUTE === 0 ? "minute" : exactFor(apart);
 }
 
-/** Hour and minute: "14:42". */
-export function hourMinute(ms: number, zone: string): string {
-  const parts = partsOf(ms, zone);
-  return `${parts.hour}:${parts.minute}`;
+/** The time of day: "14:42:10". */
+export function clock(ms: number, zone: string, exact: Exact = "second"): string {
+  const wall = wallAt(ms, zone);
+  if (exact === "minute") return `${two(wall.hour)}:${two(wall.minute)}`;
+  const fraction = ms - Math.floor(ms / SECOND) * SECOND;
+  if (exact === "tenth") return clockOf(wall, String(Math.floor(fraction / 100)));
+  const digits = Number.isInteger(fraction) ? 3 : 6;
+  return clockOf(wall, exact === "fraction" && fraction ? (fraction / SECOND).toFixed(digits).slice(2) : "");
+}
+
+/** An instant that is drawn: "29 Nov 14:42 +01:00". */
+export function instantText(ms: number, zone: string, exact: Exact = "minute"): string {
+  return `${day(ms, zone)} ${clock(ms, zone, exact)} ${offsetText(ms, zone)}`;
 }
 
 /** A range `[start, end)`: "29 Nov 00:00 to 30 Nov 00:00 +01:00"; both offsets where they differ. */
 export function range(startMs: number, endMs: number, zone: string, now = Date.now()): string {
-  const [start, end] = [partsOf(startMs, zone), partsOf(endMs, zone)];
-  const offset = start.offset === end.offset ? "" : ` ${start.offset}`;
-  const sameDay = start.day === end.day && start.month === end.month && start.year === end.year;
-  const from = `${dayOf(start, zone, now)} ${start.hour}:${start.minute}${offset}`;
-  const to = `${sameDay ? "" : `${dayOf(end, zone, now)} `}${end.hour}:${end.minute} ${end.offset}`;
-  return `${from} to ${to}`;
+  const offsets = [offsetText(startMs, zone), offsetText(endMs, zone)];
+  const days = [day(startMs, zone, now), day(endMs, zone, now)];
+  const from = `${days[0]} ${clock(startMs, zone, "minute")}${offsets[0] === offsets[1] ? "" : ` ${offsets[0]}`}`;
+  return `${from} to ${days[0] === days[1] ? "" : `${days[1]} `}${clock(endMs, zone, "minute")} ${offsets[1]}`;
+}
+
+/** The range as its control shows it, with the zone beside: "29 Nov, 24 h", "29 Nov 10:15 to 11:18", "1 May to 4 Jun 2019". */
+export function rangeLabel(from: number, to: number, zone: string): string {
+  if (isMidnight(from, zone) && isMidnight(to, zone)) {
+    const last = to - HOUR * 2;
+    if (day(from, zone) === day(last, zone)) return `${day(from, zone)}, ${(to - from) / HOUR} h`;
+    return `${shorterDay(from, last, zone)} to ${day(last, zone)}`;
+  }
+  const exact = exactEnds(from, to, (to - from) / 20);
+  if (day(from, zone) === day(to, zone)) return `${day(from, zone)} ${clock(from, zone, exact)} to ${clock(to, zone, exact)}`;
+  return days(from, to, zone, exact);
+}
+
+/** A span inside a view, such as a gap: clocks alone within one day. */
+export function spanText(from: number, to: number, zone: string): string {
+  const exact = exactEnds(from, to, (to - from) / 4);
+  if (day(from, zone) === day(to, zone)) return `${clock(from, zone, exact)} to ${clock(to, zone, exact)}`;
+  return days(from, to, zone, exact);
+}
+
+/** From one day to another; without clocks where it is long. */
+function days(from: number, to: number, zone: string, exact: Exact): string {
+  if (to - from > 20 * DAY) return `${shorterDay(from, to, zone)} to ${day(to, zone)}`;
+  return `${day(from, zone)} ${clock(from, zone, exact)} to ${day(to, zone)} ${clock(to, zone, exact)}`;
+}
+
+/** The day of `from` without the year where that of `to` has the same. */
+function shorterDay(from: number, to: number, zone: string): string {
+  const [a, b] = [wallAt(from, zone), wallAt(to, zone)];
+  return a.year === b.year ? `${a.day} ${monthName(a.month)}` : day(from, zone);
+}
+
+function isMidnight(ms: number, zone: string): boolean {
+  const { hour, minute, second } = wallAt(ms, zone);
+  return !hour && !minute && !second;
 }
 
 const SPANS: readonly [string, number][] = [

@@ -1,4 +1,5 @@
 /** What stands still, from `/readyz`: the sentences of the bar below the head. Asked every 10 s while visible. */
+import { askFailed } from "$lib/api/back";
 import { send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
 import { stream } from "$lib/stream/stream.svelte";
@@ -18,6 +19,8 @@ interface Seen {
 
 const EVERY_MS = 10_000;
 const SOON_MS = 3000;
+/** A server that does not say within this time whether it works is held for away. */
+const PATIENCE_MS = 10_000;
 
 class Health {
   seen: Seen | null = $state.raw(null);
@@ -32,17 +35,21 @@ class Health {
 
   async look(): Promise<void> {
     try {
-      this.seen = fromReady((await (await send("/readyz")).json()) as Ready);
-      this.silentSince = null;
+      const answer = await send("/readyz", { signal: AbortSignal.timeout(PATIENCE_MS) });
+      this.#take(fromReady((await answer.json()) as Ready));
     } catch (error) {
-      if (!(error instanceof Problem)) return;
-      if (error.status === 503 && "ready" in error.document) {
-        this.seen = fromReady(error.document as unknown as Ready);
-        this.silentSince = null;
-      } else if (error.status === 0 || error.status >= 500) {
+      if (error instanceof Problem && error.status === 503 && "ready" in error.document) {
+        this.#take(fromReady(error.document as unknown as Ready));
+      } else if (!(error instanceof Problem) || error.status === 0 || error.status >= 500) {
         this.silentSince ??= Date.now();
       }
     }
+  }
+
+  #take(seen: Seen): void {
+    this.seen = seen;
+    this.silentSince = null;
+    if (standing(seen).length === 0) askFailed();
   }
 
   start(): () => void {
@@ -54,8 +61,7 @@ class Health {
     };
     void turn();
     const unhear = stream.on("health", (event) => {
-      this.seen = fromEvent(event as HealthEvent, this.seen?.reason ?? "");
-      this.silentSince = null;
+      this.#take(fromEvent(event as HealthEvent, this.seen?.reason ?? ""));
     });
     return () => {
       ended = true;

@@ -31,14 +31,14 @@ export type Happening =
   | { what: "leave" };
 
 export const START: State = { phase: "off", tries: 0, retryAt: 0, lostSince: null, heardAt: 0 };
-export const FIRST_DELAY_MS = 1000;
+const FIRST_DELAY_MS = 1000;
 export const LONGEST_DELAY_MS = 30_000;
 /** The server says something every 15 s; after this long without a byte the connection is held for dead. */
 export const SILENT_MS = 40_000;
 /** A tab that was hidden this long gives the stream up. */
 export const HIDDEN_MS = 60_000;
 /** After this long the page says in a bar that the stream is lost. */
-export const LOST_MS = 60_000;
+const LOST_MS = 60_000;
 
 /** The delay before a try: somewhere between 1 s and twice the one before, 30 s at most. `chance` is 0 to 1. */
 export function delayMs(tries: number, chance: number): number {

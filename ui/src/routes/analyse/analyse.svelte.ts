@@ -7,7 +7,7 @@ import { shortLabel } from "$lib/format/series";
 import { browserZone } from "$lib/format/time";
 import { momentMs, rfc3339 } from "$lib/url/moment";
 import { router } from "$lib/url/router.svelte";
-import { KWH_POWER } from "./tariff.ts";
+import { KWH_POWER } from "./cost.ts";
 
 export type Schemas = components["schemas"];
 export type Item = Schemas["SeriesItem"];

@@ -1,5 +1,5 @@
 /** The days of a year as a table: seven rows (Monday first), a column for each week that it touches. */
-import { monthName } from "$lib/chart/ticks";
+import { monthName } from "$lib/format/time";
 
 const DAY = 86_400_000;
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { decimal, fixed, SCALE } from "./decimal.ts";
-import { costByMonth, formatTariff, kwhText, lengthFor, money, parseTariff, type Tariff, windowAt } from "./tariff.ts";
+import { costByMonth, kwhText, lengthFor, money, windowAt } from "./cost.ts";
+import { formatTariff, parseTariff, type Tariff } from "./tariff.ts";
 
 const tariff = parseTariff("CHF;0.2150;0.3250@1-5@06:00-22:00;0.1@6,7@22:00-06:00") as Tariff;
 

@@ -44,7 +44,7 @@ export function gapsOf(answer: Pick<PointColumns, "gaps">): Gap[] {
 const KINDS = ["rejected", "flagged", "late"] as const;
 
 /** Marks of windows, in their middle. Rejected records of `listed` series are left to the ledger. */
-export function windowMarks(answer: PointColumns, bounds: Bounds, listed: ReadonlySet<string>): Mark[] {
+function windowMarks(answer: PointColumns, bounds: Bounds, listed: ReadonlySet<string>): Mark[] {
   const marks: Mark[] = [];
   for (const series of answer.series) {
     for (const kind of KINDS) {
@@ -69,7 +69,7 @@ export function isMostlyLate(series: SeriesColumns): boolean {
 }
 
 /** Marks of rejected records at the time that they say; duplicates are their own kind. */
-export function ledgerMarks(rejections: readonly Rejection[], series: string, field: string): Mark[] {
+function ledgerMarks(rejections: readonly Rejection[], series: string, field: string): Mark[] {
   return rejections.flatMap((item): Mark[] => {
     if (item.time === null) return [];
     const kind = item.reasons.includes("duplicate") ? "duplicate" : "rejected";

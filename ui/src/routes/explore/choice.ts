@@ -71,6 +71,18 @@ export function rollingOf(show: readonly string[]): string | null {
   return word === undefined ? null : (word.split(":")[1] ?? "1h");
 }
 
+/** What the list of series is asked with for a search: `q`, and the last value of each facet. */
+export function searchOf(q: string, facets: Readonly<Record<string, readonly string[]>>): URLSearchParams {
+  const search = new URLSearchParams(q ? { q } : {});
+  for (const [name, values] of Object.entries(facets)) if (values.length) search.set(name, values.at(-1) ?? "");
+  return search;
+}
+
+/** The search whose series are averaged: `mean:feed=pumps`; null where none is. */
+export function meanSearch(show: readonly string[]): string | null {
+  return show.find((item) => item.split(":")[0] === "mean")?.slice(5) ?? null;
+}
+
 export function withShown(show: readonly string[], word: string, on: boolean, argument = ""): string[] {
   const rest = show.filter((item) => item.split(":")[0] !== word);
   return on ? [...rest, argument ? `${word}:${argument}` : word] : rest;

@@ -4,8 +4,9 @@
  */
 
 import { untrack } from "svelte";
+import { askWhenBack, giveUp } from "$lib/api/back";
 import { send } from "$lib/api/client";
-import { Problem } from "$lib/api/problem";
+import { askLater, Problem } from "$lib/api/problem";
 import { breakAtGaps } from "$lib/chart/gaps";
 import type { Anomaly, ChangeNote, ChartModel, Fan, Range, Value } from "$lib/chart/model";
 import { browserZone } from "$lib/format/time";
@@ -14,8 +15,9 @@ import { router } from "$lib/url/router.svelte";
 import {
   buildModel, figuresOf, gapsOf, isMostlyLate, labelOf, NOTHING, parseMs, placeOf, type PointColumns, type Rejection, type SeriesColumns,
 } from "./answers.ts";
-import { assignColours, formatSeries, MOST_SERIES, parseSeries, parseY, rollingOf } from "./choice.ts";
+import { assignColours, formatSeries, meanSearch, MOST_SERIES, parseSeries, parseY, rollingOf } from "./choice.ts";
 import { Lru } from "./lru.ts";
+import type { Mean } from "./mean.ts";
 import { anomaliesPath, changesPath, forecastPath, MOST_POINTS, overviewPath, pointsPath, rejectionsPath, totalsPath, type View } from "./requests.ts";
 import type { Answered } from "./sentences.ts";
 import { densest, type Question, questionFor } from "./windows.ts";
@@ -23,6 +25,8 @@ import { densest, type Question, questionFor } from "./windows.ts";
 const KEEP_MS = 60_000;
 const SLOW_MS = 300;
 const MOST_LISTED = 1000;
+const ALONE_MS = 1500;
+const HALF_HOUR_MS = 1_800_000;
 
 const answers = new Lru<unknown>(64);
 
@@ -70,6 +74,8 @@ export class Explore {
   fans: Fan[] = $state.raw([]);
   anomalies: Anomaly[] = $state.raw([]);
   changes: ChangeNote[] = $state.raw([]);
+  /** Of all series that a search matches; null: not wanted, or not there. */
+  mean: Mean | null = $state.raw(null);
   /** What overlays could not be had, as sentences. */
   notes: string[] = $state.raw([]);
   #problems: { whole: Problem | null; range: Problem | null } = $state.raw({ whole: null, range: null });
@@ -81,6 +87,8 @@ export class Explore {
   live = $state(Date.now());
   #colours = new Map<string, number>();
   #tries = $state(0);
+  /** How often in a row it was asked again as the server said. */
+  #again = 0;
 
   readonly query = $derived(router.query("explore"));
   readonly zone = $derived(this.query.tz || browserZone());
@@ -98,7 +106,9 @@ export class Explore {
   readonly extent = $derived.by((): Range | null => {
     const known = this.ids.flatMap((id) => this.whole?.known.get(id) ?? []).filter((item) => item.count > 0);
     if (!known.length) return null;
-    return { from: Math.min(...known.map((item) => item.from)), to: Math.max(...known.map((item) => item.to)) };
+    const [from, to] = [Math.min(...known.map((item) => item.from)), Math.max(...known.map((item) => item.to))];
+    // Of a first point there is nothing around it yet: it stands in the middle of an hour.
+    return to - from < ALONE_MS ? { from: from - HALF_HOUR_MS, to: from + HALF_HOUR_MS } : { from, to };
   });
 
   /** The range of the URL; without one all that there is. null while that is not known. */
@@ -126,7 +136,7 @@ export class Explore {
   readonly question = $derived.by((): Question | null => {
     if (!this.range) return null;
     const known = this.ids.flatMap((id) => this.whole?.known.get(id) ?? []);
-    return questionFor(this.query.every, this.range.to - this.range.from, this.width, densest(known));
+    return questionFor(this.query.every, this.range.to - this.range.from, this.width, known.length ? (densest(known) ?? 0) : null);
   });
 
   /** The paths that are asked for the range: windows, points ("" for none), figures; null while there is no range. */
@@ -150,7 +160,9 @@ export class Explore {
       rolling: rollingOf(this.query.show),
       now: this.now,
     });
-    return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes };
+    const [first] = built.series;
+    const means = this.mean && first ? [{ series: first.id, time: this.mean.time, values: this.mean.values }] : [];
+    return { ...built, fans: this.fans, anomalies: this.anomalies, changes: this.changes, smooth: [...built.smooth, ...means], gaps: built.gaps.filter((gap) => this.whole?.known.get(gap.series)?.count !== 1) };
   });
 
   readonly problem = $derived(this.#problems.range ?? this.#problems.whole);
@@ -170,6 +182,7 @@ export class Explore {
   });
 
   retry(): void {
+    this.#again = 0;
     this.#tries += 1;
   }
 
@@ -245,6 +258,7 @@ export class Explore {
   /** Rejected records of the range, where there are few enough to be listed. */
   loadLedger(): (() => void) | undefined {
     const { windows } = this;
+    void this.#tries;
     const request = this.#rangePaths ? untrack(() => this.request) : null;
     if (!windows || !request || !this.#showText.split(",").includes("rejected")) {
       this.ledger = new Map();
@@ -264,6 +278,7 @@ export class Explore {
   /** Overlays that the server calculates: forecast, unusual values, changes. */
   loadOverlays(): (() => void) | undefined {
     const { windows, points, extent } = this;
+    void this.#tries;
     const show = this.#showText.split(",");
     const wants = (word: string) => show.some((item) => item.split(":")[0] === word);
     const request = this.#rangePaths ? untrack(() => this.request) : null;
@@ -290,12 +305,23 @@ export class Explore {
         this.changes = all.flatMap(({ items }) => items.map(noteOf));
       }, () => (this.changes = [])));
     } else this.changes = [];
+    const search = meanSearch(show);
+    if (search !== null && windows.every) {
+      const { every } = windows;
+      const unit = windows.series.find((item) => item.id === request.ids[0])?.unit ?? "";
+      aborts.push(this.#aside("mean", async (signal) => {
+        const { meanOf } = await import("./mean.ts");
+        this.mean = await meanOf(search, unit, request, every, signal);
+      }, () => (this.mean = null)));
+    } else this.mean = null;
     return () => aborts.forEach((abort) => abort());
   }
 
   #load(part: "whole" | "range", work: (signal: AbortSignal) => Promise<void>): () => void {
     const controller = new AbortController();
+    const again = () => this.retry();
     const timer = setTimeout(() => (this.slow = true), SLOW_MS);
+    let later: ReturnType<typeof setTimeout> | undefined;
     const end = () => {
       clearTimeout(timer);
       this.slow = false;
@@ -304,17 +330,25 @@ export class Explore {
       () => {
         if (controller.signal.aborted) return;
         this.#problems = { ...this.#problems, [part]: null };
+        this.#again = 0;
         end();
       },
       (error: unknown) => {
         if (controller.signal.aborted) return;
         const problem = error instanceof Problem ? error : new Problem({ title: "The page could not read this answer", detail: String(error) }, 0, "");
+        later = askLater(problem, this.#again, () => {
+          this.#again += 1;
+          this.#tries += 1;
+        });
         this.#problems = { ...this.#problems, [part]: problem };
+        askWhenBack(problem, again);
         end();
       },
     );
     return () => {
       controller.abort();
+      giveUp(again);
+      clearTimeout(later);
       end();
     };
   }
@@ -322,14 +356,19 @@ export class Explore {
   /** An overlay: its failure is a note, and the chart lives on. */
   #aside(name: string, work: (signal: AbortSignal) => Promise<void>, clear: () => void): () => void {
     const controller = new AbortController();
+    const again = () => this.retry();
     const drop = () => (this.notes = this.notes.filter((note) => !note.startsWith(`${name}: `)));
     work(controller.signal).then(drop, (error: unknown) => {
       if (controller.signal.aborted) return;
       clear();
       drop();
       this.notes = [...this.notes, `${name}: ${error instanceof Problem ? error.detail || error.title : String(error)}`];
+      if (error instanceof Problem) askWhenBack(error, again);
     });
-    return () => controller.abort();
+    return () => {
+      controller.abort();
+      giveUp(again);
+    };
   }
 
   // --- choices -------------------------------------------------------------------------------------------------------

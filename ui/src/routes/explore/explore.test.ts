@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { bandOf, boundsOf, buildModel, figuresOf, labelOf, parseMs, type Parts, type PointColumns } from "./answers.ts";
-import { assignColours, formatSeries, formatY, lengthMs, lengthText, parseSeries, parseY, rollingOf, withShown } from "./choice.ts";
+import { assignColours, formatSeries, formatY, lengthMs, lengthText, meanSearch, parseSeries, parseY, rollingOf, searchOf, withShown } from "./choice.ts";
 import { Lru } from "./lru.ts";
-import { filePath, instantParameter, notebook, pointsPath, rejectionsPath } from "./requests.ts";
+import { notebook } from "./notebook.ts";
+import { filePath, instantParameter, pointsPath, rejectionsPath } from "./requests.ts";
 import { rollingMean } from "./rolling.ts";
 import { chartName, countSentence } from "./sentences.ts";
 import { densest, questionFor, windowsFor } from "./windows.ts";
@@ -23,6 +24,10 @@ describe("the query's parts", () => {
     expect(rollingOf(["rejected"])).toBeNull();
     expect(withShown(["rejected", "rolling:3h"], "rolling", true, "1h")).toEqual(["rejected", "rolling:1h"]);
     expect(withShown(["rejected", "flagged"], "rejected", false)).toEqual(["flagged"]);
+    const search = searchOf("a, b", { feed: ["pumps"], "tag.site": ["north", "south: 2"] }).toString();
+    const shown = withShown(["rejected"], "mean", true, search).join(",").split(",");
+    expect([...new URLSearchParams(meanSearch(shown) ?? "")]).toEqual([["q", "a, b"], ["feed", "pumps"], ["tag.site", "south: 2"]]);
+    expect([meanSearch(["rejected"]), meanSearch(["mean"])]).toEqual([null, ""]);
   });
 
   it("reads lengths of windows", () => {

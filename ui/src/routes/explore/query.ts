@@ -1,6 +1,6 @@
 import { family, moment, oneOf, someOf, text, texts, zone } from "$lib/url/query";
 
-export const OVERLAYS = ["rejected", "flagged", "evidence", "forecast", "rolling", "anomalies", "changes"] as const;
+const OVERLAYS = ["rejected", "flagged", "evidence", "forecast", "rolling", "anomalies", "changes", "mean"] as const;
 
 /** `s`: a series id with what is said of it, as `id`, `id.axis2` or `id.step`. */
 export const query = {

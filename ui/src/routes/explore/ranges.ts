@@ -1,7 +1,7 @@
 /** Ranges that are one click away, and what stands in the fields of a range. */
 
 import type { Range } from "$lib/chart/model";
-import { DAY, HOUR, instantOf, startOfDay, wallAt, wallMs } from "$lib/chart/zone";
+import { DAY, HOUR, instantOf, startOfDay, wallAt, wallMs } from "$lib/format/zone";
 import { instantParameter } from "./requests.ts";
 
 export interface QuickRange {

@@ -1,4 +1,4 @@
-/** The requests that give the same data as the page: paths of the API, its other formats, and a notebook's lines. */
+/** The requests that give the same data as the page: paths of the API and its other formats. */
 
 import { rfc3339 } from "$lib/url/moment";
 import type { Question } from "./windows.ts";
@@ -66,24 +66,6 @@ export function filePath(view: View, every: string | null, format: string): stri
   const windows: Record<string, string> = every ? { every, agg: aggregates(view.agg) } : {};
   const shape: Record<string, string> = every ? { shape: "columns" } : {};
   return path("/v1/points", { ...common(view), ...windows, ...shape, format });
-}
-
-/** Lines for a notebook, with the client that comes with the product. It takes its key from the environment. */
-export function notebook(view: View, every: string | null, origin: string, names: readonly string[]): string {
-  const windows = every ? `, every="${every}", agg=${JSON.stringify(aggregates(view.agg).split(",")).replaceAll(",", ", ")}` : "";
-  const zone = view.zone === "UTC" ? "" : `, tz="${view.zone}"`;
-  const series = view.ids.map((id, n) => `    "${names[n] ?? id}": "${id}",`).join("\n");
-  return `from tidemill.client import Tidemill  # the key: TIDEMILL_KEY in the environment
-
-tidemill = Tidemill("${origin}")
-series = {
-${series}
-}
-selection = dict(start="${instantParameter(view.from)}", end="${instantParameter(view.to)}"${windows}${zone})
-frames = {name: tidemill.points(id, **selection) for name, id in series.items()}
-for name, frame in frames.items():
-    print(name, frame)
-`;
 }
 
 /** The values after the last points, as far as the range goes on: `end` is where they end. */

@@ -2,7 +2,8 @@
 
 import { gapBoxes, REASONS } from "$lib/chart/gaps";
 import type { ChartModel, Range } from "$lib/chart/model";
-import { countText, listText, rangeText, spanText } from "$lib/chart/words";
+import { count, counted, listText } from "$lib/format/numbers";
+import { rangeLabel, spanText } from "$lib/format/time";
 import { lengthText } from "./choice.ts";
 
 export interface Answered {
@@ -18,14 +19,14 @@ export interface Answered {
 
 /** "480 windows of 3 min from 20,789 points" */
 export function countSentence(answered: Answered): string {
-  const points = `${countText(answered.points)} ${answered.points === 1 ? "point" : "points"}`;
+  const points = counted(answered.points, "point");
   if (answered.every === null) return answered.more ? `the first ${points}; narrow the range to see the others` : `${points}, each drawn`;
-  const windows = `${countText(answered.windows)} ${answered.windows === 1 ? "window" : "windows"} of ${lengthText(answered.every)}`;
+  const windows = `${counted(answered.windows, "window")} of ${lengthText(answered.every)}`;
   return `${windows} from ${points}${answered.source === "rollups" ? ", by rollups" : ""}`;
 }
 
 export function tookSentence(answered: Answered): string {
-  return `answered in ${answered.tookMs < 10 ? answered.tookMs.toFixed(1) : countText(answered.tookMs)} ms`;
+  return `answered in ${answered.tookMs < 10 ? answered.tookMs.toFixed(1) : count(Math.round(answered.tookMs))} ms`;
 }
 
 export interface GapSentence {
@@ -55,5 +56,5 @@ export function chartName(model: ChartModel, hidden: ReadonlySet<string>, view: 
   const labels = model.series.filter((series) => !hidden.has(series.id)).map((series) => series.label);
   const { gaps, more } = gapSentences(model, hidden, view, zone, 1);
   const gap = gaps[0] ? `; ${more ? `${more + 1} gaps, the longest` : "a gap"} ${spanText(gaps[0].start, gaps[0].end, zone)}` : "";
-  return `${labels.length ? listText(labels) : "No series"}, ${rangeText(view.from, view.to, zone)}${gap}`;
+  return `${labels.length ? listText(labels) : "No series"}, ${rangeLabel(view.from, view.to, zone)}${gap}`;
 }

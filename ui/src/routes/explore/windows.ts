@@ -21,12 +21,12 @@ export function questionFor(every: string, span: number, width: number, perMs: n
   return { kind: "windows", every: null, windows: windowsFor(width) };
 }
 
-/** The largest number of points a ms among series; null where nothing is known. */
+/** The largest number of points a ms among series; 0 where a point stands alone, null where nothing is known. */
 export function densest(series: { count: number; from: number; to: number }[]): number | null {
   let most: number | null = null;
   for (const { count, from, to } of series) {
-    if (count < 2 || to <= from) continue;
-    const perMs = count / (to - from);
+    if (count === 0) continue;
+    const perMs = count > 1 && to > from ? count / (to - from) : 0;
     if (most === null || perMs > most) most = perMs;
   }
   return most;

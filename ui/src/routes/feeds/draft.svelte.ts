@@ -90,6 +90,14 @@ export class Draft {
     }
   }
 
+  /** The next records of the sample, after those that are there. */
+  async more(): Promise<void> {
+    const before = this.trial.data;
+    if (!before?.next) return;
+    const page = await this.#page(before.next);
+    if (this.trial.data === before) this.trial.data = { ...page, records: [...before.records, ...page.records] };
+  }
+
   /** Make it the next version. Throws the server's Problem: 412 where another version is in force meanwhile. */
   async apply(): Promise<FeedChange> {
     const text = this.text;
@@ -111,7 +119,11 @@ export class Draft {
   }
 
   #try(signal: AbortSignal): Promise<FeedTrial> {
-    const body = { definition: this.text, feed: this.feed, ...asked(this.sample) };
+    return this.#page(0, signal);
+  }
+
+  #page(first: number, signal: AbortSignal | null = null): Promise<FeedTrial> {
+    const body = { definition: this.text, feed: this.feed, ...asked(this.sample), ...(first ? { first } : {}) };
     return ask(api.POST("/v1/feeds/trial", { body, signal }));
   }
 

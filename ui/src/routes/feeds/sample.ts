@@ -4,7 +4,7 @@ import type { components } from "$lib/api/api";
 import { base64, hexRows, hexSpans, type Span, textOf, textSpans } from "$lib/editor/bytes";
 import { bytes as bytesText, count } from "$lib/format/numbers";
 
-export const MAX_SAMPLE = 1 << 20;
+const MAX_SAMPLE = 1 << 20;
 
 export interface Sample {
   /** What the editor shows: the text itself, or rows of bytes. */

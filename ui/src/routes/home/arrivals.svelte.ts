@@ -19,6 +19,8 @@ export class Feed {
   crowded = $state(false);
   /** Whether the server has received nothing yet. */
   nothing = $state(false);
+  /** Whether all that came last waits to be applied. */
+  waits = $state(false);
   #next: Receipt[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -40,6 +42,7 @@ export class Feed {
       const before = items.filter((one) => one.state !== "stored" && !known.has(one.id)).map(fromList);
       this.#show([...this.receipts, ...before]);
       this.nothing = items.length === 0;
+      this.waits = items.length > 0 && this.receipts.length === 0;
     } catch {
       // The tail fills by itself; what does not answer is said by the bar and by the other panels.
     }

@@ -1,4 +1,5 @@
 /** From what the URL holds to what the API is asked. */
+import type { Asked } from "$lib/replay/replay.svelte";
 import type { QueryOf } from "$lib/url/match";
 import { momentMs, rfc3339 } from "$lib/url/moment";
 
@@ -60,4 +61,9 @@ export const keyText = (key: Key): string => `${key.receipt}:${key.index}`;
 export function keyOf(text: string): Key | null {
   const parts = /^(.+):(\d+)$/.exec(text);
   return parts ? { receipt: parts[1] as string, index: Number(parts[2]) } : null;
+}
+
+/** What a replay of these very records is asked with. */
+export function askedOf(keys: readonly Key[]): Asked {
+  return { rejections: { items: keys.map(({ receipt, index }) => ({ receipt, index })) } };
 }

@@ -1,6 +1,6 @@
 /**
  * Offsets and wall clocks of IANA zones, by `Intl` alone. Instants are milliseconds since the epoch (a fraction is kept).
- * Says where a zone changes its offset, and which instant a wall clock shows; formats nothing.
+ * Says where a zone changes its offset, and which instant a wall clock shows; times in words are in `time.ts`.
  */
 
 export const SECOND = 1000;
@@ -138,10 +138,10 @@ export function zoneExists(zone: string): boolean {
   }
 }
 
-/** "+01:00", and "Z" for UTC itself; seconds of old local times are kept: "+00:34:08". */
+/** "+01:00", and "Z" for that of UTC; seconds of old local times are kept: "+00:34:08". */
 export function offsetText(ms: number, zone: string): string {
-  if (zone === "UTC") return "Z";
   const offset = Math.round(offsetAt(ms, zone) / SECOND);
+  if (offset === 0) return "Z";
   const two = (value: number) => String(value).padStart(2, "0");
   const size = Math.abs(offset);
   const seconds = size % 60 ? `:${two(size % 60)}` : "";

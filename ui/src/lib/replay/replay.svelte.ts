@@ -1,13 +1,13 @@
-/** A replay of chosen records: asked as a dry run, followed while it runs, run for real, cancelled. */
+/** A replay of chosen records or of a range: asked as a dry run, followed while it runs, run for real, cancelled. */
 import type { components } from "$lib/api/api";
+import { askWhenBack, giveUp } from "$lib/api/back";
 import { api, ask, send } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
-import type { Key } from "./choice";
 
 export type ReplayItem = components["schemas"]["ReplayItem"];
 export type Asked = components["schemas"]["PayloadSelection"];
 
-const FOLLOW_MS = 400;
+const FOLLOW_MS = 300;
 const OVER = new Set(["done", "failed", "cancelled"]);
 
 export const isOver = (replay: ReplayItem): boolean => OVER.has(replay.state);
@@ -18,6 +18,13 @@ export class Replay {
   busy = $state(false);
   #timer: ReturnType<typeof setTimeout> | undefined;
   #id = "";
+  #again: () => void = () => {};
+  #abandoned = false;
+
+  /** Nothing more is to come of it. */
+  get over(): boolean {
+    return this.problem !== null || (this.item !== null && isOver(this.item));
+  }
 
   /** Ask for a replay of these records; a draft only as a dry run. The answer's id, or "" when it was refused. */
   async start(feed: string, asked: Asked, how: { version?: number; definition?: string; dryRun: boolean }): Promise<string> {
@@ -50,7 +57,7 @@ export class Replay {
     if (!this.item) return;
     const replay = this.item.id;
     try {
-      await ask(api.DELETE("/v1/replays/{replay}", { params: { path: { replay } } }));
+      await this.#end(replay);
       this.stop();
       await this.#look(replay);
     } catch (error) {
@@ -58,23 +65,33 @@ export class Replay {
     }
   }
 
-  forget(): void {
+  /** End it, wherever it is, and look at it no more: for a dry run that nobody waits for. */
+  abandon(): void {
+    this.#abandoned = true;
     this.stop();
-    this.#id = "";
-    this.item = null;
-    this.problem = null;
+    if (this.item && !this.over) void this.#end(this.item.id).catch(() => undefined);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    giveUp(this.#again);
+  }
+
+  async #end(replay: string): Promise<void> {
+    await ask(api.DELETE("/v1/replays/{replay}", { params: { path: { replay } } }));
   }
 
   async #look(replay: string): Promise<void> {
     try {
       const item = await ask(api.GET("/v1/replays/{replay}", { params: { path: { replay } } }));
-      if (this.#id === replay) this.#take(item as ReplayItem);
+      if (this.#id === replay) {
+        this.problem = null;
+        this.#take(item as ReplayItem);
+      }
     } catch (error) {
       this.#fail(error);
+      // It runs on while nobody looks: it is followed again once the server is back.
+      if (this.problem && this.#id === replay) askWhenBack(this.problem, (this.#again = () => void this.#look(replay)));
     }
   }
 
@@ -82,6 +99,7 @@ export class Replay {
     this.item = item;
     this.#id = item.id;
     this.stop();
+    if (this.#abandoned) return this.abandon();
     if (!isOver(item)) this.#timer = setTimeout(() => void this.#look(item.id), FOLLOW_MS);
   }
 
@@ -89,9 +107,4 @@ export class Replay {
     if (!(error instanceof Problem)) throw error;
     this.problem = error;
   }
-}
-
-/** What a replay of these very records is asked with. */
-export function askedOf(keys: readonly Key[]): Asked {
-  return { rejections: { items: keys.map(({ receipt, index }) => ({ receipt, index })) } };
 }
