@@ -1,7 +1,7 @@
 """What each scope is offered on each page: no request is refused, and what a key does not open is said in words."""
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,7 +13,7 @@ Keyed = tuple[Server, dict[str, str]]
 NEEDS_ADMIN: Final = re.compile("needs? a key with the scope admin")
 NEEDS_READ: Final = "This needs a key with the scope read."
 # What a page says to a reader, and what it offers to an administrator alone (role and name); "" for nothing.
-PAGES: Final = {
+PAGES: dict[str, tuple[Any, tuple[Any, str] | None]] = {
     "/": ("records received", ("link", "New feed")),
     "/explore?s=SERIES": ("points", None),
     "/analyse/SERIES": ("Explore", None),
