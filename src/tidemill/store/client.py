@@ -25,6 +25,7 @@ from urllib3.util import Timeout
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.store.answers import read_answer, stream_answer
 from tidemill.store.errors import translate_error
+from tidemill.store.generations import HEADER, Generations, bucket_header
 from tidemill.store.queries import Query, packaged_queries
 from tidemill.store.values import bindable, insertable, plain_rows
 
@@ -83,8 +84,11 @@ class Store:
         settings: Mapping[str, str | int] | None = None,
         queries: Mapping[str, Query] | None = None,
         timeout_s: int = 120,
+        generations: Generations | None = None,
     ) -> None:
+        """`generations`: those of the store at this address, if it has any."""
         self.address = address
+        self.generations = generations or Generations()
         self._settings = dict(settings or {})
         self._queries = queries
         self._timeout_s = timeout_s
@@ -139,9 +143,15 @@ class Store:
         into, buffer = self._into(table, frame.columns), io.BytesIO()
         insertable(frame).write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
         block = buffer.getvalue()
+        header = bucket_header(frame["series"].unique()) if frame.schema.get("series") == pl.UInt64 else None
+        headers = {HEADER: header} if header else None
         self._call(
             lambda client: client.raw_insert(
-                into, insert_block=block, fmt="ArrowStream", settings=dict(_INSERT_SETTINGS)
+                into,
+                insert_block=block,
+                fmt="ArrowStream",
+                settings=dict(_INSERT_SETTINGS),
+                transport_settings=headers,
             )
         )
 
