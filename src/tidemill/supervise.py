@@ -2,8 +2,8 @@
 
 The supervisor owns everything that must outlive a restart of a process: the listening sockets (a connection made while
 `api` restarts waits instead of being refused), the hint sockets, the pipe that wakes the worker, the memory in which
-writes are counted, the secrets and the store's port. A process that exits, or is silent, is started again: at once, and with growing pauses if it keeps
-failing. The supervisor holds no data.
+writes are counted, the secrets and the store's port. A process that exits, or is silent, is started again: at once,
+and with growing pauses if it keeps failing. The supervisor holds no data.
 """
 
 import contextlib

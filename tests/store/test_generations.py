@@ -43,13 +43,8 @@ def test_without_a_store_that_counts_nothing_is_valid(memory: int) -> None:
 
 def test_a_write_of_one_series_leaves_the_others_valid(memory: int) -> None:
     counter, generations = GenerationCounter(memory), Generations(memory)
-    one, two, both, described = (
-        of(generations, 1),
-        of(generations, 2),
-        of(generations, 1, 2),
-        of(generations, 1, area=1),
-    )
-    every = generations.of_all(POINTS)
+    one, two, both = of(generations, 1), of(generations, 2), of(generations, 1, 2)
+    described, every = of(generations, 1, area=SERIES), generations.of_all(POINTS)
     with counter.writing(INSERT, read_buckets(bucket_header([1]) or "")):
         assert [generations.hold(each) for each in (one, two, both, described, every)] == [0, 1, 0, 1, 0]
         assert generations.of_series(POINTS, [1]) is None, "a write is under way: what is read now may have half of it"
@@ -91,8 +86,9 @@ def test_writes_of_other_tables_change_no_answer_about_points(memory: int) -> No
 def test_a_store_that_starts_again_makes_everything_invalid(memory: int) -> None:
     counter, generations = GenerationCounter(memory), Generations(memory)
     taken = of(generations, 1)
-    with counter.writing(DELETE, None):
-        GenerationCounter(memory)  # the process was killed in the middle of a write
+    counter.writing(DELETE, None).__enter__()  # the process is killed in the middle of a write
+    assert generations.of_series(POINTS, [2]) is None
+    GenerationCounter(memory)
     assert not generations.hold(taken)
     again = Generations(memory)
     assert again.hold(of(again, 2))

@@ -103,7 +103,7 @@ class GenerationCounter:
         try:
             yield
         except BaseException:
-            if places and not statement.lstrip()[:6].upper() == b"INSERT":
+            if places and statement.lstrip()[:6].upper() != b"INSERT":
                 with self._lock:
                     self._unsettled.append(places)
                 places = []

@@ -47,8 +47,8 @@ class BodyReader(Protocol):
 
 
 class EngineRequest(msgspec.Struct, frozen=True):
-    """A request, authenticated. `query` comes from the URL or a form; `body` holds the rest, still encoded. `buckets` are
-    those of the series whose rows an INSERT brings (null: not known)."""
+    """A request, authenticated. `query` comes from the URL or a form; `body` holds the rest, still encoded. `buckets`
+    are those of the series whose rows an INSERT brings (null: not known)."""
 
     query: bytes
     body: Spool
