@@ -247,6 +247,29 @@ SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS val
 -- include: points_by_key
 LIMIT {limit:UInt32}
 
+-- fragment: points_of_plain_page
+-- Rows of a series over a range, also those that others replaced (then two have the same time and ordinal): without
+-- FINAL, which takes as long to plan as all the rest. `marked`: how many marks a row has.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value, p.flags AS flags,
+    p.marks.size0 AS marked
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+
+-- name: points_plain_page
+-- At most `limit` of these rows in ascending order.
+-- include: points_of_plain_page
+-- include: points_by_key
+LIMIT {limit:UInt32}
+
+-- name: points_plain_page_descending
+-- The same in descending order.
+-- include: points_of_plain_page
+-- include: points_by_key_descending
+LIMIT {limit:UInt32}
+
 -- name: points_one_page_descending
 -- The page in descending order.
 -- include: points_of_page
