@@ -22,14 +22,11 @@ from tidemill.store.queries import packaged_queries, query
 
 SPAN = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:02:00Z"}
 KINDS = ("raw", "open", "newest", "good", "windows", "whole", "one of many", "last of all", "csv", "state")
+_ONE_MORE = "* REPLACE (value + 1 AS value, version + 1 AS version)"
 PURGES = {
-    "purge": query(
-        "purge", "DELETE FROM points WHERE series = {series:UInt64} AND time < toDateTime64({until:Int64}, 9)"
-    ),
+    "purge": query("purge", "DELETE FROM points WHERE series = {series:UInt64} AND time < {until:DateTime}"),
     "erase": query("erase", "ALTER TABLE points APPLY DELETED MASK SETTINGS mutations_sync = 2"),
-    "copy": query(
-        "copy", "INSERT INTO points SELECT * REPLACE (value + 1 AS value, version + 1 AS version) FROM points"
-    ),
+    "copy": query("copy", f"INSERT INTO points SELECT {_ONE_MORE} FROM points"),
 }
 
 

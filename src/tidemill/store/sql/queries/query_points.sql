@@ -395,6 +395,30 @@ SELECT
 -- include: points_of_series
 -- include: points_windows_end
 
+-- name: points_plain_windows
+-- The same of one series over windows of `length` ns in UTC, with the cheap aggregates only, and without FINAL: `repeated`
+-- says that a window has two rows of one instant, so that FINAL has to say which of them counts. No row is left out
+-- before that is known.
+WITH toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
+SELECT
+    ns_at - positiveModulo(ns_at, {length:Int64}) AS ns,
+    least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
+    min(p.value) AS min,
+    max(p.value) AS max,
+    sumKahan(p.value) AS sum,
+    count(p.value) AS count,
+    count() - count(p.value) AS missing,
+    count() > uniqExact(p.time, p.ordinal) AS repeated
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY ns
+HAVING ns > {after:Int64} AND ({nulls:UInt8} = 1 OR count > 0)
+ORDER BY ns
+LIMIT {limit:UInt32}
+
 -- name: points_spread_windows
 -- The same with the mode and quantiles: longer to plan.
 SELECT
