@@ -33,8 +33,8 @@ def plain_points(
         last=span.last_ns,
         limit=limit,
     )
-    later, earlier = rows[1:], rows[:-1]
-    if ((later["ns"] == earlier["ns"]) & (later["ordinal"] == earlier["ordinal"])).any():
+    ns, ordinal = rows["ns"].to_numpy(), rows["ordinal"].to_numpy()
+    if ((ns[1:] == ns[:-1]) & (ordinal[1:] == ordinal[:-1])).any():
         return None
     return rows
 

@@ -16,7 +16,8 @@ from tidemill.query import answers
 from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.files import csv_head, file_bytes
+from tidemill.query.files import csv_head, json_lines
+from tidemill.query.instants import instant_texts
 from tidemill.query.kept_pages import KeptPages
 from tidemill.query.parameters import quality_params, time_range
 from tidemill.query.plain_points import plain_points
@@ -38,7 +39,7 @@ def flag_words(bits: int) -> list[str]:
     return [word for bit, word in enumerate(FLAGS) if bits >> bit & 1]
 
 
-_NO_MARKS: Final = pl.lit([], dtype=pl.List(pl.String))
+_NO_WORDS: Final = pl.lit([], dtype=pl.List(pl.String))
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 
@@ -122,18 +123,18 @@ class PointQueries:
         rows, following = found.head(query.page), None
         if found.height > rows.height:
             following = encode_cursor(int(found["ns"][-1]), int(found["ordinal"][-1]))
-        items = answers.json_array([file_bytes(_with_words(rows), "ndjson", query.tz)])
+        items = answers.json_array([json_lines(_items(rows, query.tz))])
         top = {"series": format_series(described.series), "tz": query.tz}
         return Page(b"".join(answers.object_with_items(top, items, {"next": following})), next=following)
 
     def _one_page(self, tenant: str, described: Description, query: PointsQuery) -> pl.DataFrame:
-        """The points of a page and the one after it: `ns`, `ordinal`, `value`, `flags`, `marks`."""
+        """The points of a page and the one after it: `ns`, `ordinal`, `value`, `flags`; `marks` where one has any."""
         descending, limit = query.order == "desc", query.page + 1
         if query.cursor is None and query.quality is None and query.marked is None:
             span = time_range(query.start, query.end)
             rows = plain_points(self._store, tenant, described, span, limit, descending=descending)
             if rows is not None and not rows["marked"].sum():
-                return rows.with_columns(marks=_NO_MARKS)
+                return rows
         bound = self._range(tenant, described, query)
         return self._store.frame(f"points_one_page{'_descending' if descending else ''}", **bound, limit=limit)
 
@@ -179,9 +180,14 @@ def _is_streamed(query: PointsQuery) -> bool:
     return query.is_whole_file or not (in_windows or (query.format == "json" and query.page <= JSON_PAGE))
 
 
-def _with_words(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of a page as its items: `ns`, `value`, the words of `flags`, `marks`."""
-    bits = rows["flags"].unique().to_list()
+def _items(rows: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Rows of a page (without `marks`: no row has any) as its items: `time`, `value`, the words of `flags`, `marks`."""
+    marks = pl.col("marks") if "marks" in rows.columns else _NO_WORDS.alias("marks")
+    flags = _words(rows["flags"]) if rows["flags"].sum() else _NO_WORDS
+    return rows.select(instant_texts(pl.col("ns"), zone).alias("time"), "value", flags.alias("flags"), marks)
+
+
+def _words(flags: pl.Series) -> pl.Expr:
+    bits = flags.unique().to_list()
     words = pl.Series([flag_words(number) for number in bits], dtype=pl.List(pl.String))
-    flags = rows["flags"].replace_strict(bits, pl.Series(range(len(bits))), return_dtype=pl.UInt32)
-    return rows.select("ns", "value", words.gather(flags).alias("flags"), "marks")
+    return pl.lit(words.gather(flags.replace_strict(bits, pl.Series(range(len(bits))), return_dtype=pl.UInt32)))
