@@ -28,7 +28,7 @@ MAX_DECOMPOSED: Final = 100_000  # of which a decomposition's columns are answer
 LATEST_POINTS: Final = 10_000  # instants that a forecast reads: twice the slots that it uses, for those without a value
 WHOLE: Final = 0.9  # of the median count: the shortest month has 0.93 of the points of a usual one
 _SUBJECT_BYTES: Final = 4 << 10
-_KEPT_BYTES: Final = 8 << 20
+_KEPT_BYTES: Final = 4 << 20
 _ROWS_FOR_LATEST: Final = 6 * LATEST_POINTS  # rows among which these are looked for: some are of replaced points
 
 

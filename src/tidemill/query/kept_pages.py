@@ -18,7 +18,7 @@ from tidemill.query.kept import Kept
 from tidemill.query.states import Known, tagged, unchanged
 from tidemill.store.generations import Generation, Generations
 
-_MOST_BYTES: Final = 32 << 20
+_MOST_BYTES: Final = 16 << 20
 _MOST_PAGE_BYTES: Final = 1 << 20
 _TAG_BYTES: Final = 12
 _HEAD_BYTES: Final = 600

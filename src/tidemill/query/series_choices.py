@@ -12,7 +12,7 @@ from tidemill.query.series_rows import SeriesRows
 from tidemill.store.client import Store
 from tidemill.store.generations import SERIES, Generation
 
-_MOST_BYTES: Final = 16 << 20
+_MOST_BYTES: Final = 8 << 20
 _MOST_CHOICE_BYTES: Final = 2 << 20
 _SERIES_BYTES: Final = 1_000
 _FEW: Final = 8  # ids that are looked up one by one, where what is written of other series does not matter

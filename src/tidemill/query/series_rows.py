@@ -9,7 +9,7 @@ from tidemill.store.client import Store
 from tidemill.store.generations import SERIES
 
 Row = dict[str, Any]
-_MOST_BYTES: Final = 16 << 20
+_MOST_BYTES: Final = 8 << 20
 _ROW_BYTES: Final = 1_000
 _MOST_ROW_BYTES: Final = 64 << 10
 _AHEAD: Final = 256  # rows that are read at once: 1.5 ms more than one row

@@ -25,7 +25,7 @@ from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.store.address import StoreAddress
 from tidemill.store.answers import read_answer, stream_answer
 from tidemill.store.errors import translate_error
-from tidemill.store.generations import HEADER, Generations, bucket_header
+from tidemill.store.generations import HEADER, Generations, bucket_header, is_counted
 from tidemill.store.queries import Query, packaged_queries
 from tidemill.store.short_requests import ShortRequests
 from tidemill.store.values import bindable, insertable, plain_rows
@@ -134,7 +134,7 @@ class Store:
         into, buffer = self._into(table, frame.columns), io.BytesIO()
         insertable(frame).write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
         block = buffer.getvalue()
-        header = bucket_header(frame["series"].unique()) if frame.schema.get("series") == pl.UInt64 else None
+        header = bucket_header(frame["series"].unique()) if is_counted(table) and "series" in frame.columns else None
         headers = {HEADER: header} if header else None
         self._call(
             lambda client: client.raw_insert(

@@ -24,7 +24,7 @@ import msgspec
 
 HEADER: Final = "x-tidemill-buckets"
 POINTS, SERIES = 0, 1  # the areas: points and their rollup windows; the descriptions of series
-_AREA_OF: Final = {b"points": POINTS, b"rollups": POINTS, b"series": SERIES}
+_AREA_OF: Final = {"points": POINTS, "rollups": POINTS, "series": SERIES}
 _BUCKETS: Final = 1 << 14  # series share them; more would only make the memory larger
 _MOST_NAMED: Final = 1_024  # buckets of one statement that are counted singly
 _WORD: Final = 8
@@ -47,6 +47,11 @@ def shared_memory() -> int:
             fd = os.dup(file.fileno())
     os.write(fd, bytes(_BYTES))  # every page is there: no later access fails for want of memory
     return fd
+
+
+def is_counted(table: str) -> bool:
+    """Whether the writes to a table are counted."""
+    return table in _AREA_OF
 
 
 def bucket_header(series: Iterable[int]) -> str | None:
@@ -97,7 +102,9 @@ class GenerationCounter:
         """Counts the statement, which is no read, for as long as the `with` takes. `buckets` are those of the series of
         its rows (null: not known)."""
         written = _WRITTEN.match(statement)
-        areas = [area for area in (POINTS, SERIES) if written is None or _AREA_OF.get(written[1].lower()) == area]
+        areas = [
+            area for area in (POINTS, SERIES) if written is None or _AREA_OF.get(written[1].decode().lower()) == area
+        ]
         places = [place for area in areas for place in _counted(area, buckets)]
         self._add(places)
         try:

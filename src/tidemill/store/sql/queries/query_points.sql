@@ -258,17 +258,23 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 
+-- fragment: points_at_once
+-- A few granules are read by the thread that asks: handing them to others and waiting for these takes 0.5 ms of 4.
+SETTINGS max_threads = 1, local_filesystem_read_method = 'pread'
+
 -- name: points_plain_page
 -- At most `limit` of these rows in ascending order.
 -- include: points_of_plain_page
 -- include: points_by_key
 LIMIT {limit:UInt32}
+-- include: points_at_once
 
 -- name: points_plain_page_descending
 -- The same in descending order.
 -- include: points_of_plain_page
 -- include: points_by_key_descending
 LIMIT {limit:UInt32}
+-- include: points_at_once
 
 -- name: points_one_page_descending
 -- The page in descending order.
@@ -418,6 +424,7 @@ GROUP BY ns
 HAVING ns > {after:Int64} AND ({nulls:UInt8} = 1 OR count > 0)
 ORDER BY ns
 LIMIT {limit:UInt32}
+-- include: points_at_once
 
 -- name: points_spread_windows
 -- The same with the mode and quantiles: longer to plan.
