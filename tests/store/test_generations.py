@@ -64,6 +64,8 @@ def test_a_write_of_one_series_leaves_the_others_valid(memory: int) -> None:
         b"TRUNCATE TABLE points",
         b"ALTER TABLE other MOVE PARTITION 1 TO TABLE points",
         b"INSERT INTO FUNCTION merge('points') SELECT 1",
+        b"INSERT INTO TABLE FUNCTION merge('points') SELECT 1",
+        b"INSERT INTO TABLE points SELECT 1",
         b"INSERT INTO points(tenant) SELECT 1",
         b"SYSTEM RELOAD CONFIG",
         b"ALTER TABLE {table:Identifier} DETACH PART 'a'",

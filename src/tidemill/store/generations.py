@@ -35,7 +35,8 @@ _AREA_WORDS: Final = _SINGLE + 2 * _BUCKETS
 _BYTES: Final = _WORD * (1 + 2 * _AREA_WORDS)
 # The table that an insert or a deletion writes to, and no other; what does not look like this may write to any.
 _WRITTEN: Final = re.compile(
-    rb"\s*(?:INSERT\s+INTO(?:\s+TABLE)?|DELETE\s+FROM)\s+(?!FUNCTION\b)(?:`?\w+`?\s*\.\s*)?`?(\w+)`?\s", re.IGNORECASE
+    rb"\s*(?:INSERT\s+INTO(?:\s+TABLE)?|DELETE\s+FROM)\s+(?!(?:FUNCTION|TABLE)\b)(?:`?\w+`?\s*\.\s*)?`?(\w+)`?\s",
+    re.IGNORECASE,
 )
 
 
