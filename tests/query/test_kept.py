@@ -10,8 +10,10 @@ import pytest
 
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked, document, queries, whole
+from tests.query.test_feeds import TELEMETRY
 from tests.query.test_many_points import NOW
 from tidemill.errors import NotFoundError
+from tidemill.query.feeds import FeedPointsQuery
 from tidemill.query.kept import Kept
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.points_query import PointsQuery
@@ -21,7 +23,8 @@ from tidemill.store.generations import POINTS, GenerationCounter, Generations, s
 from tidemill.store.queries import packaged_queries, query
 
 SPAN = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:02:00Z"}
-KINDS = ("raw", "open", "newest", "good", "windows", "whole", "one of many", "last of all", "csv", "state")
+FIELDS = ("value", "b", "c")
+KINDS = ("raw", "open", "newest", "good", "windows", "whole", "one of many", "last of all", "csv", "feed", "state")
 _ONE_MORE = "* REPLACE (value + 1 AS value, version + 1 AS version)"
 PURGES = {
     "purge": query("purge", "DELETE FROM points WHERE series = {series:UInt64} AND time < {until:DateTime}"),
@@ -54,6 +57,7 @@ def _answers(asking: Queries, key: str, kinds: Sequence[str]) -> dict[str, Any]:
         "one of many": lambda: many(series=key, **SPAN),
         "last of all": lambda: many(feed="telemetry", agg="last"),
         "csv": lambda: many(feed="telemetry", every="1m", format="csv", limit="100", **SPAN),
+        "feed": lambda: whole(asking.feeds.points("default", TELEMETRY, asked(FeedPointsQuery, field="value", **SPAN))),
         "state": lambda: asking.analysis.subject("default", key, None, None).key[2:],
     }
     assert set(reads) == set(KINDS)
@@ -71,7 +75,7 @@ def _outcome(work: Callable[[], Any]) -> Any:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_kept_answer_is_what_the_store_answers(store: Store, writer: Writer, seed: int) -> None:
     choose, other = random.Random(seed), statements(store)
-    keys = [writer.series("telemetry", field) for field in ("a", "b", "c")]
+    keys = [writer.series("telemetry", field) for field in FIELDS]
     hidden: set[int] = set()
     kept, plain = (queries(each, hidden=lambda _: hidden) for each in (store, Store(store.address)))
 
@@ -81,7 +85,7 @@ def test_a_kept_answer_is_what_the_store_answers(store: Store, writer: Writer, s
         writer.points(key, at, [choose.choice([1.5, None, -2.0])] * len(at), seq=choose.randrange(1, 90), marks=marks)
 
     def described(key: str) -> None:
-        field = "abc"[keys.index(key)]
+        field = FIELDS[keys.index(key)]
         facts = {"unit": choose.choice("KW"), "deleted_seq": choose.choice([0, 0, 30])}
         facts["deleted"] = choose.random() < 0.2
         writer.series("telemetry", field, version=choose.randrange(2, 99), **facts)
@@ -166,6 +170,28 @@ def test_a_read_is_one_question_and_a_repeated_one_none(store: Store, writer: Wr
     assert [questions(lambda key=key: raw(key)) for key in (max(keys), min(keys))] == [0, 1], "only what was written"
     assert [questions(subject), questions(subject)] == [1, 0]
     assert questions(lambda: asking.analysis.is_unchanged(subject())) == 0
+
+
+def test_a_client_that_has_a_page_gets_none_without_a_question(store: Store, writer: Writer) -> None:
+    key = writer.series("telemetry", "value")
+    writer.points(key, [START], [1.0], seq=5)
+    counting = _Counting(store.address, generations=store.generations)
+    asking, query = queries(counting), asked(FeedPointsQuery, **SPAN)
+
+    def page(*known: str) -> Any:
+        return asking.feeds.points("default", TELEMETRY, query, known)
+
+    tag = page().etag
+    before = counting.asked
+    assert page(tag).unchanged
+    assert whole(page("other"))
+    assert counting.asked == before
+    other = queries(counting)  # another process, which made no page of it yet
+    for _ in range(2):
+        assert other.feeds.points("default", TELEMETRY, query, (tag,)).unchanged
+    assert whole(other.feeds.points("default", TELEMETRY, query)) == whole(page())
+    writer.points(key, [START], [2.0], seq=6)
+    assert not page(tag).unchanged
 
 
 def test_points_that_were_sent_twice_are_asked_again(store: Store, writer: Writer) -> None:

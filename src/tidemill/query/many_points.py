@@ -56,7 +56,7 @@ class ManyPoints:
     ) -> None:
         """`cells`: values of an aggregate that are read at once."""
         self._store, self._cells = store, cells
-        self._choices, self._kept = SeriesChoices(store, hidden, rows), KeptPages(store.generations)
+        self._choices, self._kept = SeriesChoices(store, hidden, rows), KeptPages(store.generations, timed=True)
         self._evidence, self._applied, self._planner, self._history = evidence, applied, planner, history
 
     def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int, known: Known = ()) -> Page:
