@@ -138,10 +138,10 @@ def test_an_answer_is_never_older_than_a_finished_write(store: Store, writer: Wr
 class _Counting(Store):
     """A store that counts the questions put to it."""
 
-    asked = 0
+    questions = 0
 
     def _open_answer(self, *given: Any) -> Any:
-        self.asked += 1
+        self.questions += 1
         return super()._open_answer(*given)
 
 
@@ -153,9 +153,9 @@ def test_a_read_is_one_question_and_a_repeated_one_none(store: Store, writer: Wr
     asking = queries(counting)
 
     def questions(work: Callable[[], Any]) -> int:
-        before = counting.asked
+        before = counting.questions
         work()
-        return counting.asked - before
+        return counting.questions - before
 
     def raw(key: str) -> Any:
         return asking.points.read_points("default", key, asked(PointsQuery, **SPAN))
@@ -182,10 +182,10 @@ def test_a_client_that_has_a_page_gets_none_without_a_question(store: Store, wri
         return asking.feeds.points("default", TELEMETRY, query, known)
 
     tag = page().etag
-    before = counting.asked
+    before = counting.questions
     assert page(tag).unchanged
     assert whole(page("other"))
-    assert counting.asked == before
+    assert counting.questions == before
     other = queries(counting)  # another process, which made no page of it yet
     for _ in range(2):
         assert other.feeds.points("default", TELEMETRY, query, (tag,)).unchanged

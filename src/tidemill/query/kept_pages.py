@@ -44,8 +44,8 @@ class KeptPages:
     ) -> Page:
         """The page that answers a question (all that it depends on beside the store, as plain data): kept, or made now
         by `make` of what the store has since `generation` was taken. `has_tag`: with a tag, and without a body where
-        `known` has that; a page that `make` gave a tag keeps that one. Of a long page that is streamed, only that tag is
-        kept."""
+        `known` has that; a page that `make` gave a tag keeps that one. Of a long page, which is streamed, only the tag
+        is kept."""
         began, key = time.perf_counter(), msgspec.msgpack.encode(question)
         page = self._kept.get(key)
         if page is None or (page.unchanged and page.etag not in known):
