@@ -148,7 +148,7 @@ class FeedQueries:
         if tag is not None and tag in known:
             return unchanged(tag)
         if query.format != "json":
-            return tagged(self._points_file(tenant, filters | {"field": field}, query, span), tag)
+            return tagged(self._points_file(tenant, {**filters, "field": field}, query, span), tag)
         first, series, ordinal = query.cursor or (span.first_ns, 0, _LOWEST)
         bound = {
             **filters,
