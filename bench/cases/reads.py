@@ -27,7 +27,13 @@ HOUR_S, DAY_S, MONTH_S = 3_600, 86_400, 30 * 86_400
 READS_A_SECOND = 20.0
 PAYLOADS_A_SECOND = 1_000 / 60
 TARGET_MS = 350.0
-IDLE_TARGETS_MS = {"one hour, raw": 10.0, "a month by hour": 25.0, "hour means of all series over a day": 150.0}
+IDLE_TARGETS_MS = {
+    "one hour, raw": 6.0,
+    "12 hours by minute": 6.0,
+    "a month by hour": 25.0,
+    "hour means of all series over a day": 150.0,
+}
+AGAIN_TARGETS_MS = {"one hour, raw": 1.5, "12 hours by minute": 1.5, "last value of all series": 10.0, "forecast": 20.0}
 FEED = 'name = "fleet"\n[input]\n[time]\npath = "$.t"\n[tags.id]\npath = "$.id"\n[fields.f0]\npath = "$.f0"\n'
 _ALL = series_ids()
 NextPath = Callable[[], str]  # the path and query of the next request of a kind
@@ -46,7 +52,8 @@ class Latencies:
 
 
 def measure_reads(folder: Path, *, quick: bool) -> list[Figure]:
-    """p50 of each kind of read alone, then p99 of each under 20 mixed requests a second while payloads arrive."""
+    """p50 of each kind of read alone, of new requests and of the same again, then p99 of each under 20 mixed requests a
+    second while payloads arrive."""
     payloads = PAYLOADS // (20 if quick else 1)
     with running_server(folder / "data") as server:  # which makes the catalog and the tables
         server.client.put("/v1/feeds/fleet", content=FEED).raise_for_status()
@@ -54,11 +61,17 @@ def measure_reads(folder: Path, *, quick: bool) -> list[Figure]:
         fill_store(address, payloads, FILL)
     with running_server(folder / "data") as server:
         kinds = kinds_of_reads(payloads // DEVICES * RECORDS * STEP_NS // NS_PER_S)
-        alone = {name: _alone(server, name, make, 10 if quick else 100) for name, make in kinds.items()}
+        count = 10 if quick else 100
+        alone = {name: _alone(server, name, make, count) for name, make in kinds.items()}
+        again = {name: _again(server, name, kinds[name](), count) for name in AGAIN_TARGETS_MS}
         mixed = _mixed(server, kinds, 20 if quick else 180)
     figures = [Figure(f"{name}, p50", alone[name].quantile(0.5), "ms", IDLE_TARGETS_MS.get(name)) for name in kinds]
     figures += [Figure(f"{name}, p99, mixed load", mixed[name].quantile(0.99), "ms", TARGET_MS) for name in kinds]
-    failures = sum(run.failures for run in [*alone.values(), *mixed.values()])
+    figures += [
+        Figure(f"{name}, asked again, p50", again[name].quantile(0.5), "ms", target)
+        for name, target in AGAIN_TARGETS_MS.items()
+    ]
+    failures = sum(run.failures for run in [*alone.values(), *again.values(), *mixed.values()])
     return [*figures, Figure("answers that are no success", failures, "", 0)]
 
 
@@ -77,13 +90,16 @@ def kinds_of_reads(length_s: int) -> dict[str, NextPath]:
     return {
         "one hour, raw": of_series("/points", HOUR_S),
         "newest point": of_series("/points", order="desc", limit="1"),
+        "12 hours by minute": of_series("/points", 12 * HOUR_S, every="1m"),
         "a month by hour": of_series("/points", MONTH_S, every="1h"),
         "a month by hour, Zurich": of_series("/points", MONTH_S, every="1h", tz="Europe/Zurich"),
         "a month by day, Zurich": of_series("/points", MONTH_S, every="1d", tz="Europe/Zurich"),
         "hour means of all series over a day": of_all(DAY_S, every="1h", agg="mean"),
+        "last value of all series": of_all(0, agg="last"),
         "evidence of a month, 1,200 columns": of_points(MONTH_S, points="1200"),
         "a month thinned by minmax": of_points(MONTH_S, points="1200", thin="minmax"),
         "metrics of a day": of_series("/metrics", DAY_S),
+        "forecast": of_series("/forecast", DAY_S, horizon="24"),
         "autocorrelation of a day": of_series("/autocorrelation", DAY_S),
         "list of series": lambda: "/v1/series?limit=100&feed=fleet",
         "search of series": lambda: f"/v1/series?q=f{random.randrange(5)}&facets=field&extent=false",
@@ -109,10 +125,19 @@ def _span(length_s: int, span_s: int) -> dict[str, str]:
 
 def _alone(server: Server, name: str, make: NextPath, count: int) -> Latencies:
     """So many requests of a kind, one after the other; three before do not count. Prints what they cost."""
-    taken = Latencies()
     for _ in range(3):
         server.client.get(make())
-    before = _processor_s(server)
+    return _measured(server, name, make, count)
+
+
+def _again(server: Server, name: str, path: str, count: int) -> Latencies:
+    """The same request so many times, after it was answered once."""
+    server.client.get(path)
+    return _measured(server, f"{name}, asked again", lambda: path, count)
+
+
+def _measured(server: Server, name: str, make: NextPath, count: int) -> Latencies:
+    taken, before = Latencies(), _processor_s(server)
     for _ in range(count):
         _get(server.client, make(), time.perf_counter(), taken)
     spent = {role: (after - before[role]) / count * 1000 for role, after in _processor_s(server).items()}

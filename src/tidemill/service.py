@@ -75,6 +75,7 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
         secret=runtime.store_secret,
         listen=f"127.0.0.1:{runtime.store_port}",
         max_memory=max(_STORE_BYTES, runtime.settings.insert_memory + _STORE_ROOM_BYTES),
+        generations_fd=runtime.generations_fd,
     )
     run_engine(options, lifeline.beat)
 
@@ -221,6 +222,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     from tidemill.query.cursors import Seals
     from tidemill.query.queries import Queries
     from tidemill.store.deletions import read_feed_series
+    from tidemill.store.generations import Generations
 
     sys.setswitchinterval(_SWITCH_S)
     settings, folder = runtime.settings, runtime.settings.folder
@@ -229,7 +231,8 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = open_catalog(folder)
     texts = feed_texts(catalog)
     book = FeedBook(texts)
-    store = _store(runtime, settings.query_timeout, settings.query_memory)
+    generations = Generations(runtime.generations_fd)
+    store = _store(runtime, settings.query_timeout, settings.query_memory, generations)
     applied = AppliedOffsets(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
     pending = PendingDeletions(applied, intake_log, partial(read_feed_series, store))
     services = Services(
@@ -289,12 +292,13 @@ ROLES: Final[dict[str, Callable[[Runtime, Lifeline], None]]] = {
 }
 
 
-def _store(runtime: Runtime, query_timeout_s: float, memory_bytes: int) -> Any:
+def _store(runtime: Runtime, query_timeout_s: float, memory_bytes: int, generations: Any = None) -> Any:
     from tidemill.store.client import Store, StoreAddress
 
     return Store(
         StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
         settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": memory_bytes},
+        generations=generations,
     )
 
 

@@ -338,8 +338,9 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
     `listen_fd` and `internal_fd` are listening sockets that outlive a restart of `api`, so that a connection made
     meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`
-    (`hints.py`). `wake_fds` are the ends of the pipe by which `api` wakes `worker` (`wake.py`). `url`: the server's
-    public URL. `stand_ins`: the demonstration's servers and their listening sockets.
+    (`hints.py`). `wake_fds` are the ends of the pipe by which `api` wakes `worker` (`wake.py`). `generations_fd`:
+    memory in which `store` counts writes for `api` (`store/generations.py`). `url`: the server's public URL.
+    `stand_ins`: the demonstration's servers and their listening sockets.
     """
 
     settings: Settings
@@ -351,6 +352,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     internal_fd: int = -1
     hint_fd: int = -1
     wake_fds: tuple[int, int] = (-1, -1)
+    generations_fd: int = -1
     open_access: bool = False
     url: str = ""
     stand_ins: tuple[tuple[str, int], ...] = ()

@@ -1,9 +1,9 @@
 """`tidemill serve`: starts store, mill and api, and a worker when there are jobs; supervises them, and ends them.
 
 The supervisor owns everything that must outlive a restart of a process: the listening sockets (a connection made while
-`api` restarts waits instead of being refused), the hint sockets, the pipe that wakes the worker, the secrets and the
-store's port. A process that exits, or is silent, is started again: at once, and with growing pauses if it keeps
-failing. The supervisor holds no data.
+`api` restarts waits instead of being refused), the hint sockets, the pipe that wakes the worker, the memory in which
+writes are counted, the secrets and the store's port. A process that exits, or is silent, is started again: at once,
+and with growing pauses if it keeps failing. The supervisor holds no data.
 """
 
 import contextlib
@@ -30,6 +30,7 @@ from tidemill.lock import FolderLock, note_served_url
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import settle_partitions
 from tidemill.settings import Runtime, Settings
+from tidemill.store.generations import shared_memory
 from tidemill.wake import WakePipe
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class Supervisor:
         self._parts: dict[str, Part] = {}
         self._sockets: list[socket.socket] = []
         self._wake: WakePipe | None = None
+        self._generations = -1
         self._lock: FolderLock | None = None
         self._stand_in_urls: dict[str, str] = {}
         self.open_access = False
@@ -105,6 +107,7 @@ class Supervisor:
         reserved = _reserve_port()
         for_api, for_mill = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._wake = WakePipe.new()
+        self._generations = shared_memory()
         self._sockets = [public, internal, for_api, for_mill, reserved]
         note_served_url(folder, self.url)
         self._runtime = Runtime(
@@ -116,13 +119,14 @@ class Supervisor:
             listen_fd=public.fileno(),
             internal_fd=internal.fileno(),
             wake_fds=self._wake.fds,
+            generations_fd=self._generations,
             open_access=self.open_access,
             url=self.url,
         )
         self._hint_fds = {"api": for_api.fileno(), "mill": for_mill.fileno()}
-        api_fds = (public.fileno(), internal.fileno(), for_api.fileno(), *self._wake.fds)
+        api_fds = (public.fileno(), internal.fileno(), for_api.fileno(), self._generations, *self._wake.fds)
         self._parts = {
-            "store": Part("store"),
+            "store": Part("store", pass_fds=(self._generations,)),
             "mill": Part("mill", pass_fds=(for_mill.fileno(),)),
             "api": Part("api", pass_fds=api_fds),
             "worker": Part("worker", pass_fds=self._wake.fds, restart_at=None),
@@ -257,6 +261,8 @@ class Supervisor:
             each.close()
         if self._wake is not None:
             self._wake.close()
+        if self._generations >= 0:
+            os.close(self._generations)
         if self._lock is not None:
             self._lock.release()
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.query.support import ns
-from tests.support.engine import running_engine
+from tests.support.engine import generations_of, running_engine
 from tidemill.model.ids import format_series, series_id
 from tidemill.store.client import Store, StoreAddress
 from tidemill.store.migrate import migrate
@@ -183,7 +183,7 @@ def store(migrated: StoreAddress) -> Iterator[Store]:
     while WRITTEN:
         emptier.command("empty", table=WRITTEN.pop())
     emptier.close()
-    opened = Store(migrated)
+    opened = Store(migrated, generations=generations_of(migrated))
     yield opened
     opened.close()
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import uvloop
 
+from tests.support.engine import generations_of
 from tests.support.server import free_port
 from tidemill.api import server as api_server
 from tidemill.api.app import create_app
@@ -99,9 +100,8 @@ def services(
     book = FeedBook(texts, {})
     mills = mill_states(folder, log)
     applied = AppliedOffsets(lambda: progress_of(mills), hints)
-    client = Store(
-        store or StoreAddress("127.0.0.1", free_port(), password="x", database="default"), settings=store_settings
-    )
+    address = store or StoreAddress("127.0.0.1", free_port(), password="x", database="default")
+    client = Store(address, settings=store_settings, generations=generations_of(address))
     pending = PendingDeletions(applied, log, partial(read_feed_series, client))
     return Services(
         settings=settings,

@@ -12,8 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tidemill.store.client import StoreAddress
+from tidemill.store.generations import Generations, shared_memory
 
 START_TIMEOUT_S = 30.0
+
+
+_memories: dict[str, int] = {}  # of each engine's secret
+
+
+def generations_of(address: StoreAddress) -> Generations:
+    """The generations of an engine of this process, as the API has them; none of any other store."""
+    return Generations(_memories.get(address.password))
 
 
 class Engine:
@@ -26,6 +35,7 @@ class Engine:
         self._options = options
         self._database = database
         self._port = 0
+        self._memory = shared_memory()
 
     @property
     def address(self) -> StoreAddress:
@@ -36,9 +46,11 @@ class Engine:
         ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "tidemill.store.engine", "--path", str(self.path)]
         listen = f"127.0.0.1:{self._port}"  # the same port again after a restart, as under the supervisor
+        memory = ["--generations-fd", str(self._memory)]
         self.process = subprocess.Popen(
-            [*command, "--listen", listen, "--ready-file", str(ready), *self._options],
+            [*command, "--listen", listen, "--ready-file", str(ready), *memory, *self._options],
             env=os.environ | {"TIDEMILL_STORE_SECRET": self.secret},
+            pass_fds=(self._memory,),
         )
         deadline = time.monotonic() + START_TIMEOUT_S
         while not ready.exists():
@@ -46,6 +58,7 @@ class Engine:
             assert time.monotonic() < deadline, "the engine is not ready in time"
             time.sleep(0.02)
         self._port = json.loads(ready.read_text())["port"]
+        _memories[self.secret] = self._memory
         return self
 
     def kill(self) -> None:

@@ -16,6 +16,7 @@ from tidemill.model.time import format_instant
 from tidemill.query.aggregates import aggregate_units
 from tidemill.query.analysis_parameters import AnalysisQuery
 from tidemill.query.analysis_tasks import TaskSubject
+from tidemill.query.kept import Kept
 from tidemill.query.parameters import TimeRange, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import Description, SeriesQueries, in_time_order
@@ -26,6 +27,8 @@ MAX_POINTS: Final = 1_000_000  # values that an analysis reads
 MAX_DECOMPOSED: Final = 100_000  # of which a decomposition's columns are answered
 LATEST_POINTS: Final = 10_000  # instants that a forecast reads: twice the slots that it uses, for those without a value
 WHOLE: Final = 0.9  # of the median count: the shortest month has 0.93 of the points of a usual one
+_SUBJECT_BYTES: Final = 4 << 10
+_KEPT_BYTES: Final = 4 << 20
 _ROWS_FOR_LATEST: Final = 6 * LATEST_POINTS  # rows among which these are looked for: some are of replaced points
 
 
@@ -64,20 +67,28 @@ class AnalysisQueries:
 
     def __init__(self, store: Store, series: SeriesQueries) -> None:
         self._store, self._series = store, series
+        self._kept: Kept[AnalysedSeries] = Kept(store.generations, _KEPT_BYTES, _SUBJECT_BYTES)
 
     def subject(self, tenant: str, series: str, start: int | None, end: int | None) -> AnalysedSeries:
         """The series of this id with the state of its points in [start, end)."""
-        span = time_range(start, end)
+        span, generation = time_range(start, end), self._series.generation(series)
+        kept = self._kept.get((tenant, series, span))
+        if kept is not None and self._series.describe(tenant, series):  # which raises where it is being deleted
+            return kept
         described, [state] = run_parallel(
             lambda: self._series.describe(tenant, series), lambda: self._state(tenant, series, span, 0)
         )
         if described.deleted_seq:
             [state] = self._state(tenant, series, span, described.deleted_seq)
         last = state["last"] if state["rows"] else None
-        return AnalysedSeries(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
+        subject = AnalysedSeries(tenant, described, span, state["rows"], state["hash"], state["seq"], last)
+        self._kept.put((tenant, series, span), generation, subject, _SUBJECT_BYTES)
+        return subject
 
     def is_unchanged(self, subject: AnalysedSeries) -> bool:
         """Whether the state of the subject's points is what it was."""
+        if self._kept.get((subject.tenant, subject.id, subject.span)) is subject:
+            return True
         [state] = self._state(subject.tenant, subject.id, subject.span, subject.described.deleted_seq)
         return (state["rows"], state["hash"]) == (subject.rows, subject.hash)
 

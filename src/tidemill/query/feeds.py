@@ -5,6 +5,7 @@ message says where the data of the feed is.
 """
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Annotated, Any, Final, Literal, Required, TypedDict
 
 import msgspec
@@ -16,6 +17,8 @@ from tidemill.query import answers
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.feed_files import ALL_ROWS, refuse_pages, windows_file
+from tidemill.query.feed_generations import FeedGenerations
+from tidemill.query.kept_pages import KeptPages
 from tidemill.query.parameters import (
     QUALITY_CONFLICT,
     FieldName,
@@ -111,6 +114,7 @@ class FeedQueries:
 
     def __init__(self, store: Store, hidden: Hidden) -> None:
         self._store, self._hidden = store, hidden
+        self._generations, self._kept = FeedGenerations(store), KeptPages(store.generations)
 
     def points(self, tenant: str, feed: Feed, query: FeedPointsQuery, known: Known = ()) -> Page:
         """A JSON array of FeedPoint, in time order; missing samples are left out. Another format is a whole file with
@@ -122,11 +126,29 @@ class FeedQueries:
             raise InputError(QUALITY_CONFLICT.message, (QUALITY_CONFLICT,))
         span, field = time_range(query.start, query.end), _chosen_field(feed, query.field)
         filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
+        if query.format != "json":
+            return self._points(tenant, feed, query, known, span=span, field=field, filters=filters)
+        generation = self._generations.generation(filters, field)
+        question = ["feed points", filters, feed.version, field, query]
+        make = partial(self._points, tenant, feed, query, known, span=span, field=field, filters=filters)
+        return self._kept.answer(question, generation, make, known, has_tag=False)
+
+    def _points(
+        self,
+        tenant: str,
+        feed: Feed,
+        query: FeedPointsQuery,
+        known: Known,
+        *,
+        span: TimeRange,
+        field: str,
+        filters: Mapping[str, Any],
+    ) -> Page:
         tag = feed_tag(self._store, tenant, query, feed, filters, field=field)
         if tag is not None and tag in known:
             return unchanged(tag)
         if query.format != "json":
-            return tagged(self._points_file(tenant, filters | {"field": field}, query, span), tag)
+            return tagged(self._points_file(tenant, {**filters, "field": field}, query, span), tag)
         first, series, ordinal = query.cursor or (span.first_ns, 0, _LOWEST)
         bound = {
             **filters,
@@ -164,9 +186,6 @@ class FeedQueries:
         after_ns, after_tags = query.cursor or (before_first_ns(sign), "")
         filters = feed_filters(tenant, feed, query.tags, self._hidden(tenant))
         every_s, plain = duration_ns(feed.rollups.every) // 10**9, query.evidence == "false"
-        tag = feed_tag(self._store, tenant, query, feed, filters, every_s=every_s) if plain else None
-        if tag is not None and tag in known:
-            return unchanged(tag)
         bound = {
             **filters,
             "every_s": every_s,
@@ -176,6 +195,28 @@ class FeedQueries:
             "after_ns": after_ns,
             "after_tags": after_tags,
         }
+        if query.format == "json" and plain:
+            generation = self._generations.generation(filters)
+            question = ["rollups", filters, feed.version, every_s, query]
+            make = partial(self._rollups, tenant, feed, query, known, bound=bound, filters=filters)
+            return self._kept.answer(question, generation, make, known, has_tag=False)
+        return self._rollups(tenant, feed, query, known, bound=bound, filters=filters)
+
+    def _rollups(
+        self,
+        tenant: str,
+        feed: Feed,
+        query: RollupsQuery,
+        known: Known,
+        *,
+        bound: Mapping[str, Any],
+        filters: Mapping[str, Any],
+    ) -> Page:
+        tag = None
+        if query.evidence == "false":
+            tag = feed_tag(self._store, tenant, query, feed, filters, every_s=bound["every_s"])
+            if tag is not None and tag in known:
+                return unchanged(tag)
         if query.format != "json":
             refuse_pages(limit=query.limit, cursor=query.cursor, evidence=query.evidence)
             lines = self._store.stream("rollup_rows", "JSONEachRow", **bound, limit=ALL_ROWS)

@@ -6,6 +6,7 @@ has no points in a window of another, its values are null and its counts 0.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -14,23 +15,28 @@ from tidemill.model.offset import Reach
 from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.as_of import PastAnswers
-from tidemill.query.chosen_series import bound_series, choose_series
+from tidemill.query.chosen_series import bound_series
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import file_page
 from tidemill.query.gaps import WindowBounds, WindowEvidence
+from tidemill.query.kept_pages import KeptPages
 from tidemill.query.ladder import LADDER, longer, window_length_for
 from tidemill.query.many_points_answers import columns_page, columns_table, raw_columns_page, rows_page, rows_table
 from tidemill.query.many_points_query import ManyPointsQuery, check_many_points_query, with_evidence
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import quality_params, time_range
+from tidemill.query.plain_points import plain_points
 from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
+from tidemill.query.series_choices import SeriesChoices
+from tidemill.query.series_rows import SeriesRows
 from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
 from tidemill.query.thinned_points import thinned_points
 from tidemill.query.window_frames import BEFORE_ALL, align, points_extent, span_of, window_frame
 from tidemill.store.client import Store
+from tidemill.store.generations import POINTS
 
 
 class ManyPoints:
@@ -45,10 +51,12 @@ class ManyPoints:
         evidence: WindowEvidence,
         planner: WindowPlanner,
         history: PastAnswers,
+        rows: SeriesRows,
         cells: int = MAX_CELLS,
     ) -> None:
         """`cells`: values of an aggregate that are read at once."""
-        self._store, self._hidden, self._cells = store, hidden, cells
+        self._store, self._cells = store, cells
+        self._choices, self._kept = SeriesChoices(store, hidden, rows), KeptPages(store.generations, timed=True)
         self._evidence, self._applied, self._planner, self._history = evidence, applied, planner, history
 
     def read_many(self, tenant: str, query: ManyPointsQuery, now_ns: int, known: Known = ()) -> Page:
@@ -59,18 +67,33 @@ class ManyPoints:
         """
         began = time.perf_counter()
         check_many_points_query(query)
-        series = choose_series(self._store, tenant, query, query.series, self._hidden)
+        series, chosen = self._choices.choose(tenant, query, query.series)
         self.check_as_of(tenant, query, series, now_ns)
-        tag = self._tag(tenant, query, series)
-        if tag is not None and tag in known:
-            return unchanged(tag)
+        if query.evidence or query.as_of is not None:  # answers that follow from more than the points
+            return self._page(tenant, query, series, now_ns, began)
+        if query.is_whole_file and query.thin is None:
+            tag = self._tag(tenant, query, series)
+            return (
+                unchanged(tag) if tag is not None and tag in known else tagged(self._file(tenant, query, series), tag)
+            )
+        generations, numbers = self._store.generations, [item.series for item in series]
+        of_points = generations.of_series(POINTS, numbers)  # before any of them is read
+        generation = None if of_points is None else of_points.joined(chosen)
+        question = ["many", tenant, numbers, self.rollup_seconds(tenant, query, series), query]
+        has_tag = is_closed(query) and FROM_THE_POINT_BEFORE.isdisjoint(query.agg)
+        make = partial(self._page, tenant, query, series, now_ns, began)
+        return self._kept.answer(question, generation, make, known, has_tag=has_tag)
+
+    def _page(
+        self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], now_ns: int, began: float
+    ) -> Page:
         if query.thin is not None:
-            return tagged(self._thinned(tenant, query, series, began), tag)
+            return self._thinned(tenant, query, series, began)
         if query.is_whole_file:
-            return tagged(self._file(tenant, query, series), tag)
+            return self._file(tenant, query, series)
         if query.in_windows:
-            return tagged(self._windows(tenant, query, series, now_ns, began), tag)
-        return tagged(self._raw(tenant, query, series, began), tag)
+            return self._windows(tenant, query, series, now_ns, began)
+        return self._raw(tenant, query, series, began)
 
     def check_as_of(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description], now_ns: int) -> None:
         """Raises InputError where the answer as of the instant that a question names, if it names one, is not known."""
@@ -78,9 +101,8 @@ class ManyPoints:
             self._history.check(tenant, series, span_of(query), query.as_of, now_ns)
 
     def _tag(self, tenant: str, query: ManyPointsQuery, series: Sequence[Description]) -> str | None:
-        """The tag of an answer about a closed range that follows from the points in it alone."""
-        of_more = query.evidence or query.as_of is not None or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg)
-        if of_more or not is_closed(query):
+        """The tag of a file about a closed range that follows from the points in it alone."""
+        if not FROM_THE_POINT_BEFORE.isdisjoint(query.agg) or not is_closed(query):
             return None
         rollup_s = self.rollup_seconds(tenant, query, series)
         return series_tag(self._store, tenant, query, series, span_of(query), rollup_s=rollup_s)
@@ -197,8 +219,7 @@ class ManyPoints:
         if query.as_of is not None:
             frame = self._store.frame("many_points_as_of", **bound, as_of=query.as_of)
         else:
-            quality = quality_params(query.quality, query.marked)
-            frame = self._store.frame("many_points", **bound, **quality, firsts=[BEFORE_ALL] * len(series))
+            frame = self._raw_frame(query, series, bound)
         page = frame.head(query.page)
         last = page.row(-1, named=True) if len(frame) > len(page) else None
         following = encode_cursor(last["ns"], last["series"], last["ordinal"]) if last else None
@@ -208,6 +229,16 @@ class ManyPoints:
         if query.in_columns:
             return raw_columns_page(page, series, query, head, following)
         return rows_page(page, series, query, head, following)
+
+    def _raw_frame(self, query: ManyPointsQuery, series: Sequence[Description], bound: dict[str, Any]) -> pl.DataFrame:
+        """The points of a page and the one after it."""
+        if len(series) == 1 and query.cursor is None and query.quality is None and query.marked is None:
+            span = time_range(query.start, query.end)
+            rows = plain_points(self._store, bound["tenant"], series[0], span, bound["limit"])
+            if rows is not None:
+                return rows.with_columns(series=pl.lit(series[0].series, pl.UInt64))
+        quality = quality_params(query.quality, query.marked)
+        return self._store.frame("many_points", **bound, **quality, firsts=[BEFORE_ALL] * len(series))
 
 
 def answer_head(query: ManyPointsQuery, every: WindowLength | None, *, rollups: bool = False) -> dict[str, Any]:

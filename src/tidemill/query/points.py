@@ -5,6 +5,7 @@ pages and those of other formats are streamed: there the first point after the p
 cursor is known before the first byte is sent, and the page itself is a range of (time, ordinal) and needs no limit.
 """
 
+from functools import partial
 from typing import Any, Final, Literal
 
 import msgspec
@@ -15,8 +16,11 @@ from tidemill.query import answers
 from tidemill.query.aggregates import FROM_THE_POINT_BEFORE
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
-from tidemill.query.files import csv_head, file_bytes
+from tidemill.query.files import csv_head, json_lines
+from tidemill.query.instants import instant_texts
+from tidemill.query.kept_pages import KeptPages
 from tidemill.query.parameters import quality_params, time_range
+from tidemill.query.plain_points import plain_points
 from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
@@ -35,6 +39,7 @@ def flag_words(bits: int) -> list[str]:
     return [word for bit, word in enumerate(FLAGS) if bits >> bit & 1]
 
 
+_NO_WORDS: Final = pl.lit([], dtype=pl.List(pl.String))
 _LOWEST: Final = -(2**63)
 _HIGHEST: Final = 2**63 - 1
 
@@ -65,20 +70,31 @@ class PointQueries:
 
     def __init__(self, store: Store, series: SeriesQueries, planner: WindowPlanner) -> None:
         self._store, self._series, self._planner = store, series, planner
+        self._kept = KeptPages(store.generations)
 
     def read_points(self, tenant: str, series: str, query: PointsQuery, known: Known = ()) -> Page:
         """A page of points, or of windows; none where `known` has the tag of its state. Raises InputError for
         parameters that contradict each other."""
         check_points_query(query)
+        generation = self._series.generation(series)  # before anything is read
         described = self._series.describe(tenant, series)
-        tag, rollup_s = None, self._planner.rollup_seconds(tenant, [described], query, query.every)
-        if is_closed(query) and FROM_THE_POINT_BEFORE.isdisjoint(query.agg):
-            tag = series_tag(self._store, tenant, query, [described], span_of(query), rollup_s=rollup_s)
-            if tag in known:
-                return unchanged(tag)
+        rollup_s = self._planner.rollup_seconds(tenant, [described], query, query.every)
+        has_tag = is_closed(query) and FROM_THE_POINT_BEFORE.isdisjoint(query.agg)
+        if _is_streamed(query):
+            tag = None
+            if has_tag:
+                tag = series_tag(self._store, tenant, query, [described], span_of(query), rollup_s=rollup_s)
+                if tag in known:
+                    return unchanged(tag)
+            return tagged(self._page(tenant, described, query, rollup_s), tag)
+        question = ["points", tenant, described.series, rollup_s, query]
+        make = partial(self._page, tenant, described, query, rollup_s)
+        return self._kept.answer(question, generation, make, known, has_tag=has_tag)
+
+    def _page(self, tenant: str, described: Description, query: PointsQuery, rollup_s: int) -> Page:
         if query.every is not None or query.agg:
-            return tagged(point_windows(self._store, tenant, described, query, rollup_s), tag)
-        return tagged(self._raw(tenant, described, query), tag)
+            return point_windows(self._store, tenant, described, query, rollup_s)
+        return self._raw(tenant, described, query)
 
     def _raw(self, tenant: str, described: Description, query: PointsQuery) -> Page:
         kind, descending = query.format, query.order == "desc"
@@ -103,14 +119,24 @@ class PointQueries:
         return Page(answers.object_with_items(top, answers.json_array(rows), {"next": following}), next=following)
 
     def _json_page(self, tenant: str, described: Description, query: PointsQuery) -> Page:
-        bound, order = self._range(tenant, described, query), "_descending" if query.order == "desc" else ""
-        found = self._store.frame(f"points_one_page{order}", **bound, limit=query.page + 1)
+        found = self._one_page(tenant, described, query)
         rows, following = found.head(query.page), None
         if found.height > rows.height:
             following = encode_cursor(int(found["ns"][-1]), int(found["ordinal"][-1]))
-        items = answers.json_array([file_bytes(_with_words(rows), "ndjson", query.tz)])
+        items = answers.json_array([json_lines(_items(rows, query.tz))])
         top = {"series": format_series(described.series), "tz": query.tz}
         return Page(b"".join(answers.object_with_items(top, items, {"next": following})), next=following)
+
+    def _one_page(self, tenant: str, described: Description, query: PointsQuery) -> pl.DataFrame:
+        """The points of a page and the one after it: `ns`, `ordinal`, `value`, `flags`; `marks` where one has any."""
+        descending, limit = query.order == "desc", query.page + 1
+        if query.cursor is None and query.quality is None and query.marked is None:
+            span = time_range(query.start, query.end)
+            rows = plain_points(self._store, tenant, described, span, limit, descending=descending)
+            if rows is not None and not rows["marked"].sum():
+                return rows
+        bound = self._range(tenant, described, query)
+        return self._store.frame(f"points_one_page{'_descending' if descending else ''}", **bound, limit=limit)
 
     def _range(self, tenant: str, described: Description, query: PointsQuery) -> dict[str, Any]:
         """Parameters that select the points from where the page begins, as a range of (time, ordinal)."""
@@ -148,9 +174,20 @@ class PointQueries:
         return bound, encode_cursor(ns, ordinal)
 
 
-def _with_words(rows: pl.DataFrame) -> pl.DataFrame:
-    """Rows of a page as its items: `ns`, `value`, the words of `flags`, `marks`."""
-    bits = rows["flags"].unique().to_list()
+def _is_streamed(query: PointsQuery) -> bool:
+    """Whether the answer is sent while the store still writes it."""
+    in_windows = query.every is not None or bool(query.agg)
+    return query.is_whole_file or not (in_windows or (query.format == "json" and query.page <= JSON_PAGE))
+
+
+def _items(rows: pl.DataFrame, zone: str) -> pl.DataFrame:
+    """Rows of a page (without `marks`: no row has any) as its items: `time`, `value`, the words of `flags`, `marks`."""
+    marks = pl.col("marks") if "marks" in rows.columns else _NO_WORDS.alias("marks")
+    flags = _words(rows["flags"]) if rows["flags"].sum() else _NO_WORDS
+    return rows.select(instant_texts(pl.col("ns"), zone).alias("time"), "value", flags.alias("flags"), marks)
+
+
+def _words(flags: pl.Series) -> pl.Expr:
+    bits = flags.unique().to_list()
     words = pl.Series([flag_words(number) for number in bits], dtype=pl.List(pl.String))
-    flags = rows["flags"].replace_strict(bits, pl.Series(range(len(bits))), return_dtype=pl.UInt32)
-    return rows.select("ns", "value", words.gather(flags).alias("flags"), "marks")
+    return pl.lit(words.gather(flags.replace_strict(bits, pl.Series(range(len(bits))), return_dtype=pl.UInt32)))

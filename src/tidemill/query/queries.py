@@ -73,6 +73,7 @@ class Queries:
             evidence=WindowEvidence(store, log, book),
             planner=planner,
             history=PastAnswers(store, book),
+            rows=self.series.rows,
         )
         self.stored_forecasts = StoredForecastQueries(store)
         self.forecast_scores = ForecastScores(store, self.analysis)

@@ -22,6 +22,7 @@ from tidemill.query.analysis_parameters import Bands, Peaks
 from tidemill.query.answers import Page
 from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import csv_head
+from tidemill.query.kept import generation_of
 from tidemill.query.parameters import (
     TEXT,
     FeedName,
@@ -41,6 +42,7 @@ from tidemill.query.parameters import (
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.samples_document import samples_document
 from tidemill.query.series_index import SeriesIndexes
+from tidemill.query.series_rows import SeriesRows
 from tidemill.query.series_search import (
     BEFORE_ALL,
     FacetValue,
@@ -51,6 +53,7 @@ from tidemill.query.series_search import (
     series_details,
 )
 from tidemill.store.client import Store
+from tidemill.store.generations import Generation
 
 MAX_ARRAY_SAMPLES: Final = 5_000_000  # most samples of two JSON arrays in an answer, and of the input of metrics
 Integers = NDArray[np.int64]
@@ -215,6 +218,7 @@ class SeriesQueries:
     def __init__(self, store: Store, hidden: Hidden, applied: Callable[[str], Reach] = lambda _: ()) -> None:
         self._store, self._hidden = store, hidden
         self._indexes = SeriesIndexes(store, applied)
+        self.rows = SeriesRows(store)
 
     def list_series(self, tenant: str, query: SeriesQuery, removed: Collection[str] = ()) -> SeriesPage:
         """A page of the series that match. `removed`: the names of feeds that were removed."""
@@ -261,10 +265,17 @@ class SeriesQueries:
             number = parse_series(series)
         except ValueError:
             raise _unknown(series) from None
-        rows = [] if number in self._hidden(tenant) else self._store.rows("series_row", tenant=tenant, series=number)
-        if not rows:
+        row = None if number in self._hidden(tenant) else self.rows.row(tenant, number)
+        if row is None:
             raise _unknown(series)
-        return msgspec.convert({**rows[0], "series": number}, Description)
+        return msgspec.convert({**row, "series": number}, Description)
+
+    def generation(self, series: str) -> Generation | None:
+        """The generation of what the store has of the series of this id; null while a write is under way."""
+        try:
+            return generation_of(self._store.generations, [parse_series(series)])
+        except ValueError:
+            return None
 
     def read_series(self, tenant: str, series: str, query: FullSeriesQuery) -> Page:
         """Every sample of a series (FullSeries as JSON, else rows of `time` and `value`), streamed from the store.

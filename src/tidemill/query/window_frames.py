@@ -21,6 +21,7 @@ from tidemill.query.chosen_series import bound_series
 from tidemill.query.counters import time_before
 from tidemill.query.nearest import MAX_CELLS, MAX_SPAN, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import TimeRange, quality_params, time_range
+from tidemill.query.plain_points import PLAIN_AGGREGATES, PLAIN_UNITS, plain_windows
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description
 from tidemill.query.wall_clock import WallClock, wall_clock
@@ -182,6 +183,11 @@ def _aggregated(
 ) -> pl.DataFrame:
     """The windows with points that start after `after` (ns), with the aggregates of the query; at most `limit` rows."""
     span, quality = span_of(query), quality_params(query.quality, query.marked)
+    if as_of is None and _is_plain(series, query, windows):
+        within = {"first": max(span.first_ns, after), "last": span.last_ns, "after": after, "limit": limit}
+        plain = plain_windows(store, tenant, series[0], query.aggregates, length=windows.length, within=within)
+        if plain is not None:
+            return plain
     first, quantiles = max(span.first_ns, after), quantile_names(query.aggregates)
     bound: dict[str, Any] = {**bound_series(series), "firsts": [first] * len(series), "first": first}
     kind = "spread_" if quantiles or "mode" in query.aggregates else ""
@@ -218,6 +224,13 @@ def _aggregated(
     values = (pl.col("quantiles").list.get(i, null_on_oob=True).alias(n) for i, n in enumerate(quantiles))
     columns = list(dict.fromkeys(["series", "ns", *query.aggregates, "count"]))
     return frame.with_columns(values).select(columns).with_columns(pl.col(sorted(COUNTS & set(columns))).cast(pl.Int64))
+
+
+def _is_plain(series: Sequence[Description], query: WindowQuery, windows: Windows) -> bool:
+    """Whether the cheapest question answers these windows."""
+    of_all = query.quality is None and query.marked is None
+    fixed = windows.is_utc and windows.every is not None and windows.every.unit in PLAIN_UNITS
+    return len(series) == 1 and of_all and fixed and PLAIN_AGGREGATES.issuperset(query.aggregates)
 
 
 def _rolled_up(

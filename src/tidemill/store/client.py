@@ -13,7 +13,6 @@ from functools import cache
 from typing import Any, Final, TypeVar
 
 import clickhouse_connect
-import msgspec
 import polars as pl
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -23,9 +22,12 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Timeout
 
 from tidemill.errors import StoreQueryError, StoreUnavailableError
+from tidemill.store.address import StoreAddress
 from tidemill.store.answers import read_answer, stream_answer
 from tidemill.store.errors import translate_error
+from tidemill.store.generations import HEADER, Generations, bucket_header, is_counted
 from tidemill.store.queries import Query, packaged_queries
+from tidemill.store.short_requests import ShortRequests
 from tidemill.store.values import bindable, insertable, plain_rows
 
 # A dict is bound as a Map, not as a JSON text.
@@ -57,17 +59,6 @@ _INSERT_SETTINGS = {
 }
 
 
-class StoreAddress(msgspec.Struct, frozen=True):
-    """The address of a store, and the credentials and the database to use there."""
-
-    host: str
-    port: int
-    user: str = "tidemill"
-    password: str = ""
-    database: str = "tidemill"
-    secure: bool = False
-
-
 class Store:
     """A store. Thread-safe; holds a pool of connections, opened when first needed.
 
@@ -83,8 +74,11 @@ class Store:
         settings: Mapping[str, str | int] | None = None,
         queries: Mapping[str, Query] | None = None,
         timeout_s: int = 120,
+        generations: Generations | None = None,
     ) -> None:
+        """`generations`: those of the store at this address, if it has any."""
         self.address = address
+        self.generations = generations or Generations()
         self._settings = dict(settings or {})
         self._queries = queries
         self._timeout_s = timeout_s
@@ -92,6 +86,7 @@ class Store:
         self._client: Client | None = None
         self._under_way = 0
         self._connections = get_pool_manager(maxsize=_CONNECTIONS)
+        self._short = ShortRequests(address, self._settings, timeout_s)
 
     @property
     def busy(self) -> bool:
@@ -139,9 +134,15 @@ class Store:
         into, buffer = self._into(table, frame.columns), io.BytesIO()
         insertable(frame).write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
         block = buffer.getvalue()
+        header = bucket_header(frame["series"].unique()) if is_counted(table) and "series" in frame.columns else None
+        headers = {HEADER: header} if header else None
         self._call(
             lambda client: client.raw_insert(
-                into, insert_block=block, fmt="ArrowStream", settings=dict(_INSERT_SETTINGS)
+                into,
+                insert_block=block,
+                fmt="ArrowStream",
+                settings=dict(_INSERT_SETTINGS),
+                transport_settings=headers,
             )
         )
 
@@ -180,6 +181,9 @@ class Store:
     def _open_answer(self, name: str, fmt: str, values: Mapping[str, Any], settings: Mapping[str, str]) -> Any:
         """Run a query; returns the answer once its status is there."""
         sql, settings = self._checked_query(name, values).sql, {**_READ_SETTINGS, **settings}
+        short = self._short.request_of(sql, fmt, values, settings)
+        if short is not None:
+            return self._call(lambda _: self._short.send(short, self._connections), sql)
         return self._call(lambda client: client.raw_stream(sql, bindable(values), settings=settings, fmt=fmt), sql)
 
     def _call(self, work: Callable[[Client], _T], read_sql: str = "") -> _T:

@@ -48,7 +48,8 @@ def execute_request(pool: SessionPool, request: EngineRequest, defaults: dict[st
     try:
         if statement.insert_format:
             pool.writes.require_room()
-            answer = _insert(session, request, statement, rest, tag)
+            with pool.generations.writing(statement.text, request.buckets):
+                answer = _insert(session, request, statement, rest, tag)
             pool.writes.raise_if_failed()
             return answer
         answer = _query(pool, session, request, statement, tag)
@@ -104,8 +105,11 @@ def _query(
         return _stream(session, sql, fmt, request.params)
     if name == "MUTATING" and first_word(statement.text) not in _FREES_DISK:
         pool.writes.require_room()
-    result = session.run_statement(sql, fmt, request.params)
-    if name != "READ_ONLY":
+    if name == "READ_ONLY":
+        result = session.run_statement(sql, fmt, request.params)
+    else:
+        with pool.generations.writing(statement.text, None):
+            result = session.run_statement(sql, fmt, request.params)
         pool.writes.raise_if_failed()
     if count == 0:  # nothing but comments, or bytes that the engine skips
         raise refusal(SYNTAX_ERROR, "SYNTAX_ERROR", "Empty query")

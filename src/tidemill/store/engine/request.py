@@ -23,6 +23,7 @@ from multipart import (  # type: ignore[import-untyped]
 
 from tidemill.store.engine.errors import AUTHENTICATION_FAILED, BAD_ARGUMENTS, CANNOT_DECOMPRESS, refusal
 from tidemill.store.engine.spool import Spool
+from tidemill.store.generations import HEADER, read_buckets
 
 _FORM_LIMIT_BYTES = 64 << 20
 
@@ -46,7 +47,8 @@ class BodyReader(Protocol):
 
 
 class EngineRequest(msgspec.Struct, frozen=True):
-    """A request, authenticated. `query` comes from the URL or a form; `body` holds the rest, still encoded."""
+    """A request, authenticated. `query` comes from the URL or a form; `body` holds the rest, still encoded. `buckets`
+    are those of the series whose rows an INSERT brings (null: not known)."""
 
     query: bytes
     body: Spool
@@ -58,6 +60,7 @@ class EngineRequest(msgspec.Struct, frozen=True):
     query_id: str
     buffered: bool
     accepts: str
+    buckets: tuple[int, ...] | None
 
 
 def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -> EngineRequest:
@@ -84,6 +87,7 @@ def read_request(query_string: bytes, headers: Mapping[str, str], body: Spool) -
         query_id=_text(fields.get("query_id", "")),
         buffered=fields.get("wait_end_of_query", "0") not in {"", "0"},
         accepts=headers.get("accept-encoding", "") if compressed else "",
+        buckets=read_buckets(headers.get(HEADER, "")),
     )
 
 

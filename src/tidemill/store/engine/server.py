@@ -52,7 +52,8 @@ WRITES_FAILED = 75  # the exit status after a failed write
 
 
 class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options of an engine. `listen` is HOST:PORT, port 0 takes a free one; sizes in bytes."""
+    """The options of an engine. `listen` is HOST:PORT, port 0 takes a free one; sizes in bytes; `generations_fd` is the
+    memory in which writes are counted for readers in other processes."""
 
     path: Path
     secret: str
@@ -62,6 +63,7 @@ class EngineOptions(msgspec.Struct, frozen=True, kw_only=True):
     queue: int = 64
     max_memory: int = 1 << 30
     end_with_parent: bool = True
+    generations_fd: int | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,7 +103,7 @@ async def _serve(options: EngineOptions, listener: socket.socket, parent: int, b
     spool.mkdir(exist_ok=True)
     metadata.restore_metadata(options.path)
     part_files.restore_part_files(options.path)
-    pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory)
+    pool = SessionPool(options.path / "chdb", options.sessions, options.max_memory, options.generations_fd)
     _report_detached(pool)
     config = EngineConfig(
         user="tidemill",
@@ -203,6 +205,7 @@ async def _end_when_writes_fail(pool: SessionPool) -> None:
             checked = time.monotonic()
             with suppress(EngineError):
                 await asyncio.to_thread(pool.writes.raise_if_failed)
+                await asyncio.to_thread(pool.generations.settle)
     _log.error("a write to the disk failed: ending, to find at the next start which parts it hurt")
     await asyncio.sleep(_ANSWER_S)
     logging.shutdown()
@@ -249,6 +252,7 @@ def _options(arguments: Sequence[str] | None) -> EngineOptions:
     parser.add_argument("--sessions", type=int, default=8, help="queries that run at once")
     parser.add_argument("--queue", type=int, default=64, help="queries that may wait for a session")
     parser.add_argument("--max-memory", type=int, default=1 << 30, help="bytes that all queries may use together")
+    parser.add_argument("--generations-fd", type=int, help="memory in which writes are counted for other processes")
     parser.add_argument("--secret-stdin", action="store_true", help="read the clients' secret from standard input")
     given = vars(parser.parse_args(arguments))
     # Removed from the environment, so that no child and no crash report carries it.

@@ -18,6 +18,7 @@ from tidemill.store.engine.broken_parts import read_broken_parts
 from tidemill.store.engine.errors import EngineError, from_chdb
 from tidemill.store.engine.library import load_chdb
 from tidemill.store.engine.writes import EngineWrites, remove_truncated_mutations, remove_truncated_parts
+from tidemill.store.generations import GenerationCounter
 
 # Caches and pools sized for a small process. The engine's own defaults are for a whole machine: 5 GiB mark and
 # primary-key caches; 128 threads to remove old parts, which all start a few seconds after a burst of inserts.
@@ -48,6 +49,7 @@ class SessionState(msgspec.Struct, frozen=True):
 
 # Classes of statements: the engine needs 0.6 ms a KiB to find one, and nearly all statements are a few hundred texts.
 _MAX_CLASSES, _MAX_CLASS_BYTES = 1_000, 8 << 10
+_MUTATIONS = "SELECT count() FROM system.mutations WHERE NOT is_done"
 _classes: dict[tuple[SessionState, bytes], tuple[str, int]] = {}
 
 
@@ -100,11 +102,13 @@ class EngineSession:
 
 class SessionPool:
     """Up to `size` sessions in use. `acquire` never waits, because its callers are at most `size` threads. `broken`:
-    the parts that the engine set aside when it started. `writes`: whether a write to the disk failed."""
+    the parts that the engine set aside when it started. `writes`: whether a write to the disk failed. `generations`
+    counts the statements that write, in the memory `generations_fd`."""
 
-    def __init__(self, path: Path, size: int, max_memory_bytes: int) -> None:
+    def __init__(self, path: Path, size: int, max_memory_bytes: int, generations_fd: int | None = None) -> None:
         path.mkdir(parents=True, exist_ok=True)
         remove_truncated_mutations(path)
+        self.generations = GenerationCounter(generations_fd, self._has_no_mutation)
         options = _ENGINE_OPTIONS | {"max_server_memory_usage": max_memory_bytes}
         self._address = f"{path.resolve()}?{urlencode(options)}"
         self._size = size
@@ -146,6 +150,9 @@ class SessionPool:
                 spent, self._keeper = self._keeper, EngineSession(self._address, SessionState())
                 spent.close()
                 raise
+
+    def _has_no_mutation(self) -> bool:
+        return int(self.control(_MUTATIONS)) == 0
 
     def close(self) -> None:
         """Close every idle session, then the engine. Sessions in use close with the process."""

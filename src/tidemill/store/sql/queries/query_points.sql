@@ -247,6 +247,35 @@ SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS val
 -- include: points_by_key
 LIMIT {limit:UInt32}
 
+-- fragment: points_of_plain_page
+-- Rows of a series over a range, also those that others replaced (then two have the same time and ordinal): without
+-- FINAL, which takes as long to plan as all the rest. `marked`: how many marks a row has.
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value, p.flags AS flags,
+    p.marks.size0 AS marked
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+
+-- fragment: points_at_once
+-- A few granules are read by the thread that asks: handing them to others and waiting for these takes 0.5 ms of 4.
+SETTINGS max_threads = 1, local_filesystem_read_method = 'pread'
+
+-- name: points_plain_page
+-- At most `limit` of these rows in ascending order.
+-- include: points_of_plain_page
+-- include: points_by_key
+LIMIT {limit:UInt32}
+-- include: points_at_once
+
+-- name: points_plain_page_descending
+-- The same in descending order.
+-- include: points_of_plain_page
+-- include: points_by_key_descending
+LIMIT {limit:UInt32}
+-- include: points_at_once
+
 -- name: points_one_page_descending
 -- The page in descending order.
 -- include: points_of_page
@@ -371,6 +400,31 @@ SELECT
     -- include: points_aggregates
 -- include: points_of_series
 -- include: points_windows_end
+
+-- name: points_plain_windows
+-- The same of one series over windows of `length` ns in UTC, with the cheap aggregates only, and without FINAL: `repeated`
+-- says that a window has two rows of one instant, so that FINAL has to say which of them counts. No row is left out
+-- before that is known.
+WITH toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
+SELECT
+    ns_at - positiveModulo(ns_at, {length:Int64}) AS ns,
+    least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
+    min(p.value) AS min,
+    max(p.value) AS max,
+    sumKahan(p.value) AS sum,
+    count(p.value) AS count,
+    count() - count(p.value) AS missing,
+    count() > uniqExact(p.time, p.ordinal) AS repeated
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY ns
+HAVING ns > {after:Int64} AND ({nulls:UInt8} = 1 OR count > 0)
+ORDER BY ns
+LIMIT {limit:UInt32}
+-- include: points_at_once
 
 -- name: points_spread_windows
 -- The same with the mode and quantiles: longer to plan.

@@ -62,6 +62,14 @@ SELECT feed, name, field, tags, unit, description, deleted_seq
 FROM series FINAL
 WHERE tenant = {tenant:String} AND series = {series:UInt64} AND NOT deleted
 
+-- name: series_rows_from
+-- The descriptions of at most `limit` series from an id on, by id.
+SELECT series, feed, name, field, tags, unit, description, deleted_seq
+FROM series FINAL
+WHERE tenant = {tenant:String} AND series >= {series:UInt64} AND NOT deleted
+ORDER BY tenant, series
+LIMIT {limit:UInt32}
+
 -- name: series_rows
 -- How many rows the table has of a series, also replaced and deleted ones: by the key alone, nothing is read.
 SELECT count() AS rows
