@@ -14,7 +14,7 @@ from litestar import Response
 from tidemill.analysis.statistics import time_metrics
 from tidemill.api.analyses import Analyses, Key, Work
 from tidemill.api.body import ClientGoneError
-from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, reading
+from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, reading, response_of
 from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of, task_subject
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
@@ -39,9 +39,11 @@ from tidemill.query.analysis_parameters import (
     ProfileQuery,
     SpectrumQuery,
 )
+from tidemill.query.answers import Page
 from tidemill.query.description_answer import DescriptionAnswer
 from tidemill.query.forecasts import forecast_options
 from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
+from tidemill.query.states import answer_tag, unchanged
 
 _CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
 _OTHERS: Final = 1  # the process of analyses that are no forecast
@@ -55,7 +57,7 @@ Computation = tuple[AnalysedSeries, Key, Work]  # what is analysed, the key of t
     MetricsQuery,
     tags=["series"],
     summary="Metrics of a series in the time and the frequency domain",
-    responses=answer_specs(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
+    responses=answer_specs(SeriesMetrics, "The metrics; null where one is not defined, never NaN.", tagged=True),
 )
 async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[bytes]:
     """Location, spread, shape, amplitude and sampling of the samples in [start, end), and of an evenly sampled series
@@ -94,7 +96,9 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
     ForecastQuery,
     tags=["analysis"],
     summary="Forecast a series",
-    responses=answer_specs(ForecastAnswer, "The forecast with its bounds, its back-test and the models chosen."),
+    responses=answer_specs(
+        ForecastAnswer, "The forecast with its bounds, its back-test and the models chosen.", tagged=True
+    ),
 )
 async def get_forecast(call: ReadCall[ForecastQuery], series: str) -> Response[bytes]:
     """The next `horizon` values after the samples in [start, end), with bounds for each `level`. The last 5,000
@@ -114,7 +118,9 @@ async def forecast_computation(call: ReadCall[ForecastQuery], series: str) -> Co
     AutocorrelationQuery,
     tags=["analysis"],
     summary="Autocorrelation of a series",
-    responses=answer_specs(AutocorrelationAnswer, f"Correlations at each lag, with bounds. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        AutocorrelationAnswer, f"Correlations at each lag, with bounds. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_autocorrelation(call: ReadCall[AutocorrelationQuery], series: str) -> Response[bytes]:
     """Autocorrelation and partial autocorrelation at lags 0 to `lags` intervals, with the bounds of white noise and of
@@ -127,7 +133,9 @@ async def get_autocorrelation(call: ReadCall[AutocorrelationQuery], series: str)
     CorrelationQuery,
     tags=["analysis"],
     summary="Correlation of two series",
-    responses=answer_specs(CorrelationAnswer, f"Correlations at each lag, and the best lag. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        CorrelationAnswer, f"Correlations at each lag, and the best lag. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Response[bytes]:
     """The correlation of this series with another at lags -`lags` to `lags`, at the times where both have a value. A
@@ -143,7 +151,9 @@ async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Resp
     SpectrumQuery,
     tags=["analysis"],
     summary="Spectrum of a series",
-    responses=answer_specs(SpectrumAnswer, f"The density of the variance over frequencies. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        SpectrumAnswer, f"The density of the variance over frequencies. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_spectrum(call: ReadCall[SpectrumQuery], series: str) -> Response[bytes]:
     """The power spectral density (Welch) of an evenly sampled series, its strongest peaks with amplitudes, the centroid
@@ -158,7 +168,7 @@ async def get_spectrum(call: ReadCall[SpectrumQuery], series: str) -> Response[b
     DistributionQuery,
     tags=["analysis"],
     summary="Distribution of the values of a series",
-    responses=answer_specs(DistributionAnswer, f"Histogram and quantiles. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(DistributionAnswer, f"Histogram and quantiles. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_distribution(call: ReadCall[DistributionQuery], series: str) -> Response[bytes]:
     """How often which values occur: a histogram of `bins`, and quantiles that interpolate linearly (type 7)."""
@@ -171,7 +181,9 @@ async def get_distribution(call: ReadCall[DistributionQuery], series: str) -> Re
     AnalysisQuery,
     tags=["analysis"],
     summary="Load-duration curve of a series",
-    responses=answer_specs(DurationAnswer, f"Which value was reached for which share of the time. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        DurationAnswer, f"Which value was reached for which share of the time. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_duration(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """The values from the largest to the smallest, at every half percent of the time in which they were reached."""
@@ -183,7 +195,7 @@ async def get_duration(call: ReadCall[AnalysisQuery], series: str) -> Response[b
     ProfileQuery,
     tags=["analysis"],
     summary="Profile of a series by hour, weekday or month",
-    responses=answer_specs(ProfileAnswer, f"Statistics of each group. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(ProfileAnswer, f"Statistics of each group. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_profile(call: ReadCall[ProfileQuery], series: str) -> Response[bytes]:
     """Mean, median, spread and quantiles of the values of each hour, weekday, month, or hour of a weekday of `tz`."""
@@ -195,7 +207,7 @@ async def get_profile(call: ReadCall[ProfileQuery], series: str) -> Response[byt
     AnalysisQuery,
     tags=["analysis"],
     summary="Days of a series",
-    responses=answer_specs(CalendarAnswer, f"The statistics of each day. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(CalendarAnswer, f"The statistics of each day. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """Each day of `tz` that has a value, with its length in hours and the statistics of its values."""
@@ -208,7 +220,9 @@ async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[b
     tags=["analysis"],
     summary="Trend, seasons and rest of a series",
     responses=answer_specs(
-        DecompositionAnswer, f"The parts of the series. Of at most {MAX_DECOMPOSED:,} values; `every` makes windows."
+        DecompositionAnswer,
+        f"The parts of the series. Of at most {MAX_DECOMPOSED:,} values; `every` makes windows.",
+        tagged=True,
     ),
 )
 async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
@@ -221,7 +235,9 @@ async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Respo
     AnalysisQuery,
     tags=["analysis"],
     summary="Changes of level of a series",
-    responses=answer_specs(ChangePointsAnswer, f"The changes and the segments between them. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        ChangePointsAnswer, f"The changes and the segments between them. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_change_points(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """Where the level of the series changes by more than its own waves explain, after the seasons were taken out."""
@@ -233,7 +249,9 @@ async def get_change_points(call: ReadCall[AnalysisQuery], series: str) -> Respo
     AnomaliesQuery,
     tags=["analysis"],
     summary="Unusual values of a series",
-    responses=answer_specs(AnomaliesAnswer, f"The unusual values, each with a reason in words. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        AnomaliesAnswer, f"The unusual values, each with a reason in words. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_anomalies(call: ReadCall[AnomaliesQuery], series: str) -> Response[bytes]:
     """Values that are more than `threshold` usual deviations from what is usual at their time."""
@@ -246,7 +264,9 @@ async def get_anomalies(call: ReadCall[AnomaliesQuery], series: str) -> Response
     AnalysisQuery,
     tags=["analysis"],
     summary="What a series is",
-    responses=answer_specs(DescriptionAnswer, f"Sentences, and the figures that support them. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        DescriptionAnswer, f"Sentences, and the figures that support them. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_description(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """What the series looks like, by rules and without a language model: consumption, generation, a temperature, a
@@ -301,12 +321,16 @@ async def _computation(
     return subject, (task, *(each.key for each, _ in chosen), query, depends_on), work
 
 
-async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[bytes]:
+async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[Any]:
+    """The answer of a key, with the tag of what it depends on; none where the client has the answer of that tag."""
+    tag = answer_tag(call.tenant, call.query, key[0], key)
+    if tag in call.known:
+        return response_of(call.request, unchanged(tag))
     try:
         body = await analyses_of(call.request).answer(key, work, call.request.receive)
     except ClientGoneError:
         return Response(b"", status_code=_CLIENT_GONE, media_type="application/json")
-    return Response(body, media_type="application/json")
+    return response_of(call.request, Page(body, etag=tag))
 
 
 def analyses_of(request: AnyRequest) -> Analyses:
