@@ -149,15 +149,16 @@ class KeyRing:
         self._end_watch: Callable[[], None] = catalog.watch(KEYS_PREFIX, self.refresh)
         self.refresh()
 
-    def authenticate(self, secret: str) -> Principal | None:
-        """The holder of this secret, or None. About 2 µs for a known key; the comparison takes constant time."""
+    def authenticate(self, secret: str, *, is_use: bool = True) -> Principal | None:
+        """The holder of this secret, or None; counts as a use of the key where it `is_use`. About 2 µs for a known key;
+        the comparison takes constant time."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         principal = self._look_up(digest)
         if principal is None and time.monotonic() - self._refreshed_at > REFRESH_EVERY_S:
             self._refreshed_at = time.monotonic()
             self.refresh()
             principal = self._look_up(digest)
-        if principal is not None:
+        if principal is not None and is_use:
             self.note_use(principal.key_id)
         return principal
 

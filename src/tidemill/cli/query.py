@@ -82,8 +82,7 @@ def query(
         selection = point_selection(series, feed, field, tag, **windows)
         infos = [] if series else client.series(feed=feed, field=field or None, tags=selection.get("tags"))
         if len(infos) > 1 or "," in series:
-            ids = [info.id for info in infos] or series.split(",")
-            selection = point_selection(ids[0], "", "", None, **windows)
+            ids = series.split(",") if series else ()
             text = client.many_points_text(_line_format(format), ids, **selection)
             print_lines(text, format, series_labels(infos), rows)
             return
