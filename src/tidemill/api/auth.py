@@ -70,7 +70,7 @@ class Authenticator:
 
     def still_admits(self, headers: Mapping[bytes, bytes], scope: Scope | None) -> bool:
         """Whether a request that was admitted with this scope (null: it needed none) would be admitted again: its key
-        is not revoked, its session not over. Looking is no use of either: a stream that is open does not keep the session
+        is not revoked, its session not over. Looking is no use of either: an open stream does not keep the session
         of a browser that nobody sits at."""
         if scope is None:
             return True

@@ -34,6 +34,7 @@ Why = Literal[
 WHY: Final = get_args(Why)
 _FACTS: Final = ("flagged", "late", "rejected", "restated", "deleted", "sealed")
 _COUNTED: Final = ("rejected", "flagged", "restated")
+_NEVER_NS: Final = 2**62  # a point is never so late
 Ints = NDArray[np.int64]
 
 
@@ -90,10 +91,15 @@ class WindowEvidence:
         expiring = {name for name, feed in feeds.items() if feed is None or self._expires(tenant, feed)}
         columns: dict[int, dict[str, list[Any]]] = {}
         gaps: list[ReasonedGap] = []
+        own_frames, own_facts = (part.partition_by("series", as_dict=True) for part in (frame, facts))
+        own_polls = {
+            name: _aligned(polls.filter(pl.col("feed") == name), bounds.begins, ("data", "empty", "failed"))
+            for name in feeds
+        }
         for item in series:
-            own = frame.filter(pl.col("series") == item.series)
-            known = _aligned(facts.filter(pl.col("series") == item.series), bounds.begins, _FACTS)
-            polled = _aligned(polls.filter(pl.col("feed") == item.feed), bounds.begins, ("data", "empty", "failed"))
+            own = own_frames.get((item.series,), frame.clear())
+            known = _aligned(own_facts.get((item.series,), facts.clear()), bounds.begins, _FACTS)
+            polled = own_polls[item.feed]
             windows = _EmptyWindows(item, own["count"].to_numpy(), *bounds.edges, spacing.get(item.series))
             feed = feeds[item.feed]
             late = known["late"].tolist() if feed and feed.rollups else [None] * len(bounds.begins)
@@ -129,7 +135,7 @@ class WindowEvidence:
         rollups = [feed.rollups if (feed := feeds[item.feed]) else None for item in series]
         rollup_ns = [duration_ns(item.every) if item else 1 for item in rollups]
         late_ns = [
-            length + duration_ns(item.late_after) if item else 0
+            length + duration_ns(item.late_after) if item else _NEVER_NS
             for length, item in zip(rollup_ns, rollups, strict=True)
         ]
         spacing = {
@@ -178,9 +184,11 @@ def _touches(deletion: AppliedDeletion, item: Description, span: GapSpan) -> boo
 
 def _aligned(frame: pl.DataFrame, begins: Sequence[int], names: Sequence[str]) -> dict[str, Ints]:
     """Columns of counts with an item for each begin, 0 where the frame has no row."""
-    every = pl.DataFrame({"ns": pl.Series(begins, dtype=pl.Int64)})
-    joined = every.join(frame.select("ns", *names), on="ns", how="left", maintain_order="left")
-    return {name: joined[name].fill_null(0).cast(pl.Int64).to_numpy() for name in names}
+    at = np.searchsorted(np.array(begins, dtype=np.int64), frame["ns"].to_numpy())
+    columns = {name: np.zeros(len(begins), dtype=np.int64) for name in names}
+    for name, column in columns.items():
+        column[at] = frame[name].to_numpy()
+    return columns
 
 
 class _GapReasons(msgspec.Struct, frozen=True):

@@ -9,14 +9,21 @@
 SELECT series, roundDown(at, {begins:Array(Int64)}) AS ns, sum(flagged) AS flagged, sum(late) AS late,
     sum(rejected) AS rejected, sum(restated) AS restated, sum(deleted) AS deleted, sum(sealed) AS sealed
 FROM (
-    SELECT p.series AS series, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS at,
-        toUInt64(notEmpty(p.marks) AND isNotNull(p.value)) AS flagged,
-        toUInt64(isNotNull(p.value) AND toUnixTimestamp64Nano(p.received_at) - (toUnixTimestamp64Nano(p.time)
-            - positiveModulo(toUnixTimestamp64Nano(p.time),
-                transform(p.series, {series:Array(UInt64)}, {rollup_ns:Array(Int64)}, toInt64(1))))
-            > transform(p.series, {series:Array(UInt64)}, {late_ns:Array(Int64)}, toInt64(0))) AS late,
+    SELECT series, window AS at, countIf(is_flagged) AS flagged, countIf(is_late) AS late,
         toUInt64(0) AS rejected, toUInt64(0) AS restated, toUInt64(0) AS deleted, toUInt64(0) AS sealed
-    -- include: points_of_series
+    FROM (
+        SELECT p.series AS series, notEmpty(p.marks) AS is_flagged,
+            roundDown(toUnixTimestamp64Nano(p.time) - {closed_right:Int64}, {begins:Array(Int64)}) AS window,
+            toUnixTimestamp64Nano(p.received_at) - (toUnixTimestamp64Nano(p.time)
+                - positiveModulo(toUnixTimestamp64Nano(p.time), if(arrayUniq({rollup_ns:Array(Int64)}) = 1,
+                    {rollup_ns:Array(Int64)}[1],
+                    transform(p.series, {series:Array(UInt64)}, {rollup_ns:Array(Int64)}, toInt64(1)))))
+                > if(arrayUniq({late_ns:Array(Int64)}) = 1, {late_ns:Array(Int64)}[1],
+                    transform(p.series, {series:Array(UInt64)}, {late_ns:Array(Int64)}, toInt64(0))) AS is_late
+        -- include: points_of_series
+    )
+    WHERE is_flagged OR is_late
+    GROUP BY series, window
     UNION ALL
     SELECT series_id, toUnixTimestamp64Nano(assumeNotNull(time)) - {closed_right:Int64}, 0, 0, 1, 0, 0, 0
     FROM rejections FINAL
