@@ -84,7 +84,7 @@ def query(
         if len(infos) > 1 or "," in series:
             ids = series.split(",") if series else ()
             text = client.many_points_text(_line_format(format), ids, **selection)
-            print_lines(text, format, series_labels(infos), rows)
+            print_lines(text, format, series_labels(infos) or dict(zip(ids, ids, strict=True)), rows)
             return
         if format == "table":
             text = b"".join(client.text_pages("ndjson", series or None, **selection))

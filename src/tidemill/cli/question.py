@@ -12,6 +12,7 @@ from tidemill.cli.common import out, plain_table
 from tidemill.cli.points_options import point_selection
 from tidemill.cli.sparkline import sparkline
 from tidemill.errors import InputError
+from tidemill.model.time import parse_instant
 
 if TYPE_CHECKING:
     from tidemill.client.documents import SeriesInfo
@@ -95,8 +96,9 @@ def _print_table(rows: list[dict[str, Any]], labels: Mapping[str, str], most: in
     keys = [name for name in (rows[0] if rows else ()) if name in ("series", "name") or name.startswith("tag.")]
     values = [name for name in (rows[0] if rows else ("value",)) if name not in keys and name != "time"]
     columns: dict[str, list[Any]] = {}
-    times = {time: number for number, time in enumerate(dict.fromkeys(row["time"] for row in rows))}
-    for row in rows:
+    times = {time: number for number, time in enumerate(sorted({row["time"] for row in rows}, key=parse_instant))}
+    order = {series: number for number, series in enumerate(labels)}
+    for row in sorted(rows, key=lambda row: order.get(row.get("series", ""), 0)) if order else rows:
         label = " ".join(labels.get(str(row[key]), str(row[key])) for key in keys if row[key])
         for name in values:
             column = columns.setdefault(label if len(values) == 1 else f"{label} {name}", [None] * len(times))
