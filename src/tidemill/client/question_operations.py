@@ -23,9 +23,10 @@ class QuestionOperations:
 
     @Operation
     def many_points(self, series: Sequence[str] = (), /, **selection: Unpack[PointSelection]) -> Call["pl.DataFrame"]:
-        """Points of several series as a Polars frame with a row for each series and time (raw points series by
-        series, windows by time): `series` (the id), `time`, and `value` or with `every` the aggregates. The series by their ids, or all that match `feed`, `field`
-        and `tags`; at most 1,000. Raises NotFoundError, InputError, UnavailableError, MissingPackageError."""
+        """Points of several series as a Polars frame with a row for each series and time (raw points series by series,
+        windows by time): `series` (the id), `time`, and `value` or with `every` the aggregates. The series by their
+        ids, or all that match `feed`, `field` and `tags`; at most 1,000. Raises NotFoundError, InputError,
+        UnavailableError, MissingPackageError."""
         library = polars_frames()
         reply = yield from self._many(series, selection, "arrow")
         return library.read_page(reply.body, selection.get("tz"))
