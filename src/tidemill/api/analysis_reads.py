@@ -5,17 +5,24 @@ which gets the samples (`query/analysis.py`) and encodes the answer (`query/anal
 """
 
 import asyncio
-from collections.abc import Hashable
 from typing import Any, Final
 
 import msgspec
 from litestar import Response
 
 from tidemill.analysis.statistics import time_metrics
-from tidemill.api.analyses import Analyses, Key, Work
-from tidemill.api.body import ClientGoneError
-from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, reading, response_of
-from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of, task_subject
+from tidemill.api.analysis_computation import (
+    ANALYSIS_LIMIT,
+    OTHERS,
+    Computation,
+    analyses_of,
+    answer_analysis,
+    answer_computed,
+    computation,
+    task_name,
+)
+from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
+from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, samples_of
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
     AutocorrelationAnswer,
@@ -39,17 +46,11 @@ from tidemill.query.analysis_parameters import (
     ProfileQuery,
     SpectrumQuery,
 )
-from tidemill.query.answers import Page
 from tidemill.query.description_answer import DescriptionAnswer
 from tidemill.query.forecasts import forecast_options
 from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
-from tidemill.query.states import answer_tag, unchanged
 
-_CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
-_OTHERS: Final = 1  # the process of analyses that are no forecast
-ANALYSIS_LIMIT: Final = f"Of at most {MAX_POINTS:,} values; `every` makes windows of more."
 _encoder: Final = msgspec.json.Encoder()
-Computation = tuple[AnalysedSeries, Key, Work]  # what is analysed, the key of the answer, and the work that makes it
 
 
 @reading(
@@ -76,8 +77,8 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
                 return None, missing
             even = samples_of(times, values)
             arguments = {"times_ns": even.times_ns, "values": even.values, "options": options}
-            name, pool = _name("frequency_metrics"), analyses_of(call.request).pool
-            found: tuple[Any, str] = await pool.call(name, arguments, prefer=_OTHERS, brief=True)
+            name, pool = task_name("frequency_metrics"), analyses_of(call.request).pool
+            found: tuple[Any, str] = await pool.call(name, arguments, prefer=OTHERS, brief=True)
             return found
 
         of_time, of_frequency, lasting = await asyncio.gather(
@@ -88,7 +89,7 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
         metrics = series_metrics(subject.described, times, of_time, *of_frequency)
         return _encoder.encode(metrics), lasting
 
-    return await _answer(call, ("metrics", subject.key, query), work)
+    return await answer_computed(call, ("metrics", subject.key, query), work)
 
 
 @reading(
@@ -105,12 +106,12 @@ async def get_forecast(call: ReadCall[ForecastQuery], series: str) -> Response[b
     intervals are used. `backtest` says how the forecast did on values that it had not seen, and `chosen` which models
     make it. `minimum=0` keeps a load from falling below zero; `tz` makes days those of a wall clock."""
     _, key, work = await forecast_computation(call, series)
-    return await _answer(call, key, work)
+    return await answer_computed(call, key, work)
 
 
 async def forecast_computation(call: ReadCall[ForecastQuery], series: str) -> Computation:
     """The computation of the forecast that a query describes."""
-    return await _computation(call, series, "forecast", forecast_options(call.query), prefer=0, latest=True)
+    return await computation(call, series, "forecast", forecast_options(call.query), prefer=0, latest=True)
 
 
 @reading(
@@ -272,75 +273,6 @@ async def get_description(call: ReadCall[AnalysisQuery], series: str) -> Respons
     """What the series looks like, by rules and without a language model: consumption, generation, a temperature, a
     counter, noise; its rhythm, base load, nights and weekends, with the figures."""
     return await answer_analysis(call, series, "description", {})
-
-
-async def answer_analysis(
-    call: ReadCall[Any], series: str, task: str, options: dict[str, Any], **chosen: Any
-) -> Response[bytes]:
-    """The answer of a task about the samples that the query of the call chooses; `chosen` as for `_computation`."""
-    _, key, work = await _computation(call, series, task, options, **chosen)
-    return await _answer(call, key, work)
-
-
-async def _computation(
-    call: ReadCall[Any],
-    series: str,
-    task: str,
-    options: dict[str, Any],
-    *,
-    prefer: int = _OTHERS,
-    latest: bool = False,
-    most: int = MAX_POINTS,
-    second: tuple[AnalysedSeries, AnalysisQuery] | None = None,
-    depends_on: Hashable = None,
-) -> Computation:
-    """The computation of a task (of `analysis_tasks`, or `module:name`) about the samples that the query of the call
-    chooses (`latest`: the last of them). `second` is another series, with the query of its samples; `depends_on` is
-    what the answer depends on beside the samples and the query."""
-    query, read = call.query, call.queries.analysis
-    subject = await ask_store(lambda: read.subject(call.tenant, series, query.start, query.end))
-    chosen = [(subject, query)] if second is None else [(subject, query), second]
-
-    def samples() -> list[SampleArrays]:
-        return [read.latest(each, wanted) if latest else read.samples(each, wanted, most) for each, wanted in chosen]
-
-    def is_unchanged() -> bool:
-        return all(read.is_unchanged(each) for each, _ in chosen)
-
-    async def work() -> tuple[bytes, bool]:
-        first, *others = await ask_store(samples)
-        arguments = {"subject": task_subject(subject, query), "times_ns": first.times_ns, "values": first.values}
-        arguments["options"] = options
-        if others:
-            arguments["second"] = (others[0].times_ns, others[0].values)
-        body, lasting = await asyncio.gather(
-            analyses_of(call.request).pool.call(_name(task), arguments, prefer=prefer), ask_store(is_unchanged)
-        )
-        return body, lasting
-
-    return subject, (task, *(each.key for each, _ in chosen), query, depends_on), work
-
-
-async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[Any]:
-    """The answer of a key, with the tag of what it depends on; none where the client has the answer of that tag."""
-    tag = answer_tag(call.tenant, call.query, key[0], key)
-    if tag in call.known:
-        return response_of(call.request, unchanged(tag))
-    try:
-        body = await analyses_of(call.request).answer(key, work, call.request.receive)
-    except ClientGoneError:
-        return Response(b"", status_code=_CLIENT_GONE, media_type="application/json")
-    return response_of(call.request, Page(body, etag=tag))
-
-
-def analyses_of(request: AnyRequest) -> Analyses:
-    """The analyses of the application of a request."""
-    analyses: Analyses = request.app.state["analyses"]
-    return analyses
-
-
-def _name(task: str) -> str:
-    return task if ":" in task else f"tidemill.query.analysis_tasks:{task}"
 
 
 ANALYSIS_ROUTES: Final = [

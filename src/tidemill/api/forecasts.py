@@ -16,7 +16,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidemill.api.analyses import Receive
-from tidemill.api.analysis_reads import analyses_of, forecast_computation
+from tidemill.api.analysis_computation import analyses_of
+from tidemill.api.analysis_reads import forecast_computation
 from tidemill.api.body import ClientGoneError
 from tidemill.api.forecast_request import forecast_request, idempotency_key, refuse_unfit
 from tidemill.api.job_views import ForecastJob, forecast_job

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Response
 
-from tidemill.api.analysis_reads import ANALYSIS_LIMIT, answer_analysis
+from tidemill.api.analysis_computation import ANALYSIS_LIMIT, answer_analysis
 from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
 from tidemill.errors import Fault, InputError, NotFoundError, SeriesError
 from tidemill.model.time import duration_ns
