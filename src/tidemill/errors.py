@@ -95,10 +95,11 @@ class LimitError(InputError):
 
 class NearestQuestion(msgspec.Struct, frozen=True):
     """A question that can be answered in place of one that is too big: a sentence, and the parameters to change (null:
-    to leave out)."""
+    to leave out). `every`: the windows that say the same on a route without the parameter `points`."""
 
     says: str
     changes: Mapping[str, str | None]
+    every: str | None = None
 
 
 class TooBigQuestionError(LimitError):

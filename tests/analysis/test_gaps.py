@@ -27,7 +27,7 @@ def test_gaps_of_an_hourly_series() -> None:
     values = np.arange(9.0)
     values[1] = math.nan
     found = coverage(times, values, from_ns=begin - 2 * HOUR_NS, to_ns=begin + DAY_NS)
-    assert (found.count, found.nulls, found.interval) == (8, 1, "3600 s")
+    assert (found.count, found.missing, found.interval) == (8, 1, "3600 s")
     assert (found.expected, found.filled, found.doubled) == (26, 8, 0)
     assert found.share == pytest.approx(8 / 26)
     expected = [(-2, 0, 2), (1, 2, 1), (3, 5, 2), (9, 20, 11), (22, 24, 2)]

@@ -229,4 +229,7 @@ def test_a_faulty_question_is_refused_by_name(whole: Api) -> None:
         document = problem(whole.client.get(f"/v1/flow?{query}"), 400, "invalid")
         assert [fault["path"] for fault in document["errors"]] == [path], query
     problem(whole.client.get("/v1/flow?feed=nowhere"), 404, "not_found")
-    problem(whole.client.get("/v1/flow?start=1970-01-01&end=2026-01-01&every=1s"), 422, "query_limit")
+    refused = problem(whole.client.get("/v1/flow?start=1970-01-01&end=2026-01-01&every=1s"), 422, "query_limit")
+    assert len(refused["questions"]) == 3 and refused["errors"][0]["code"] == "max_windows"
+    for question in refused["questions"]:
+        assert whole.client.get(question["url"]).status_code == 200, question

@@ -234,14 +234,21 @@ def test_a_fit_that_takes_longer_than_the_wait_is_a_job_whose_result_is_the_fore
     assert made["state"] == "done" and whole.client.get(made["links"]["forecast"]).status_code == 200
 
 
-def test_a_job_of_a_series_that_is_not_fit_fails_with_words(whole: Api) -> None:
+@pytest.mark.parametrize("values", [{0: 1.0, 1: 2.0}, {round(1.1**at): float(at) for at in range(40, 120)}])
+def test_a_series_that_is_not_fit_is_refused_at_once_however_it_is_asked(whole: Api, values: dict[int, float]) -> None:
+    """Too few values, and uneven ones: no job is made that could only fail."""
     feed = make_feed(whole)
-    send(whole, feed, {0: 1.0, 1: 2.0})
+    send(whole, feed, dict(values))
     series = series_of(whole, feed)
-    problem(whole.client.post("/v1/forecasts", json={"series": series}, headers=WAIT), 422, "not_enough_points")
-    queued = whole.client.post("/v1/forecasts", json={"series": series}, headers={"Prefer": "wait=0"})
-    job = whole.client.get(queued.headers["location"], headers=WAIT).json()
-    assert job["state"] == "failed" and "at least 72 values" in job["error"] and job["result"] is None
+    asked = whole.client.get(f"/v1/series/{series}/forecast")
+    document = problem(asked, 422, asked.json()["code"])
+    jobs = len(whole.client.get("/v1/jobs?kind=forecast").json()["items"])
+    for headers in (WAIT, {"Prefer": "wait=0"}):
+        refused = whole.client.post("/v1/forecasts", json={"series": series}, headers=headers)
+        assert problem(refused, 422, document["code"])["detail"] == document["detail"]
+        refused = whole.client.post("/v1/jobs", json={"kind": "forecast", "series": series}, headers=headers)
+        assert problem(refused, 422, document["code"])["detail"] == document["detail"]
+    assert len(whole.client.get("/v1/jobs?kind=forecast").json()["items"]) == jobs
 
 
 @pytest.mark.parametrize(

@@ -248,7 +248,7 @@ def deletion(houses: Houses, method: str, path: str, headers: dict[str, str]) ->
 
 
 def deleted_already(houses: Houses, method: str, path: str) -> httpx.Response:
-    if "{receipt}" not in path:  # a feed that was removed
+    if "{receipt}" not in path and (method, path) != POST_TRIAL:  # a feed that was removed
         feed = {"/location": "location", "/v1/series": "signals"}.get(path, "dropzone")
         admin = key(houses.keyed, "admin", "removed")
         houses.keyed.client.put(f"/v1/feeds/{feed}", content=RECIPES[feed], headers=admin)
@@ -356,7 +356,14 @@ def guessing(houses: Houses, method: str, path: str) -> httpx.Response:
 
 
 def unchanged(houses: Houses, method: str, path: str) -> httpx.Response:
-    return ask(houses.whole, method, path, houses.known, headers={"If-None-Match": "*"})
+    options: dict[str, Any] = {}
+    closed = {"every": "1h", "start": "2021-01-01", "end": "2022-01-01"}
+    if path == "/v1/points":
+        options["params"] = {"series": houses.known["series"], **closed}
+    if (method, path) == POST_QUERY:
+        options["json"] = {"select": {"series": [houses.known["series"]]}, **closed}
+    tag = ask(houses.whole, method, path, houses.known, **options).headers.get("etag", "*")
+    return ask(houses.whole, method, path, houses.known, headers={"If-None-Match": tag}, **options)
 
 
 def in_part(houses: Houses, method: str, path: str) -> httpx.Response:

@@ -30,7 +30,7 @@ def test_a_receipt_has_exactly_the_contracts_members(whole: Api) -> None:
         "accepted",
         "rejected",
         "reasons",
-        "nulls",
+        "missing",
         "rules_version",
         "links",
     ]

@@ -47,7 +47,7 @@ def test_coverage_is_that_of_the_library(whole: Api) -> None:
     body = answered(whole, key, "coverage", start=START, end="2026-03-04")
     times = START_NS + HOUR_NS * np.arange(48)
     expected = coverage(times, np.array(values, float), from_ns=START_NS, to_ns=START_NS + 72 * HOUR_NS)
-    assert (body["count"], body["nulls"], body["expected"], body["filled"]) == (44, 4, 72, 44)
+    assert (body["count"], body["missing"], body["expected"], body["filled"]) == (44, 4, 72, 44)
     assert (body["share"], body["interval"], body["interval_by"]) == (expected.share, "3600 s", "times")
     assert [(gap["from"], gap["to"], gap["missing"]) for gap in body["gaps"]] == [
         ("2026-03-01T10:00:00Z", "2026-03-01T14:00:00Z", 4),
@@ -80,7 +80,7 @@ def test_coverage_without_a_common_interval_says_what_to_ask(whole: Api) -> None
     assert (body["interval"], body["interval_by"], body["share"]) == (None, None, None)
     assert "interval=15m" in body["notes"][0]
     empty = answered(whole, create(whole, [None]), "coverage")
-    assert (empty["count"], empty["nulls"], empty["gaps"], empty["share"]) == (0, 1, [], None)
+    assert (empty["count"], empty["missing"], empty["gaps"], empty["share"]) == (0, 1, [], None)
 
 
 def test_a_periodogram_is_that_of_the_library_and_finds_the_sine(whole: Api) -> None:

@@ -10,8 +10,9 @@ from tests.log.payloads import payload
 from tidemill.backup.restore import STAGING, restore_backup
 from tidemill.backup.stored import open_backup
 from tidemill.backup.take import take_backup
-from tidemill.catalog.keys import create_key, ever_keys
+from tidemill.catalog.keys import SESSIONS_PREFIX, KeyRing, create_key, ever_keys
 from tidemill.catalog.opening import CATALOG_FILE
+from tidemill.catalog.sessions import SessionRing
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.cli.backup import freeze_stopped
 from tidemill.cli.offline import open_store
@@ -167,3 +168,21 @@ def test_tenants_ahead_of_the_checkpoint_are_ahead_when_restored(folder: Path, t
     assert (report.manifest.checkpoint, report.manifest.waiting) == (3, 3)  # 4 and 5 of one tenant, 8 of the other
     restore_backup(open_backup(report.path), tmp_path / "data")
     assert FileMillState(tmp_path / "data" / "mill").progress() == PartitionProgress(3, {"acme": 7})
+
+
+def test_a_session_of_the_moment_of_the_backup_is_over(folder: Path, tmp_path: Path) -> None:
+    """Who signed out since would be signed in again. The keys are as they were."""
+    catalog = SqliteCatalog(folder / CATALOG_FILE)
+    keys, (info, secret) = KeyRing(catalog), create_key(catalog, "default", ["read"])
+    token = SessionRing(catalog, keys).begin(info.key_id, secure=False)
+    keys.close()
+    catalog.close()
+    data = tmp_path / "data"
+    restore_backup(open_backup(take_backup(folder, tmp_path / "backups", freeze_stopped(folder)).path), data)
+    catalog = SqliteCatalog(data / CATALOG_FILE)
+    keys = KeyRing(catalog)
+    assert keys.authenticate(secret) is not None
+    assert SessionRing(catalog, keys).principal(token, secure=False) is None
+    assert catalog.list(SESSIONS_PREFIX) == []
+    keys.close()
+    catalog.close()

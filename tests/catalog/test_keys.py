@@ -1,15 +1,25 @@
 """API keys: what is kept of them, who they let in, and how soon changes show."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tidemill.catalog.keys import KeyRing, create_key, list_keys, revoke_key
+from tidemill.catalog.keys import (
+    REVOCATIONS_PREFIX,
+    KeyRing,
+    create_key,
+    list_keys,
+    revoke_but_last_admin,
+    revoke_key,
+)
 from tidemill.catalog.sqlite import SqliteCatalog
-from tidemill.errors import InputError, NotFoundError
+from tidemill.errors import ConflictError, InputError, NotFoundError
 
 
 @pytest.fixture
@@ -98,3 +108,38 @@ def test_tenant_that_cannot_be_one_is_refused(catalog: SqliteCatalog, tenant: st
 def test_scope_that_is_none_is_refused(catalog: SqliteCatalog, scopes: list[str]) -> None:
     with pytest.raises(InputError):
         create_key(catalog, "acme", scopes)
+
+
+def test_of_administrators_that_revoke_each_other_at_the_same_moment_one_stays(catalog: SqliteCatalog) -> None:
+    for _ in range(10):
+        keys = [create_key(catalog, "acme", ["admin"])[0].key_id for _ in range(3)]
+        create_key(catalog, "acme", ["read"])
+        start = threading.Barrier(len(keys))
+
+        def revoke(key_id: str, start: threading.Barrier = start) -> bool:
+            start.wait()
+            try:
+                revoke_but_last_admin(catalog, key_id, "acme")
+            except ConflictError:
+                return False
+            return True
+
+        with ThreadPoolExecutor(len(keys)) as pool:
+            revoked = list(pool.map(revoke, keys))
+        left = [info for info in list_keys(catalog, "acme") if "admin" in info.scopes]
+        assert len(left) == revoked.count(False) == 1
+        for info in list_keys(catalog, "acme"):
+            revoke_key(catalog, info.key_id)
+
+
+def test_a_revocation_that_was_announced_and_not_ended_counts_as_one(catalog: SqliteCatalog) -> None:
+    """A server that dies between the two: the key stays, can be revoked, and does not let the last one go."""
+    first, second = (create_key(catalog, "acme", ["admin"])[0].key_id for _ in range(2))
+    catalog.put(f"{REVOCATIONS_PREFIX}acme", msgspec.json.encode([first, "gone"]))
+    with pytest.raises(ConflictError):
+        revoke_but_last_admin(catalog, second, "acme")
+    revoke_but_last_admin(catalog, first, "acme")
+    with pytest.raises(ConflictError):
+        revoke_but_last_admin(catalog, second, "acme")
+    with pytest.raises(NotFoundError):
+        revoke_but_last_admin(catalog, first, "acme")

@@ -135,6 +135,19 @@ def test_sessions_of_a_key_are_bounded_and_the_unused_one_ends(catalog: SqliteCa
         assert alive == [tokens[0], *tokens[2:], newest, of_other]
 
 
+def test_a_look_is_no_use(catalog: SqliteCatalog, clock: Clock) -> None:
+    """An open stream looks twice a second whether its reader may still read: nobody need sit at the browser."""
+    info, secret = create_key(catalog, "acme", ["read"])
+    with rings(catalog, clock) as (keys, sessions):
+        token = sessions.begin(info.key_id, secure=False)
+        used = keys.uses()
+        clock.pass_s(IDLE_S - 60)
+        assert sessions.principal(token, secure=False, is_use=False) is not None
+        assert keys.authenticate(secret, is_use=False) is not None and keys.uses() == used
+        clock.pass_s(60)
+        assert sessions.principal(token, secure=False, is_use=False) is None
+
+
 class SessionLife(RuleBasedStateMachine):
     """Two processes that share one catalog, and restart. What is known of every session by its history decides whether
     each of the processes takes it."""

@@ -87,6 +87,48 @@ def test_query_gives_the_formats_of_the_api(run: Run, tidemill: Tidemill) -> Non
     assert json.loads(run("query", series, "--format", "json", "--start", "2030-01-01").out) == []
 
 
+def test_query_prints_several_series_side_by_side(run: Run, tidemill: Tidemill) -> None:
+    assert tidemill.send("tanks", lines([7.0, 8.0], tank="side", day=9), wait=30).accepted == 2
+    assert tidemill.send("tanks", lines([1.0, 2.0, 4.0], tank="by", day=9), wait=30).accepted == 3
+    ids = {name: tidemill.resolve("tanks", "bar", {"tank": name}).id for name in ("side", "by")}
+    span = ("--start", "2026-01-09", "--end", "2026-01-10")
+    both = run("query", f"{ids['side']},{ids['by']}", *span)
+    assert [line.split() for line in both.out.splitlines()][:4] == [
+        ["time", *sorted(ids.values(), key=[ids["side"], ids["by"]].index)],
+        ["2026-01-09T00:00:00Z", "7", "1"],
+        ["2026-01-09T01:00:00Z", "8", "2"],
+        ["2026-01-09T02:00:00Z", "4"],
+    ]
+    windows = run("query", "--feed", "tanks", "--field", "bar", *span, "--every", "1d", "--agg", "max").out
+    head, row = (line.split() for line in windows.splitlines()[:2])
+    assert dict(zip(head, row, strict=True)) == {"time": "2026-01-09T00:00:00Z", "side": "8", "by": "4"}
+    long = run("query", "--feed", "tanks", "--field", "bar", *span, "--format", "ndjson").out.splitlines()
+    assert [tuple(json.loads(line).values())[0::2] for line in long].count((ids["by"], 4)) == 1 and len(long) == 5
+    frame = tidemill.many_points([ids["side"], ids["by"]], start="2026-01-09", every="1d", agg="sum")
+    assert sorted(frame.select("series", "sum").rows()) == sorted([(ids["side"], 15.0), (ids["by"], 7.0)])
+
+
+def test_query_groups_series_and_computes_with_them(run: Run, tidemill: Tidemill) -> None:
+    assert tidemill.send("tanks", lines([3.0, 5.0], tank="in", day=11), wait=30).accepted == 2
+    assert tidemill.send("tanks", lines([1.0, 1.0], tank="out", day=11), wait=30).accepted == 2
+    ids = {name: tidemill.resolve("tanks", "bar", {"tank": name}).id for name in ("in", "out")}
+    day = ("--start", "2026-01-11", "--end", "2026-01-12", "--every", "1d")
+    of_feed = ("--feed", "tanks", "--field", "bar", *day, "--agg", "sum")
+    rows = json.loads(run("query", *of_feed, "--group-by", "", "--across", "sum", "--format", "json").out)
+    assert [(row["name"], row["sum"]) for row in rows] == [("bar", 10)]
+    selected = ("--select", f"a={ids['in']}", "--select", f"b={ids['out']}", "--group-by", "")
+    table = run("query", *selected, *day, "--agg", "sum", "--expression", "net=a - b").out.splitlines()
+    assert table[0].split() == ["time", "a", "b", "net"] and table[1].split()[1:] == ["8", "2", "6"]
+    crowded = run("query", *of_feed, "--group-by", "")
+    assert crowded.status == 2 and "$.across" in crowded.err and "sum, mean, min, max" in crowded.err
+    assert run("query", *selected, *day, "--expression", "net").err.startswith("--expression is NAME=TEXT")
+
+
+def test_a_fault_of_a_whole_question_has_no_place(run: Run) -> None:
+    refused = run("query", *SERIES, "--every", "1s", "--start", "1970-01-01", "--end", "2100-01-01")
+    assert refused.status == 2 and "$:" not in refused.err and "max_span" in refused.err, refused.err
+
+
 def test_metrics_are_a_table_or_the_document(run: Run, tidemill: Tidemill) -> None:
     series = tidemill.resolve("tanks", "bar", {"tank": "a"}).id
     rows = dict(line.split(None, 1) for line in run("metrics", *SERIES).out.splitlines() if " " in line.strip())

@@ -22,7 +22,8 @@ from tidemill.mill.retries import TRIES_ALONE
 from tidemill.mill.verify.repair import repair_store, stored_body
 from tidemill.mill.verify.repair_parts import repair_parts
 from tidemill.model.offset import ONLY
-from tidemill.query.rejections import RejectionQueries, RejectionsQuery
+from tidemill.query.rejection_parameters import RejectionsQuery
+from tidemill.query.rejections import RejectionQueries
 from tidemill.store.client import Store
 from tidemill.store.migrate import migrate
 from tidemill.store.queries import query

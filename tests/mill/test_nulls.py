@@ -223,7 +223,7 @@ def test_a_missing_sample_is_told_in_the_same_words(house: House) -> None:
     came = f"A record of {T2} came as record 1 of payload {receipts(house)[sent]}; its value of 'value' was null or"
     assert (found.verdict.state, found.verdict.sentence) == ("received_null", f"{came} absent.")
     assert [event.event for event in found.events] == ["received", "null_value"]
-    assert queries.receipts.receipt(house.tenant, receipts(house)[sent]).nulls == 1
+    assert queries.receipts.receipt(house.tenant, receipts(house)[sent]).missing == 1
 
 
 def test_the_lineage_of_a_window_counts_nulls_apart(house: House) -> None:
@@ -235,11 +235,11 @@ def test_the_lineage_of_a_window_counts_nulls_apart(house: House) -> None:
     window = (house.tenant, f"{row['series']:016x}", parse_instant("2026-01-31T00:00:00Z"), 10)
     lineage = queries.lineage.window_lineage(*window)
     assert (lineage.window.count, lineage.window.expected, lineage.window.coverage) == (1, 4.0, 0.25)
-    assert lineage.nulls == 1
-    assert queries.receipts.receipt(house.tenant, receipts(house)[1]).nulls == 5
+    assert lineage.missing == 1
+    assert queries.receipts.receipt(house.tenant, receipts(house)[1]).missing == 5
     house.ask(Deletion(kind="range", feed="site", start_ns=parse_instant(T2)))
     house.work()
-    assert queries.lineage.window_lineage(*window).nulls == 0
+    assert queries.lineage.window_lineage(*window).missing == 0
 
 
 def test_a_record_for_a_sealed_window_is_rejected_for_certain(build: Callable[..., House]) -> None:

@@ -165,3 +165,28 @@ def test_evidence_is_refused_where_it_would_mislead(store: Store, pump: str) -> 
             ask(store, **given)
         assert {fault.path for fault in refused.value.faults} == {"$query.evidence"}, given
     assert len(set(WHY)) == 8
+
+
+@pytest.mark.parametrize("interval", ["", 'interval = "15m"\n'])
+def test_what_is_expected_is_learnt_from_the_last_thousand_points(store: Store, writer: Writer, interval: str) -> None:
+    """Every minute first, then every ten seconds: of windows of any length, and of a range that ends before."""
+    key = writer.series("pumps", "pressure", {"pump": "p1"})
+    slow, fast = (
+        [START + n * 60 * SECOND for n in range(600)],
+        [START + 10 * HOUR + n * 10 * SECOND for n in range(1500)],
+    )
+    writer.points(key, slow + fast, [1.0] * 2100)
+    text = PUSHED.replace('interval = "15m"\n', interval)
+    for every, end, apart in (("5m", "", 10), ("6h", "", 10), ("1h", "2026-01-01T10:00:00Z", 60)):
+        found = ask(store, text, every=every, **({"start": "2026-01-01T00:00:00Z", "end": end} if end else {}))
+        seconds = {"5m": 300, "6h": 21600, "1h": 3600}[every]
+        assert found["series"][0]["evidence"]["expected"][1] == round(seconds / (900 if interval else apart), 6), every
+
+
+def test_only_current_points_are_flagged_or_late(store: Store, writer: Writer) -> None:
+    """A late and flagged point that another one replaced counts no more, although its row is still there."""
+    key = writer.series("pumps", "pressure", {"pump": "p1"})
+    writer.points(key, [START, START + HOUR], [1.0, 2.0], marks=["steep"])
+    writer.points(key, [START], [3.0], seq=2)
+    evidence = ask(store)["series"][0]["evidence"]
+    assert (evidence["flagged"], evidence["late"]) == ([0, 1], [1, 1])

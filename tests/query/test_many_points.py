@@ -339,6 +339,20 @@ def test_thinned_points_are_points_and_hide_no_extremes(store: Store, writer: Wr
     assert len(rows) == sum(len(item["times"]) for item in found["series"])
 
 
+def test_thinning_is_the_same_where_an_instant_may_have_two_points(store: Store, writer: Writer) -> None:
+    """Two questions to the store: a quick one where every instant has one point of a series, and one for any points."""
+    random_, found = random.Random(5), []
+    special = [0.0, -0.0, 1e308, -1e308, 5e-324, -5e-324, 1.5, -1.5]
+    values = [random_.choice([*special, random_.gauss(0, 1), float(random_.randint(-3, 3))]) for _ in range(1500)]
+    at = [START - 700 * SECOND + n * SECOND for n in range(1500)]
+    for name, ordinals in (("one", None), ("two", [0] * 1499 + [7])):
+        writer.points(writer.series("signals", "value", {"name": name}), at, values, ordinals=ordinals)
+    for name in ("one", "two"):
+        [item] = answer(store, feed="signals", points="120", thin="minmax", tag__name=name)["series"]
+        found.append((item["times"], item["columns"], item["thinned_from"]))
+    assert found[0] == found[1]
+
+
 def test_minmax_keeps_the_extremes_of_every_stretch(store: Store, writer: Writer) -> None:
     key = writer.series("signals", "value")
     values = [float(n * 7919 % 1009) for n in range(1000)]

@@ -10,7 +10,8 @@ import pytest
 from tests.query.conftest import Writer, ids
 from tests.query.support import asked, book, ns, queries
 from tidemill.errors import InputError, LimitError
-from tidemill.query.rejections import RejectionsQuery, RejectionSummary, RejectionSummaryQuery
+from tidemill.query.rejection_parameters import RejectionsQuery, RejectionSummaryQuery
+from tidemill.query.rejections import RejectionSummary
 from tidemill.store.client import Store
 
 PUMPS = """name = "pumps"

@@ -11,13 +11,9 @@ import pytest
 from tests.query.conftest import Writer, ids, times
 from tests.query.support import asked, ns, queries, whole
 from tidemill.errors import InputError
-from tidemill.query.rejections import (
-    Rejection,
-    RejectionsQuery,
-    RejectionSummaryQuery,
-    Winner,
-    json_or_text,
-)
+from tidemill.query.record_texts import json_or_text
+from tidemill.query.rejection_parameters import RejectionsQuery, RejectionSummaryQuery
+from tidemill.query.rejections import Rejection, Winner
 from tidemill.store.client import Store
 from tidemill.store.fenced import FencedStore
 

@@ -136,6 +136,24 @@ def test_an_index_gives_no_deleted_series(
     assert "Pressure 3" not in names(search(areas, q="pressure", limit="100"))
 
 
+def test_an_index_from_before_a_deletion_counts_nothing_that_was_deleted(
+    areas: Any, store: Store, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(series_index, "MANY", 1)
+    monkeypatch.setattr(series_index, "_COST", 10**9)  # it is not loaded again
+    reach = [7]
+    indexed = queries(store, applied=lambda _: tuple(reach)).series
+    load_index(indexed)
+    given = {"q": "pressure", "limit": "3", "facets": "field"}
+    before = search(indexed, **given)
+    deleted = next(item for item in search(indexed, q="pressure", limit="100").items if item.name == "Pressure 3")
+    writer.series("pumps", "bar", deleted.tags, name="Pressure 3", deleted=True, deleted_seq=9, version=9)
+    reach[0] = 9
+    after = search(indexed, **given)
+    assert after.total == before.total - 1
+    assert after.facets == search(areas, **given).facets != before.facets
+
+
 def test_an_index_that_was_not_searched_for_long_answers_nothing(
     areas: Any, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

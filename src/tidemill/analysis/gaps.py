@@ -38,7 +38,7 @@ class Gap(msgspec.Struct, frozen=True):
 class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """How complete a series is in [from_ns, to_ns).
 
-    `count` is of present values, `nulls` of times whose value is missing. With a common interval (`interval` in words,
+    `count` is of present values, `missing` of times without one. With a common interval (`interval` in words,
     `interval_s` its length in seconds, of months the median) there are `expected` slots, `filled` of which have a
     value; `share` is filled / expected, and `doubled` counts values beyond the first of their slot. Without one these
     are null. `gap_count` and `gap_s` (their length in seconds) are of all gaps; `gaps` are at most `most` of them, the
@@ -46,7 +46,7 @@ class Coverage(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     count: int
-    nulls: int
+    missing: int
     interval: str | None
     interval_s: float | None
     from_ns: int | None
@@ -92,7 +92,7 @@ def coverage(
     order = np.argsort([gap.from_ns - gap.to_ns for gap in spans], kind="stable")
     return Coverage(
         count=len(points),
-        nulls=len(values) - len(points),
+        missing=len(values) - len(points),
         interval=step.name if step else None,
         interval_s=interval / NS_PER_S if step else None,
         from_ns=begin,

@@ -5,17 +5,24 @@ which gets the samples (`query/analysis.py`) and encodes the answer (`query/anal
 """
 
 import asyncio
-from collections.abc import Hashable
 from typing import Any, Final
 
 import msgspec
 from litestar import Response
 
 from tidemill.analysis.statistics import time_metrics
-from tidemill.api.analyses import Analyses, Key, Work
-from tidemill.api.body import ClientGoneError
-from tidemill.api.reads_common import AnyRequest, ReadCall, answer_specs, ask_store, reading
-from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, AnalysedSeries, SampleArrays, samples_of, task_subject
+from tidemill.api.analysis_computation import (
+    ANALYSIS_LIMIT,
+    OTHERS,
+    Computation,
+    analyses_of,
+    answer_analysis,
+    answer_computed,
+    computation,
+    task_name,
+)
+from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
+from tidemill.query.analysis import MAX_DECOMPOSED, MAX_POINTS, samples_of
 from tidemill.query.analysis_answers import (
     AnomaliesAnswer,
     AutocorrelationAnswer,
@@ -43,11 +50,7 @@ from tidemill.query.description_answer import DescriptionAnswer
 from tidemill.query.forecasts import forecast_options
 from tidemill.query.series import MetricsQuery, SeriesMetrics, series_metrics
 
-_CLIENT_GONE: Final = 499  # nobody reads this answer; it is counted
-_OTHERS: Final = 1  # the process of analyses that are no forecast
-ANALYSIS_LIMIT: Final = f"Of at most {MAX_POINTS:,} values; `every` makes windows of more."
 _encoder: Final = msgspec.json.Encoder()
-Computation = tuple[AnalysedSeries, Key, Work]  # what is analysed, the key of the answer, and the work that makes it
 
 
 @reading(
@@ -55,7 +58,7 @@ Computation = tuple[AnalysedSeries, Key, Work]  # what is analysed, the key of t
     MetricsQuery,
     tags=["series"],
     summary="Metrics of a series in the time and the frequency domain",
-    responses=answer_specs(SeriesMetrics, "The metrics; null where one is not defined, never NaN."),
+    responses=answer_specs(SeriesMetrics, "The metrics; null where one is not defined, never NaN.", tagged=True),
 )
 async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[bytes]:
     """Location, spread, shape, amplitude and sampling of the samples in [start, end), and of an evenly sampled series
@@ -74,8 +77,8 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
                 return None, missing
             even = samples_of(times, values)
             arguments = {"times_ns": even.times_ns, "values": even.values, "options": options}
-            name, pool = _name("frequency_metrics"), analyses_of(call.request).pool
-            found: tuple[Any, str] = await pool.call(name, arguments, prefer=_OTHERS, brief=True)
+            name, pool = task_name("frequency_metrics"), analyses_of(call.request).pool
+            found: tuple[Any, str] = await pool.call(name, arguments, prefer=OTHERS, brief=True)
             return found
 
         of_time, of_frequency, lasting = await asyncio.gather(
@@ -86,7 +89,7 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
         metrics = series_metrics(subject.described, times, of_time, *of_frequency)
         return _encoder.encode(metrics), lasting
 
-    return await _answer(call, ("metrics", subject.key, query), work)
+    return await answer_computed(call, ("metrics", subject.key, query), work)
 
 
 @reading(
@@ -94,19 +97,21 @@ async def get_metrics(call: ReadCall[MetricsQuery], series: str) -> Response[byt
     ForecastQuery,
     tags=["analysis"],
     summary="Forecast a series",
-    responses=answer_specs(ForecastAnswer, "The forecast with its bounds, its back-test and the models chosen."),
+    responses=answer_specs(
+        ForecastAnswer, "The forecast with its bounds, its back-test and the models chosen.", tagged=True
+    ),
 )
 async def get_forecast(call: ReadCall[ForecastQuery], series: str) -> Response[bytes]:
     """The next `horizon` values after the samples in [start, end), with bounds for each `level`. The last 5,000
     intervals are used. `backtest` says how the forecast did on values that it had not seen, and `chosen` which models
     make it. `minimum=0` keeps a load from falling below zero; `tz` makes days those of a wall clock."""
     _, key, work = await forecast_computation(call, series)
-    return await _answer(call, key, work)
+    return await answer_computed(call, key, work)
 
 
 async def forecast_computation(call: ReadCall[ForecastQuery], series: str) -> Computation:
     """The computation of the forecast that a query describes."""
-    return await _computation(call, series, "forecast", forecast_options(call.query), prefer=0, latest=True)
+    return await computation(call, series, "forecast", forecast_options(call.query), prefer=0, latest=True)
 
 
 @reading(
@@ -114,7 +119,9 @@ async def forecast_computation(call: ReadCall[ForecastQuery], series: str) -> Co
     AutocorrelationQuery,
     tags=["analysis"],
     summary="Autocorrelation of a series",
-    responses=answer_specs(AutocorrelationAnswer, f"Correlations at each lag, with bounds. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        AutocorrelationAnswer, f"Correlations at each lag, with bounds. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_autocorrelation(call: ReadCall[AutocorrelationQuery], series: str) -> Response[bytes]:
     """Autocorrelation and partial autocorrelation at lags 0 to `lags` intervals, with the bounds of white noise and of
@@ -127,7 +134,9 @@ async def get_autocorrelation(call: ReadCall[AutocorrelationQuery], series: str)
     CorrelationQuery,
     tags=["analysis"],
     summary="Correlation of two series",
-    responses=answer_specs(CorrelationAnswer, f"Correlations at each lag, and the best lag. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        CorrelationAnswer, f"Correlations at each lag, and the best lag. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Response[bytes]:
     """The correlation of this series with another at lags -`lags` to `lags`, at the times where both have a value. A
@@ -143,7 +152,9 @@ async def get_correlation(call: ReadCall[CorrelationQuery], series: str) -> Resp
     SpectrumQuery,
     tags=["analysis"],
     summary="Spectrum of a series",
-    responses=answer_specs(SpectrumAnswer, f"The density of the variance over frequencies. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        SpectrumAnswer, f"The density of the variance over frequencies. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_spectrum(call: ReadCall[SpectrumQuery], series: str) -> Response[bytes]:
     """The power spectral density (Welch) of an evenly sampled series, its strongest peaks with amplitudes, the centroid
@@ -158,7 +169,7 @@ async def get_spectrum(call: ReadCall[SpectrumQuery], series: str) -> Response[b
     DistributionQuery,
     tags=["analysis"],
     summary="Distribution of the values of a series",
-    responses=answer_specs(DistributionAnswer, f"Histogram and quantiles. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(DistributionAnswer, f"Histogram and quantiles. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_distribution(call: ReadCall[DistributionQuery], series: str) -> Response[bytes]:
     """How often which values occur: a histogram of `bins`, and quantiles that interpolate linearly (type 7)."""
@@ -171,7 +182,9 @@ async def get_distribution(call: ReadCall[DistributionQuery], series: str) -> Re
     AnalysisQuery,
     tags=["analysis"],
     summary="Load-duration curve of a series",
-    responses=answer_specs(DurationAnswer, f"Which value was reached for which share of the time. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        DurationAnswer, f"Which value was reached for which share of the time. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_duration(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """The values from the largest to the smallest, at every half percent of the time in which they were reached."""
@@ -183,7 +196,7 @@ async def get_duration(call: ReadCall[AnalysisQuery], series: str) -> Response[b
     ProfileQuery,
     tags=["analysis"],
     summary="Profile of a series by hour, weekday or month",
-    responses=answer_specs(ProfileAnswer, f"Statistics of each group. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(ProfileAnswer, f"Statistics of each group. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_profile(call: ReadCall[ProfileQuery], series: str) -> Response[bytes]:
     """Mean, median, spread and quantiles of the values of each hour, weekday, month, or hour of a weekday of `tz`."""
@@ -195,7 +208,7 @@ async def get_profile(call: ReadCall[ProfileQuery], series: str) -> Response[byt
     AnalysisQuery,
     tags=["analysis"],
     summary="Days of a series",
-    responses=answer_specs(CalendarAnswer, f"The statistics of each day. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(CalendarAnswer, f"The statistics of each day. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """Each day of `tz` that has a value, with its length in hours and the statistics of its values."""
@@ -208,7 +221,9 @@ async def get_calendar(call: ReadCall[AnalysisQuery], series: str) -> Response[b
     tags=["analysis"],
     summary="Trend, seasons and rest of a series",
     responses=answer_specs(
-        DecompositionAnswer, f"The parts of the series. Of at most {MAX_DECOMPOSED:,} values; `every` makes windows."
+        DecompositionAnswer,
+        f"The parts of the series. Of at most {MAX_DECOMPOSED:,} values; `every` makes windows.",
+        tagged=True,
     ),
 )
 async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
@@ -221,7 +236,9 @@ async def get_decomposition(call: ReadCall[AnalysisQuery], series: str) -> Respo
     AnalysisQuery,
     tags=["analysis"],
     summary="Changes of level of a series",
-    responses=answer_specs(ChangePointsAnswer, f"The changes and the segments between them. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        ChangePointsAnswer, f"The changes and the segments between them. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_change_points(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """Where the level of the series changes by more than its own waves explain, after the seasons were taken out."""
@@ -233,7 +250,9 @@ async def get_change_points(call: ReadCall[AnalysisQuery], series: str) -> Respo
     AnomaliesQuery,
     tags=["analysis"],
     summary="Unusual values of a series",
-    responses=answer_specs(AnomaliesAnswer, f"The unusual values, each with a reason in words. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        AnomaliesAnswer, f"The unusual values, each with a reason in words. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_anomalies(call: ReadCall[AnomaliesQuery], series: str) -> Response[bytes]:
     """Values that are more than `threshold` usual deviations from what is usual at their time."""
@@ -246,77 +265,14 @@ async def get_anomalies(call: ReadCall[AnomaliesQuery], series: str) -> Response
     AnalysisQuery,
     tags=["analysis"],
     summary="What a series is",
-    responses=answer_specs(DescriptionAnswer, f"Sentences, and the figures that support them. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        DescriptionAnswer, f"Sentences, and the figures that support them. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_description(call: ReadCall[AnalysisQuery], series: str) -> Response[bytes]:
     """What the series looks like, by rules and without a language model: consumption, generation, a temperature, a
     counter, noise; its rhythm, base load, nights and weekends, with the figures."""
     return await answer_analysis(call, series, "description", {})
-
-
-async def answer_analysis(
-    call: ReadCall[Any], series: str, task: str, options: dict[str, Any], **chosen: Any
-) -> Response[bytes]:
-    """The answer of a task about the samples that the query of the call chooses; `chosen` as for `_computation`."""
-    _, key, work = await _computation(call, series, task, options, **chosen)
-    return await _answer(call, key, work)
-
-
-async def _computation(
-    call: ReadCall[Any],
-    series: str,
-    task: str,
-    options: dict[str, Any],
-    *,
-    prefer: int = _OTHERS,
-    latest: bool = False,
-    most: int = MAX_POINTS,
-    second: tuple[AnalysedSeries, AnalysisQuery] | None = None,
-    depends_on: Hashable = None,
-) -> Computation:
-    """The computation of a task (of `analysis_tasks`, or `module:name`) about the samples that the query of the call
-    chooses (`latest`: the last of them). `second` is another series, with the query of its samples; `depends_on` is
-    what the answer depends on beside the samples and the query."""
-    query, read = call.query, call.queries.analysis
-    subject = await ask_store(lambda: read.subject(call.tenant, series, query.start, query.end))
-    chosen = [(subject, query)] if second is None else [(subject, query), second]
-
-    def samples() -> list[SampleArrays]:
-        return [read.latest(each, wanted) if latest else read.samples(each, wanted, most) for each, wanted in chosen]
-
-    def is_unchanged() -> bool:
-        return all(read.is_unchanged(each) for each, _ in chosen)
-
-    async def work() -> tuple[bytes, bool]:
-        first, *others = await ask_store(samples)
-        arguments = {"subject": task_subject(subject, query), "times_ns": first.times_ns, "values": first.values}
-        arguments["options"] = options
-        if others:
-            arguments["second"] = (others[0].times_ns, others[0].values)
-        body, lasting = await asyncio.gather(
-            analyses_of(call.request).pool.call(_name(task), arguments, prefer=prefer), ask_store(is_unchanged)
-        )
-        return body, lasting
-
-    return subject, (task, *(each.key for each, _ in chosen), query, depends_on), work
-
-
-async def _answer(call: ReadCall[Any], key: tuple[Any, ...], work: Any) -> Response[bytes]:
-    try:
-        body = await analyses_of(call.request).answer(key, work, call.request.receive)
-    except ClientGoneError:
-        return Response(b"", status_code=_CLIENT_GONE, media_type="application/json")
-    return Response(body, media_type="application/json")
-
-
-def analyses_of(request: AnyRequest) -> Analyses:
-    """The analyses of the application of a request."""
-    analyses: Analyses = request.app.state["analyses"]
-    return analyses
-
-
-def _name(task: str) -> str:
-    return task if ":" in task else f"tidemill.query.analysis_tasks:{task}"
 
 
 ANALYSIS_ROUTES: Final = [

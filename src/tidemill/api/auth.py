@@ -70,12 +70,16 @@ class Authenticator:
 
     def still_admits(self, headers: Mapping[bytes, bytes], scope: Scope | None) -> bool:
         """Whether a request that was admitted with this scope (null: it needed none) would be admitted again: its key
-        is not revoked, its session not over."""
+        is not revoked, its session not over. Looking is no use of either: an open stream does not keep the session
+        of a browser that nobody sits at."""
         if scope is None:
             return True
         try:
             secret = _secret(headers)
-            principal = self._of_session(self.cookie(headers)) if secret is None else self._keys.authenticate(secret)
+            if secret is None:
+                principal = self._of_session(self.cookie(headers), is_use=False)
+            else:
+                principal = self._keys.authenticate(secret, is_use=False)
         except AccessError:
             return False
         return (
@@ -117,8 +121,8 @@ class Authenticator:
             self.check_forgery(headers, cookie)
         return _with_scope(principal, scope)
 
-    def _of_session(self, cookie: SessionCookie | None) -> Principal | None:
-        return None if cookie is None else self._sessions.principal(cookie.token, secure=cookie.secure)
+    def _of_session(self, cookie: SessionCookie | None, *, is_use: bool = True) -> Principal | None:
+        return None if cookie is None else self._sessions.principal(cookie.token, secure=cookie.secure, is_use=is_use)
 
     def _known(self, secret: str, address: str) -> Principal:
         principal = self._keys.authenticate(secret)

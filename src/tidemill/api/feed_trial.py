@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 
 from tidemill.api.feed_trial_task import FeedTrial, TrialTask
 from tidemill.api.openapi_bodies import PostTrial
-from tidemill.api.reads_common import AnyRequest, ReadCall, answers_with, ask_store, parse_query, reading
+from tidemill.api.reads_common import AnyRequest, ReadCall, answers_with, ask_store, parse_query, problem_spec, reading
 from tidemill.api.services import Services
 from tidemill.api.trial_body import MAX_SAMPLE, TrialRequest, decode_trial
 from tidemill.catalog.keys import Principal
@@ -31,7 +31,10 @@ _TASK: Final = "tidemill.api.feed_trial_task:try_feed"
     operation_id="tryFeed",
     operation_class=PostTrial,
     status_code=200,
-    responses=answers_with(FeedTrial, "What the definition makes of the sample; or its faults.", 400, 404, 422, 503),
+    responses={
+        **answers_with(FeedTrial, "What the definition makes of the sample; or its faults.", 400, 404, 422, 503),
+        410: problem_spec("The feed was removed, or the bytes of the receipt were deleted on request."),
+    },
     opt={"scope": "admin"},
 )
 async def try_feed(

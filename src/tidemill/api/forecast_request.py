@@ -1,13 +1,15 @@
 """Decodes requests for stored forecasts: the body of `POST /v1/forecasts`, which is also that of a job of its kind."""
 
+from contextlib import suppress
 from typing import Any, Final
 
 from tidemill.api.json_body import convert_document, refuse_faults
-from tidemill.errors import Fault, InputError
+from tidemill.api.services import Services
+from tidemill.errors import Fault, InputError, UnavailableError
 from tidemill.feeds.convert import Table
 from tidemill.model.forecast import ForecastRequest
 from tidemill.model.ids import parse_series
-from tidemill.query.forecasts import forecast_query, parameter_texts
+from tidemill.query.forecasts import check_history, forecast_query, parameter_texts
 
 MAX_KEY: Final = 255  # characters of an Idempotency-Key
 
@@ -45,6 +47,13 @@ def forecast_request(data: Any, key: str | None = None) -> ForecastRequest:
         faults += [Fault(fault.path.replace("$query", "$"), fault.code, fault.message) for fault in error.faults]
     refuse_faults(faults)
     return ForecastRequest(body.series, texts, key or "")
+
+
+def refuse_unfit(services: Services, tenant: str, wanted: ForecastRequest) -> None:
+    """Raises SeriesError for a forecast whose job would only fail: its series has too few values, or uneven ones; and
+    NotFoundError for an unknown series. While the store cannot be read, the job says it."""
+    with suppress(UnavailableError):
+        check_history(services.queries.analysis, tenant, wanted)
 
 
 def idempotency_key(header: str | None) -> str:

@@ -16,9 +16,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from tidemill.api.analyses import Receive
-from tidemill.api.analysis_reads import analyses_of, forecast_computation
+from tidemill.api.analysis_computation import analyses_of
+from tidemill.api.analysis_reads import forecast_computation
 from tidemill.api.body import ClientGoneError
-from tidemill.api.forecast_request import forecast_request, idempotency_key
+from tidemill.api.forecast_request import forecast_request, idempotency_key, refuse_unfit
 from tidemill.api.job_views import ForecastJob, forecast_job
 from tidemill.api.jobs import queue_job
 from tidemill.api.json_body import decode_document
@@ -114,6 +115,7 @@ async def create_forecast(
     except ClientGoneError:
         return Response(b"", status_code=_CLIENT_GONE, media_type=_JSON)
     except (TimeoutError, OverloadedError):
+        await ask_store(lambda: refuse_unfit(services, principal.tenant, wanted))
         earlier, job = await to_thread.run_sync(_once, services, principal.tenant, wanted, _queue)
         return _queued(job, wait_s) if job is not None else _as_before(earlier, wait_s)
 

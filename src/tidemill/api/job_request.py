@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.api import replay_request
-from tidemill.api.forecast_request import forecast_request
+from tidemill.api.forecast_request import forecast_request, refuse_unfit
 from tidemill.api.json_body import convert_document, refuse_faults
 from tidemill.api.services import Services
 from tidemill.errors import Fault, InputError, NotFoundError
@@ -89,6 +89,7 @@ def _forecast(data: dict[str, Any], tenant: str, services: Services, now_ns: int
         services.queries.series.describe(tenant, request.series)
     except NotFoundError as error:
         raise InputError(error.message, (Fault("$.series", "not_found", error.message),)) from None
+    refuse_unfit(services, tenant, request)
     return Fit(id=new_receipt(now_ns), tenant=tenant, request=request, state="queued", created_ns=now_ns)
 
 

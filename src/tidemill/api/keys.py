@@ -26,11 +26,11 @@ from tidemill.catalog.keys import (
     create_key,
     ever_keys,
     list_keys,
-    revoke_key,
+    revoke_but_last_admin,
 )
 from tidemill.catalog.sessions import SessionRing
 from tidemill.data_folder import mark_closed
-from tidemill.errors import AccessError, ConflictError, Fault, InputError, NotFoundError
+from tidemill.errors import AccessError, Fault, InputError
 from tidemill.model.time import format_instant
 
 MAX_NAME: Final = 100
@@ -171,16 +171,8 @@ async def delete_key(
     `tidemill key revoke` does it."""
 
     def revoke() -> RevokedKey:
-        infos = {info.key_id: info for info in list_keys(services.catalog, principal.tenant)}
-        if key not in infos:
-            raise NotFoundError(f"There is no key '{key[:100]}'; GET /v1/keys lists them.")
-        if not any("admin" in info.scopes for info in infos.values() if info.key_id != key):
-            raise ConflictError(
-                "This is the last key with the scope 'admin': without it nobody could make another. Make one first, or "
-                f"run `tidemill key revoke {key}` at the server."
-            )
         count = sessions.counts().get(key, 0)
-        revoke_key(services.catalog, key, principal.tenant)
+        revoke_but_last_admin(services.catalog, key, principal.tenant)
         services.keys.refresh()
         sessions.refresh()
         return RevokedKey(key, count)

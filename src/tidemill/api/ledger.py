@@ -15,7 +15,8 @@ from tidemill.query.lineage import LineageQuery, PointLineage
 from tidemill.query.parameters import QueryParameters
 from tidemill.query.receipt_list import ReceiptPage, ReceiptsQuery
 from tidemill.query.receipts import Bytes, Receipt
-from tidemill.query.rejections import RejectionPage, RejectionsQuery, RejectionSummary, RejectionSummaryQuery
+from tidemill.query.rejection_parameters import RejectionsQuery, RejectionSummaryQuery
+from tidemill.query.rejections import RejectionPage, RejectionSummary
 from tidemill.query.why import Story, WhyQuery
 from tidemill.query.window_lineage import WindowLineage
 

@@ -21,7 +21,8 @@ class ReadyQuestion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def ready_questions(request: Request[Any, Any, Any], error: TooBigQuestionError) -> list[ReadyQuestion]:
-    """The nearest questions as requests of the same route; `points` of one series is a request of `/v1/points`."""
+    """The nearest questions as requests of the same route; `points` of one series is a request of `/v1/points`, and a
+    route that has no such parameter gets the length of the windows."""
     path, body = request.url.path, request.scope["state"].get("question")
     if body is not None:
         return [ReadyQuestion(item.says, path, _changed_body(body, item.changes)) for item in error.nearest]
@@ -30,9 +31,9 @@ def ready_questions(request: Request[Any, Any, Any], error: TooBigQuestionError)
     questions = []
     for item in error.nearest:
         changed, where = _changed(given, item.changes), path
-        if "points" in changed and path != MANY_POINTS:
-            if not path.endswith("/points"):
-                continue  # an analysis has no such parameter
+        if "points" in changed and not path.endswith("/points"):  # an analysis has no such parameter
+            changed = _changed(given, {"every": item.every})
+        elif "points" in changed and path != MANY_POINTS:
             where, changed = MANY_POINTS, {"series": path.split("/")[-2], **changed}
             changed.pop("order", None)
         questions.append(ReadyQuestion(item.says, f"{where}?{urlencode(changed)}"))

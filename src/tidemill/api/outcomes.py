@@ -21,7 +21,7 @@ _encoder: Final = msgspec.json.Encoder()
 # Every value is a number, hex, a UUID, an instant or a feed's name (a slug), so none needs escaping.
 _STORED: Final = (
     '{"id":"%s","feed":"%s","received_at":"%s","bytes":%d,"sha256":"%s","state":"stored","accepted":null,'
-    '"rejected":null,"reasons":{},"nulls":null,"rules_version":%d,"links":{"self":"/v1/receipts/%s",'
+    '"rejected":null,"reasons":{},"missing":null,"rules_version":%d,"links":{"self":"/v1/receipts/%s",'
     '"payload":"/v1/receipts/%s/payload","rejections":"/v1/rejections?receipt=%s"}}'
 )
 

@@ -17,8 +17,10 @@ MAX_EXPRESSIONS: Final = 50
 PARAMETERS: Final = (
     "start",
     "end",
+    "unit",
     "every",
     "points",
+    "thin",
     "agg",
     "tz",
     "closed",
@@ -26,6 +28,9 @@ PARAMETERS: Final = (
     "quality",
     "marked",
     "as_of",
+    "evidence",
+    "limit",
+    "cursor",
     "format",
 )
 
@@ -42,13 +47,16 @@ class SelectorBody(Table, frozen=True):
 
 class QuestionBody(Table, frozen=True):
     """A question. `select`: one selector, whose series have the names of their fields, or several selectors by name.
-    The other members are those of `GET /v1/points`; `across` says how the series of a group become one."""
+    The other members are those of `GET /v1/points`; `across` says how the series of a group become one. Without `limit`
+    an answer is whole; with it a page of so many windows, and `next` is the `cursor` of the following one."""
 
     select: dict[str, Any]
     start: str | None = None
     end: str | None = None
+    unit: str | None = None
     every: str | None = None
     points: int | None = None
+    thin: str | None = None
     agg: str | list[str] | None = None
     tz: str | None = None
     closed: str | None = None
@@ -56,6 +64,9 @@ class QuestionBody(Table, frozen=True):
     quality: str | None = None
     marked: str | None = None
     as_of: str | None = None
+    evidence: bool | None = None
+    limit: int | None = None
+    cursor: str | None = None
     format: str | None = None
     group_by: list[str] | None = None
     across: str | None = None
@@ -70,10 +81,7 @@ def decode_question(raw: bytes) -> Question:
     assert body is not None
     selections = {name: _selection(data, name, faults) for name, data in _selectors(body.select, faults).items()}
     windows = _query({name: getattr(body, name) for name in PARAMETERS}, "$", faults)
-    if windows is not None and not windows.in_windows:
-        faults.append(
-            Fault("$.every", "missing", "say how long windows are: 'every', 'points', or 'agg' for the range")
-        )
+    faults += [] if windows is None else _window_faults(windows, body)
     if body.across is not None and body.across not in ACROSS:
         faults.append(Fault("$.across", "invalid", f"must be one of {', '.join(ACROSS)}, not '{body.across[:40]}'"))
     if len(body.expressions) > MAX_EXPRESSIONS:
@@ -87,6 +95,22 @@ def decode_question(raw: bytes) -> Question:
         across=body.across,
         expressions=body.expressions,
     )
+
+
+def _window_faults(windows: ManyPointsQuery, body: QuestionBody) -> list[Fault]:
+    """What the windows of a question lack, or contradict."""
+    faults = []
+    if not windows.in_windows and windows.thin is None:
+        faults.append(
+            Fault("$.every", "missing", "say how long windows are: 'every', 'points', or 'agg' for the range")
+        )
+    if windows.thin is not None and body.expressions:
+        message = "raw points of several series have no times in common, to compute with; leave out 'thin'"
+        faults.append(Fault("$.expressions", "contradiction", message))
+    paged = next((name for name in ("limit", "cursor") if getattr(body, name) is not None), None)
+    if paged is not None and windows.format != "json":
+        faults.append(Fault(f"$.{paged}", "contradiction", f"a file is whole, without '{paged}'"))
+    return faults
 
 
 def _selectors(select: dict[str, Any], faults: list[Fault]) -> dict[str, tuple[str, Any]]:
@@ -130,4 +154,6 @@ def _query(given: Mapping[str, Any], path: str, faults: list[Fault]) -> ManyPoin
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return ",".join(value) if isinstance(value, list) else str(value)

@@ -31,6 +31,7 @@ from tidemill.query.queries import Queries
 THREADS: Final = 6  # the engine works on a few queries at a time; more would only queue in it
 _MAX_PARAMETERS: Final = 100
 _PROBLEMS: Final = {400: "The query is at fault.", 404: "No such thing.", 422: "Too big a question.", 503: "Try again."}
+_UNCHANGED: Final = "`If-None-Match` has the `ETag` of this answer."
 _BYTES: Final = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 _FILES: Final = {
     MEDIA_TYPES["json"]: Schema(description="Any JSON value."),
@@ -60,7 +61,7 @@ class ReadCall(Generic[Q]):
     @property
     def known(self) -> frozenset[str]:
         """The tags of answers that the client has (`If-None-Match`)."""
-        return frozenset(_TAG.findall(self.request.headers.get("if-none-match", "")))
+        return known_tags(self.request)
 
     @property
     def queries(self) -> Queries:
@@ -136,6 +137,11 @@ def _documented(
         return get(path, operation_id=name, operation_class=operation, opt={"scope": scope}, **documented)(handler)
 
     return decorate
+
+
+def known_tags(request: AnyRequest) -> frozenset[str]:
+    """The tags of answers that the client has (`If-None-Match`)."""
+    return frozenset(_TAG.findall(request.headers.get("if-none-match", "")))
 
 
 async def ask_store(work: Callable[[], _T]) -> _T:
@@ -235,14 +241,16 @@ def _parameter_spec(field: DeclaredParameter) -> ParameterSpec:
 
 
 def answer_specs(
-    kind: Any, description: str, media_type: str = "application/json", *, more: bool = False
+    kind: Any, description: str, media_type: str = "application/json", *, more: bool = False, tagged: bool = False
 ) -> dict[int, Any]:
     """The documented answers of a route: `kind` as 200, and the problems common to all reads.
 
-    `more`: the answer is paged by a `Link` header.
+    `more`: the answer is paged by a `Link` header. `tagged`: it may have an `ETag`, and is 304 where the client has it.
     """
+    problems: dict[int, Any] = {status: problem_spec(reason) for status, reason in _PROBLEMS.items()}
+    if tagged:
+        problems[304] = ResponseSpec(None, generate_examples=False, description=_UNCHANGED)
     text = f'{description} A `Link` header with `rel="next"` leads to the next page.' if more else description
-    problems = {status: problem_spec(reason) for status, reason in _PROBLEMS.items()}
     return {200: ResponseSpec(kind, generate_examples=False, description=text, media_type=media_type), **problems}
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Response
 
-from tidemill.api.analysis_reads import ANALYSIS_LIMIT, answer_analysis
+from tidemill.api.analysis_computation import ANALYSIS_LIMIT, answer_analysis
 from tidemill.api.reads_common import ReadCall, answer_specs, ask_store, reading
 from tidemill.errors import Fault, InputError, NotFoundError, SeriesError
 from tidemill.model.time import duration_ns
@@ -24,7 +24,7 @@ _TASKS: Final = "tidemill.query.uneven_tasks"
     CoverageQuery,
     tags=["analysis"],
     summary="Coverage and gaps of a series",
-    responses=answer_specs(CoverageAnswer, f"How many of the expected values are there. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(CoverageAnswer, f"How many of the expected values are there. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_coverage(call: ReadCall[CoverageQuery], series: str) -> Response[bytes]:
     """How many of the values that are expected in [start, end) are there, and where the gaps are. `evidence=true` of
@@ -58,7 +58,7 @@ def _expected_interval(call: ReadCall[CoverageQuery], series: str) -> tuple[int 
     PeriodogramQuery,
     tags=["analysis"],
     summary="Periodogram of a series with uneven times",
-    responses=answer_specs(PeriodogramAnswer, f"Power by frequency, and the peaks. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(PeriodogramAnswer, f"Power by frequency, and the peaks. {ANALYSIS_LIMIT}", tagged=True),
 )
 async def get_periodogram(call: ReadCall[PeriodogramQuery], series: str) -> Response[bytes]:
     """Which cycles a series has whose samples come at any times (Lomb and Scargle), as `spectrum` says it of even ones:
@@ -77,7 +77,9 @@ async def get_periodogram(call: ReadCall[PeriodogramQuery], series: str) -> Resp
     ComparisonQuery,
     tags=["analysis"],
     summary="Comparison of two periods or two series",
-    responses=answer_specs(ComparisonAnswer, f"What differs, and whether it may be chance. {ANALYSIS_LIMIT}"),
+    responses=answer_specs(
+        ComparisonAnswer, f"What differs, and whether it may be chance. {ANALYSIS_LIMIT}", tagged=True
+    ),
 )
 async def get_comparison(call: ReadCall[ComparisonQuery], series: str) -> Response[bytes]:
     """The samples in [start, end) beside those of another period of the series (`with_start`, `with_end`), of another

@@ -18,6 +18,8 @@ from tidemill.backup.files import no_progress, private_umask, sync_file
 from tidemill.backup.manifest import Manifest
 from tidemill.backup.moment import is_served
 from tidemill.backup.stored import BackupDamage, StoredBackup, check_databases, unpack_backup
+from tidemill.catalog.opening import open_catalog
+from tidemill.catalog.sessions import end_all
 from tidemill.data_folder import CLOSED_MARK, mark_closed
 from tidemill.durable import sync_folder
 from tidemill.errors import BackupError, StartupError
@@ -131,6 +133,7 @@ def _finish(staging: Path, manifest: Manifest) -> None:
     """Write the files that a backup does not hold, and force everything to disk."""
     last_seqs = [ends.last_seq for ends in manifest.partitions]
     log_files(staging, len(last_seqs)).finish_restored(last_seqs)
+    _end_sessions(staging)
     for number, ends in enumerate(manifest.partitions):
         path = position_file(staging, number)
         if not path.exists():  # the mill had applied nothing yet
@@ -139,6 +142,16 @@ def _finish(staging: Path, manifest: Manifest) -> None:
         for name in names:
             sync_file(Path(root) / name)
         sync_folder(Path(root))
+
+
+def _end_sessions(staging: Path) -> None:
+    """End the sessions of the moment of the backup: some were signed out since, and nobody knows which."""
+    catalog = open_catalog(staging)
+    try:
+        if end_all(catalog):
+            catalog.erase_removed()
+    finally:
+        catalog.close()
 
 
 def _cannot_restore(error: OSError, folder: Path) -> BackupError:

@@ -11,18 +11,20 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Final, Literal, get_args
 
 import msgspec
 
 from tidemill.catalog.contract import Catalog
-from tidemill.errors import Fault, InputError, NotFoundError
+from tidemill.errors import ConflictError, Fault, InputError, NotFoundError
 
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 KEYS_PREFIX: Final = "keys/"
 SESSIONS_PREFIX: Final = "sessions/"  # of browsers, below the id of the key that was given (`sessions.py`)
 KEY_USES_PREFIX: Final = "key_uses/"  # when each key was used last (`key_uses.py`)
+REVOCATIONS_PREFIX: Final = "key_revocations/"  # of a tenant: the ids of the keys that are being revoked
 CLOSED_KEY: Final = "access/closed"  # written with the first API key, and kept when the last API key is revoked
 SECRET_PREFIX: Final = "tm_"
 # An unknown key may be one that another process made a moment ago: so the keys are read again, but at most this often,
@@ -98,6 +100,31 @@ def revoke_key(catalog: Catalog, key_id: str, tenant: str | None = None) -> None
     raise NotFoundError(f"there is no key '{key_id[:100]}'; `tidemill key list` shows them")
 
 
+def revoke_but_last_admin(catalog: Catalog, key_id: str, tenant: str) -> None:
+    """As `revoke_key`, of a key of a tenant that is not its last one with the scope `admin`: of two that revoke each
+    other at the same moment one stays.
+
+    Each revocation is announced first, by compare-and-set, with those that others have announced and not ended: their
+    keys count as revoked. Raises NotFoundError, ConflictError for the last key with the scope `admin`.
+    """
+    while True:
+        announced = catalog.get(REVOCATIONS_PREFIX + tenant)
+        infos = {info.key_id: info for info in list_keys(catalog, tenant)}
+        if key_id not in infos:
+            raise NotFoundError(f"There is no key '{key_id[:100]}'; GET /v1/keys lists them.")
+        others = [] if announced is None else msgspec.json.decode(announced.value, type=list[str])
+        going = {key_id, *(other for other in others if other in infos)}
+        if not any("admin" in info.scopes for info in infos.values() if info.key_id not in going):
+            raise ConflictError(
+                "This is the last key with the scope 'admin': without it nobody could make another. Make one first, or "
+                f"run `tidemill key revoke {key_id}` at the server."
+            )
+        revision = 0 if announced is None else announced.revision
+        with suppress(ConflictError):  # another revocation came between: look again
+            catalog.put(REVOCATIONS_PREFIX + tenant, msgspec.json.encode(sorted(going)), expect=revision)
+            return revoke_key(catalog, key_id, tenant)
+
+
 def ever_keys(catalog: Catalog) -> bool:
     """Whether a key was ever made, also one that is revoked. Reads the catalog."""
     return catalog.get(CLOSED_KEY) is not None
@@ -122,15 +149,16 @@ class KeyRing:
         self._end_watch: Callable[[], None] = catalog.watch(KEYS_PREFIX, self.refresh)
         self.refresh()
 
-    def authenticate(self, secret: str) -> Principal | None:
-        """The holder of this secret, or None. About 2 µs for a known key; the comparison takes constant time."""
+    def authenticate(self, secret: str, *, is_use: bool = True) -> Principal | None:
+        """The holder of this secret, or None; counts as a use of the key where it `is_use`. About 2 µs for a known key;
+        the comparison takes constant time."""
         digest = hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
         principal = self._look_up(digest)
         if principal is None and time.monotonic() - self._refreshed_at > REFRESH_EVERY_S:
             self._refreshed_at = time.monotonic()
             self.refresh()
             principal = self._look_up(digest)
-        if principal is not None:
+        if principal is not None and is_use:
             self.note_use(principal.key_id)
         return principal
 

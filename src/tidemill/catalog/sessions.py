@@ -73,9 +73,9 @@ class SessionRing:
         self.refresh()
         return token
 
-    def principal(self, token: str, *, secure: bool) -> Principal | None:
-        """The holder of a session, or None where it is over or none. Counts as its use. `secure`: the token comes as
-        one that only TLS can have set; a session that began over TLS counts only so."""
+    def principal(self, token: str, *, secure: bool, is_use: bool = True) -> Principal | None:
+        """The holder of a session, or None where it is over or none. Counts as its use where it `is_use`. `secure`: the
+        token comes as one that only TLS can have set; a session that began over TLS counts only so."""
         digest = _digest(token)
         session = self._sessions.get(digest)
         if session is None and time.monotonic() - self._refreshed_at > REFRESH_EVERY_S:
@@ -88,8 +88,9 @@ class SessionRing:
         principal = self._keys.principal(session.key_id)
         if principal is None or self._is_over(digest, session, now):
             return None
-        self._used_ns[digest] = now
-        self._keys.note_use(session.key_id)
+        if is_use:
+            self._used_ns[digest] = now
+            self._keys.note_use(session.key_id)
         return principal
 
     def end(self, token: str) -> None:
@@ -153,6 +154,14 @@ class SessionRing:
 
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def end_all(catalog: Catalog) -> int:
+    """End every session of a catalog for good; returns how many there were."""
+    entries = catalog.list(SESSIONS_PREFIX)
+    for entry in entries:
+        catalog.delete(entry.key)
+    return len(entries)
 
 
 def _key(key_id: str, digest: str) -> str:

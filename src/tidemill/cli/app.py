@@ -80,7 +80,8 @@ def main() -> None:
         if len(error.faults) != 1 or error.faults[0].message != error.message:
             err.print(error.message.partition("\n")[0], style="red", highlight=False, markup=False, soft_wrap=True)
         for fault in error.faults:
-            line = f"  {fault.path}: {fault.message} ({fault.code})"
+            place = "" if fault.path == "$" else f"{fault.path}: "  # of a whole question or document
+            line = f"  {place}{fault.message} ({fault.code})"
             err.print(line, highlight=False, markup=False, soft_wrap=True)
         sys.exit(2)
     except StartupError as error:

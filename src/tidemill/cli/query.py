@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import typer
@@ -23,6 +23,17 @@ from tidemill.cli.points_options import (
     open_client,
     point_selection,
 )
+from tidemill.cli.question import (
+    AcrossOption,
+    ExpressionOption,
+    GroupOption,
+    SelectOption,
+    grouping,
+    named_texts,
+    print_lines,
+    selector,
+    series_labels,
+)
 from tidemill.cli.sparkline import sparkline
 
 _BAR_WIDTH: Final = 24
@@ -41,18 +52,40 @@ def query(
     every: EveryOption = "",
     agg: AggOption = "",
     tz: ZoneOption = "",
+    group_by: GroupOption = None,
+    across: AcrossOption = "",
+    expression: ExpressionOption = None,
+    select: SelectOption = None,
     rows: Annotated[int, typer.Option(help="Most rows of a table: from both ends.", min=2)] = 40,
     format: Annotated[str, typer.Option(help="table, csv, json or ndjson; a table has no flags and marks.")] = "table",
     url: UrlOption = DEFAULT_URL,
     key: AnyKeyOption = "",
 ) -> None:
-    """Print points of one series, raw or over windows, as a table with a plot, or whole as csv, json or ndjson.
+    """Print points of one or several series, raw or over windows, as a table with a plot, or whole as csv, json or
+    ndjson. Series are grouped by tags and computed with as `POST /v1/query` does.
 
     Example: `tidemill query --feed location --field speed --tag user_id=a1 --every 1h --agg mean,max`
+
+    Example: `tidemill query --feed meters --every 1d --agg sum --group-by site --expression net=import-export`
     """
     check_choice("--format", format, _FORMATS)
-    selection = point_selection(series, feed, field, tag, start=start, end=end, every=every, agg=agg, tz=tz)
+    windows = {"start": start, "end": end, "every": every, "agg": agg, "tz": tz}
+    groups = grouping(group_by, across, named_texts("--expression", expression))
+    named = {name: ids.split(",") for name, ids in named_texts("--select", select).items()}
     with open_client(url, key) as client:
+        if groups or named:
+            members = {name: text for name, text in windows.items() if text}
+            chosen = {name: {"series": ids} for name, ids in named.items()} or selector(series, feed, field, tag)
+            text = client.query_text(_line_format(format), chosen, **members, **groups)
+            print_lines(text, format, {}, rows)
+            return
+        selection = point_selection(series, feed, field, tag, **windows)
+        infos = [] if series else client.series(feed=feed, field=field or None, tags=selection.get("tags"))
+        if len(infos) > 1 or "," in series:
+            ids = series.split(",") if series else ()
+            text = client.many_points_text(_line_format(format), ids, **selection)
+            print_lines(text, format, series_labels(infos) or dict(zip(ids, ids, strict=True)), rows)
+            return
         if format == "table":
             text = b"".join(client.text_pages("ndjson", series or None, **selection))
             _print_rows([msgspec.json.decode(line) for line in text.splitlines()], rows)
@@ -62,6 +95,10 @@ def query(
         else:
             kind: Any = format
             sys.stdout.writelines(page.decode() for page in client.text_pages(kind, series or None, **selection))
+
+
+def _line_format(format: str) -> Literal["csv", "ndjson"]:
+    return "csv" if format == "csv" else "ndjson"
 
 
 def _json_array(pages: Iterator[bytes]) -> Iterator[str]:

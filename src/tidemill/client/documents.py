@@ -6,7 +6,7 @@ import msgspec
 class PayloadReceipt(msgspec.Struct, frozen=True):
     """What became of a payload. `state`: `stored` (durable, to be applied soon), `applied`, `refused`, `poison` or
     `deleted`. `accepted` and `rejected` count records and are null until it is applied; `reasons` counts rejected
-    records by reason code; `nulls` counts values that are null or absent (null: not known)."""
+    records by reason code; `missing` counts values that are null or absent (null: not known)."""
 
     id: str
     feed: str
@@ -17,7 +17,7 @@ class PayloadReceipt(msgspec.Struct, frozen=True):
     accepted: int | None = None
     rejected: int | None = None
     reasons: dict[str, int] = {}
-    nulls: int | None = None
+    missing: int | None = None
     rules_version: int | None = None
 
 

@@ -14,6 +14,7 @@ from tidemill.client.documents import PayloadReceipt, SeriesInfo, SeriesInfoPage
 from tidemill.client.exchange import exchange, params_of, read_json
 from tidemill.client.forecast_operations import ForecastOperations
 from tidemill.client.frames import FrameLibrary, arrow_tables, pandas_frame, polars_frames
+from tidemill.client.question_operations import QuestionOperations
 from tidemill.client.selection import (
     PAGE_POINTS,
     CountedProgress,
@@ -53,7 +54,7 @@ _LIST_PAGE = 1000
 T = TypeVar("T")
 
 
-class ClientOperations(ForecastOperations):
+class ClientOperations(ForecastOperations, QuestionOperations):
     """Every call. A caller gets the results from `Tidemill`, and awaits them from `AsyncTidemill`."""
 
     @Operation
@@ -262,36 +263,6 @@ class ClientOperations(ForecastOperations):
         return read_json(reply, dict[str, Any])
 
     @Operation
-    def query(self, select: Mapping[str, Any], /, **question: Any) -> Call[dict[str, Any]]:
-        """Windows of several series, grouped and computed with, as `POST /v1/query` answers: `time`, and for each group
-        the columns of every selection and expression. `select` is `{"feed": ...}`, or such selections by name;
-        `question` are the other members (`start`, `end`, `every`, `agg`, `tz`, `as_of`, `group_by`, `across`,
-        `expressions`)."""
-        return read_json((yield from self._answer(select, question)), dict[str, Any])
-
-    @Operation
-    def query_frame(self, select: Mapping[str, Any], /, **question: Any) -> Call["pl.DataFrame"]:
-        """As `query`, as a Polars frame with a row for each group, selection or expression, and window: `name`,
-        `tag.NAME` for each tag of the groups, `time`, and the aggregates."""
-        library = polars_frames()
-        reply = yield from self._answer(select, {**question, "format": "arrow"})
-        return library.read_page(reply.body, question.get("tz"))
-
-    @Operation
-    def query_arrow(self, select: Mapping[str, Any], /, **question: Any) -> Call["pa.Table"]:
-        """As `query_frame`, as a table of PyArrow."""
-        library = arrow_tables()
-        reply = yield from self._answer(select, {**question, "format": "arrow"})
-        return library.read_page(reply.body, question.get("tz"))
-
-    @Operation
-    def query_pandas(self, select: Mapping[str, Any], /, **question: Any) -> Call["pd.DataFrame"]:
-        """As `query_frame`, as a pandas frame (NaN: missing); needs PyArrow, too."""
-        library = arrow_tables()
-        reply = yield from self._answer(select, {**question, "format": "arrow"})
-        return pandas_frame(library.read_page(reply.body, question.get("tz")))
-
-    @Operation
     def request(
         self,
         method: str,
@@ -359,13 +330,6 @@ class ClientOperations(ForecastOperations):
             reply = yield from self._get(path, params_of({**query, "cursor": cursor}))
             yield Emit(PointsReply(reply.body, first, total))
             cursor, first = next_cursor(reply.headers.get("link", "")), False
-
-    def _answer(self, select: Mapping[str, Any], question: Mapping[str, Any]) -> Call[HttpReply]:
-        """The reply of `POST /v1/query`."""
-        times = {name: instant_text(question[name], name) for name in ("start", "end", "as_of") if name in question}
-        body = msgspec.json.encode({"select": select, **question, **times})
-        request = HttpRequest("POST", "/v1/query", (), {"Content-Type": "application/json"}, body)
-        return (yield from exchange(request, self.patience_s))
 
     def _whole_frame(
         self, library: FrameLibrary[T], series: str | None, selection: PointSelection, progress: Progress | None

@@ -10,13 +10,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.errors import LimitError
+from tidemill.errors import NearestQuestion, TooBigQuestionError
 from tidemill.model.ids import format_series, parse_series
 from tidemill.model.time import format_instant
 from tidemill.query.aggregates import aggregate_units
 from tidemill.query.analysis_parameters import AnalysisQuery
 from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.kept import Kept
+from tidemill.query.ladder import window_length_for
 from tidemill.query.parameters import TimeRange, time_range
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.series import Description, SeriesQueries, in_time_order
@@ -29,6 +30,8 @@ LATEST_POINTS: Final = 10_000  # instants that a forecast reads: twice the slots
 WHOLE: Final = 0.9  # of the median count: the shortest month has 0.93 of the points of a usual one
 _SUBJECT_BYTES: Final = 4 << 10
 _KEPT_BYTES: Final = 4 << 20
+_SCREEN: Final = 1_000  # windows of a question that a screen shows
+_SAFE: Final = 0.5  # of the most values: the range of those that were not read is estimated
 _ROWS_FOR_LATEST: Final = 6 * LATEST_POINTS  # rows among which these are looked for: some are of replaced points
 
 
@@ -95,7 +98,7 @@ class AnalysisQueries:
     def samples(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = MAX_POINTS) -> SampleArrays:
         """The samples in the range, or one for each whole window with points where `every` is given.
 
-        Raises LimitError above `most` of them.
+        Raises TooBigQuestionError above `most` of them.
         """
         if query.every is not None:
             agg = (query.agg, "count") if query.agg != "count" else ("count",)
@@ -105,7 +108,7 @@ class AnalysisQueries:
         else:
             frame = self._store.frame("series_arrays", limit=most + 1, **self._bound(subject))
         if len(frame) > most:
-            raise _too_many(query, most)
+            raise _too_many(subject, query, most, frame["ns"])
         return _ordered(frame, "value") if query.every is None else _ordered(whole_windows(frame), query.agg)
 
     def latest(self, subject: AnalysedSeries, query: AnalysisQuery, most: int = LATEST_POINTS) -> SampleArrays:
@@ -180,8 +183,21 @@ def _ordered(frame: pl.DataFrame, column: str) -> SampleArrays:
     return samples_of(*in_time_order(frame["ns"].to_numpy(), np.asarray(values, dtype=np.float64)))
 
 
-def _too_many(query: AnalysisQuery, most: int) -> LimitError:
-    what = "values" if query.every is None else f"windows of {query.every.text}"
-    longer = "windows (every=1h)" if query.every is None else "longer windows"
-    message = f"There are more than {most:,} {what}, the most that are analysed: ask for {longer} or a shorter range"
-    return LimitError("max_analysis_points", most, message)
+def _too_many(subject: AnalysedSeries, query: AnalysisQuery, most: int, seen_ns: pl.Series) -> TooBigQuestionError:
+    """The refusal of more values than are analysed, of which those at `seen_ns` were read, in no order."""
+    every, last = query.every, int(seen_ns.max()) if subject.last_ns is None else subject.last_ns  # type: ignore[arg-type]
+    first = int(seen_ns.min()) if query.start is None else query.start  # type: ignore[arg-type]  # an int, as the column is
+    length = max(last - first, 1)
+    part = int(length * most / max(subject.rows, most + 1)) if every is None else most * every.nominal_ns
+    newest = format_instant(max(first, last - int(_SAFE * part)))
+    fitting, shown = (window_length_for(count, first, last + 1).text for count in (int(_SAFE * most), _SCREEN))
+    what = "values" if every is None else f"windows of {every.text}"
+    questions = (
+        NearestQuestion(f"the same range in windows of {fitting}", {"every": fitting}),
+        NearestQuestion(f"{what} from {newest} on", {"start": newest}),
+        NearestQuestion(f"the same range in windows of {shown}", {"every": shown}),
+    )
+    longer = "windows" if every is None else "longer windows"
+    message = f"There are more than {most:,} {what}, the most that are analysed: ask for {longer} or a shorter range: "
+    message += "; ".join(question.says for question in questions)
+    return TooBigQuestionError("max_analysis_points", most, message, questions)

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.errors import LimitError
 from tidemill.model.time import NS_PER_S
 from tidemill.query.ladder import LADDER
+from tidemill.query.nearest import too_many_windows
 from tidemill.query.readers import WindowLength
 
 MAX_WINDOWS: Final = 10_000
@@ -39,12 +39,13 @@ class FlowWindows(msgspec.Struct, frozen=True):
 
 def flow_windows(every: WindowLength | None, first_ns: int, end_ns: int, zone: str) -> FlowWindows:
     """The windows of a range that is not empty; without `every` those of the shortest length of the ladder, from a
-    second on, that is at most PICKED windows. Raises LimitError for more than MAX_WINDOWS."""
+    second on, that is at most PICKED windows. Raises TooBigQuestionError for more than MAX_WINDOWS."""
     length = every or _picked(first_ns, end_ns)
     if (end_ns - first_ns) // length.nominal_ns >= MAX_WINDOWS:
-        nearest = _picked(first_ns, end_ns)
-        message = f"More than {MAX_WINDOWS} windows; ask for a shorter range or longer windows (every={nearest.text})"
-        raise LimitError("max_windows", MAX_WINDOWS, message)
+        what, most = f"More than {MAX_WINDOWS} windows", MAX_WINDOWS
+        raise too_many_windows(
+            "max_windows", MAX_WINDOWS, what, every=length, start_ns=first_ns, end_ns=end_ns, most=most
+        )
     if length.unit not in _CALENDAR:
         step = length.nominal_ns
         return FlowWindows(length, np.arange(first_ns - first_ns % step, end_ns, step, dtype=np.int64), step)

@@ -21,7 +21,7 @@ from tidemill.model.forecast import (
 )
 from tidemill.model.offset import Reach, partition_of_feed
 from tidemill.model.time import parse_instant
-from tidemill.query.analysis import AnalysedSeries
+from tidemill.query.analysis import AnalysedSeries, AnalysisQueries
 from tidemill.query.analysis_parameters import ForecastQuery
 from tidemill.query.parameters import read_query
 from tidemill.store.client import Store
@@ -98,6 +98,17 @@ class StoredForecastQueries:
             most=MAX_OFFSETS,
         )
         return used_payloads(row["offsets"], row["count"], row["lowest"], row["highest"])
+
+
+def check_history(read: AnalysisQueries, tenant: str, request: ForecastRequest) -> None:
+    """Raises what a fit would raise for a series that is not fit for the forecast: too few values, or uneven ones.
+    Reads the values and computes no model. Raises NotFoundError, and what the store raises."""
+    from tidemill.analysis.forecast.forecast import checked_grid  # here, as only few requests need it
+
+    query = forecast_query(request.parameters)
+    subject = read.subject(tenant, request.series, query.start, query.end)
+    samples = read.latest(subject, query)
+    checked_grid(samples.times_ns, samples.values, query.horizon, query.tz)
 
 
 def store_forecast(forecasts: CatalogForecasts, queries: StoredForecastQueries, forecast: StoredForecast) -> None:

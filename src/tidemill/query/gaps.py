@@ -32,8 +32,11 @@ Why = Literal[
     "deleted", "sealed", "all_rejected", "null_values", "not_reached", "source_empty", "never_received", "unknown"
 ]
 WHY: Final = get_args(Why)
-_FACTS: Final = ("flagged", "late", "rejected", "restated", "deleted", "sealed")
+_OF_POINTS: Final = ("flagged", "late")
+_FACTS: Final = ("rejected", "restated", "deleted", "sealed")
+_LEARNT: Final = 1_000  # points from whose times the usual spacing is learnt, as `evidence_spacing` says
 _COUNTED: Final = ("rejected", "flagged", "restated")
+_NEVER_NS: Final = 2**62  # a point is never so late
 Ints = NDArray[np.int64]
 
 
@@ -86,15 +89,23 @@ class WindowEvidence:
         has a row for each window and series, with `count` and `missing`."""
         feeds = {name: self._feed(tenant, name) for name in {item.feed for item in series}}
         waiting = {name for name in feeds if waiting_payloads(self._log, tenant, name, bounds.applied)}
-        facts, spacing, polls, doubts, deletions = self._facts(tenant, series, feeds, bounds)
+        own_frames = frame.partition_by("series", as_dict=True)
+        counts = {item.series: own_frames.get((item.series,), frame.clear())["count"].to_numpy() for item in series}
+        points, facts, spacing, polls, doubts, deletions = self._facts(tenant, series, feeds, counts, bounds)
         expiring = {name for name, feed in feeds.items() if feed is None or self._expires(tenant, feed)}
         columns: dict[int, dict[str, list[Any]]] = {}
         gaps: list[ReasonedGap] = []
+        own_points, own_facts = (part.partition_by("series", as_dict=True) for part in (points, facts))
+        own_polls = {
+            name: _aligned(polls.filter(pl.col("feed") == name), bounds.begins, ("data", "empty", "failed"))
+            for name in feeds
+        }
         for item in series:
-            own = frame.filter(pl.col("series") == item.series)
-            known = _aligned(facts.filter(pl.col("series") == item.series), bounds.begins, _FACTS)
-            polled = _aligned(polls.filter(pl.col("feed") == item.feed), bounds.begins, ("data", "empty", "failed"))
-            windows = _EmptyWindows(item, own["count"].to_numpy(), *bounds.edges, spacing.get(item.series))
+            own = own_frames.get((item.series,), frame.clear())
+            known = _aligned(own_facts.get((item.series,), facts.clear()), bounds.begins, _FACTS)
+            known |= _aligned(own_points.get((item.series,), points.clear()), bounds.begins, _OF_POINTS)
+            polled = own_polls[item.feed]
+            windows = _EmptyWindows(item, counts[item.series], *bounds.edges, spacing.get(item.series))
             feed = feeds[item.feed]
             late = known["late"].tolist() if feed and feed.rollups else [None] * len(bounds.begins)
             lists = {"n": windows.count.tolist(), "expected": windows.expected, "late": late}
@@ -123,13 +134,19 @@ class WindowEvidence:
             return None
 
     def _facts(
-        self, tenant: str, series: Sequence[Description], feeds: Mapping[str, Feed | None], bounds: WindowBounds
-    ) -> tuple[pl.DataFrame, dict[int, int], pl.DataFrame, set[str], list[AppliedDeletion]]:
-        """What happened in each window, the time from point to point of each series, polls, doubts, deletions."""
+        self,
+        tenant: str,
+        series: Sequence[Description],
+        feeds: Mapping[str, Feed | None],
+        counts: Mapping[int, Ints],
+        bounds: WindowBounds,
+    ) -> tuple[pl.DataFrame, pl.DataFrame, dict[int, int], pl.DataFrame, set[str], list[AppliedDeletion]]:
+        """What the points of each window show, what else happened in it, the time from point to point of each series,
+        polls, doubts, deletions."""
         rollups = [feed.rollups if (feed := feeds[item.feed]) else None for item in series]
         rollup_ns = [duration_ns(item.every) if item else 1 for item in rollups]
         late_ns = [
-            length + duration_ns(item.late_after) if item else 0
+            length + duration_ns(item.late_after) if item else _NEVER_NS
             for length, item in zip(rollup_ns, rollups, strict=True)
         ]
         spacing = {
@@ -139,32 +156,55 @@ class WindowEvidence:
         }
         learnt = [item.series for item in series if item.series not in spacing]
         span: dict[str, Any] = {"tenant": tenant, "feeds": list(feeds), "first": bounds.first, "last": bounds.last}
-        facts, rows, polls, doubts, deletions = run_parallel(
-            lambda: self._store.frame(
-                "gap_facts",
-                **span,
-                **bound_series(series),
-                firsts=[bounds.first] * len(series),
-                begins=bounds.begins,
-                closed_right=bounds.closed_right,
-                rollup_ns=rollup_ns,
-                late_ns=late_ns,
-                nulls=0,
-                good=0,
-                mark="",
-            ),
-            lambda: self._spacings(tenant, learnt, bounds),
+        windows = {"begins": bounds.begins, "closed_right": bounds.closed_right}
+        lateness = {item.series: pair for item, pair in zip(series, zip(rollup_ns, late_ns, strict=True), strict=True)}
+        points, facts, rows, polls, doubts, deletions = run_parallel(
+            lambda: self._judged(tenant, series, lateness, bounds),
+            lambda: self._store.frame("gap_facts", **span, **bound_series(series), **windows),
+            lambda: self._spacings(tenant, {key: counts[key] for key in learnt}, bounds),
             lambda: self._store.frame("gap_polls", **span, begins=bounds.begins),
             lambda: {row["feed"] for row in self._store.rows("gap_doubts", **span)},
             lambda: applied_deletions(self._store, tenant),
         )
-        return facts, spacing | rows, polls, doubts, deletions
+        return points, facts, spacing | rows, polls, doubts, deletions
 
-    def _spacings(self, tenant: str, series: list[int], bounds: WindowBounds) -> dict[int, int]:
-        if not series:
+    def _judged(
+        self,
+        tenant: str,
+        series: Sequence[Description],
+        lateness: Mapping[int, tuple[int, int]],
+        bounds: WindowBounds,
+    ) -> pl.DataFrame:
+        """How many points of each window were flagged or late; none of series without a row that may be."""
+
+        def bound(chosen: Sequence[Description]) -> dict[str, Any]:
+            span = {"tenant": tenant, "first": bounds.first, "last": bounds.last, "nulls": 0, "good": 0, "mark": ""}
+            pairs = [lateness[item.series] for item in chosen]
+            judged = {"rollup_ns": [pair[0] for pair in pairs], "late_ns": [pair[1] for pair in pairs]}
+            return {**span, **bound_series(chosen), "firsts": [bounds.first] * len(chosen), **judged}
+
+        suspects = {row["series"] for row in self._store.rows("gap_suspects", **bound(series))}
+        chosen = [item for item in series if item.series in suspects]
+        if not chosen:
+            return pl.DataFrame(schema={"series": pl.UInt64, "ns": pl.Int64, **dict.fromkeys(_OF_POINTS, pl.UInt64)})
+        windows = {"begins": bounds.begins, "closed_right": bounds.closed_right}
+        return self._store.frame("gap_points", **bound(chosen), **windows)
+
+    def _spacings(self, tenant: str, counts: Mapping[int, Ints], bounds: WindowBounds) -> dict[int, int]:
+        """The usual time from point to point of series with so many points in each window. Reads no more windows than
+        have the points that it is learnt from: all of a million points take a quarter of a second."""
+        if not counts:
             return {}
-        bound = {"tenant": tenant, "series": series, "first": bounds.first, "end": bounds.last}
+        firsts = [_learning_begin(column, bounds) for column in counts.values()]
+        bound = {"tenant": tenant, "series": list(counts), "first": min(firsts), "end": bounds.last, "firsts": firsts}
         return {row["series"]: row["spacing_ns"] for row in self._store.rows("evidence_spacing", **bound)}
+
+
+def _learning_begin(counts: Ints, bounds: WindowBounds) -> int:
+    """The begin (ns) of the last windows that have _LEARNT points together, else of the range."""
+    from_the_end = np.cumsum(counts[::-1])
+    windows = int(np.searchsorted(from_the_end, _LEARNT)) + 1
+    return max(bounds.first, bounds.begins[-windows]) if windows <= len(counts) else bounds.first
 
 
 def _touches(deletion: AppliedDeletion, item: Description, span: GapSpan) -> bool:
@@ -178,9 +218,11 @@ def _touches(deletion: AppliedDeletion, item: Description, span: GapSpan) -> boo
 
 def _aligned(frame: pl.DataFrame, begins: Sequence[int], names: Sequence[str]) -> dict[str, Ints]:
     """Columns of counts with an item for each begin, 0 where the frame has no row."""
-    every = pl.DataFrame({"ns": pl.Series(begins, dtype=pl.Int64)})
-    joined = every.join(frame.select("ns", *names), on="ns", how="left", maintain_order="left")
-    return {name: joined[name].fill_null(0).cast(pl.Int64).to_numpy() for name in names}
+    at = np.searchsorted(np.array(begins, dtype=np.int64), frame["ns"].to_numpy())
+    columns = {name: np.zeros(len(begins), dtype=np.int64) for name in names}
+    for name, column in columns.items():
+        column[at] = frame[name].to_numpy()
+    return columns
 
 
 class _GapReasons(msgspec.Struct, frozen=True):

@@ -165,7 +165,7 @@ class ManyPoints:
         read = 0 if head["source"] == "rollups" else points_in(frame)
         head |= {"windows": min(len(begins), limit), "points_read": read}
         if query.evidence and len(begins):
-            windows = _bounds(query, begins, limit, every)
+            windows = window_bounds(query, begins, limit, every)
             bounds = WindowBounds(**windows, now=now_ns, applied=applied)
             head["evidence"], head["gaps"] = self._evidence.read(tenant, series, frame, bounds)
         head["took_ms"] = milliseconds_since(began)
@@ -264,7 +264,7 @@ def milliseconds_since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
 
 
-def _bounds(query: ManyPointsQuery, begins: pl.Series, limit: int, every: WindowLength | None) -> dict[str, Any]:
+def window_bounds(query: ManyPointsQuery, begins: pl.Series, limit: int, every: WindowLength | None) -> dict[str, Any]:
     """The windows of a page and the range of time that they take; `begins` may have one more than the page."""
     assert every is not None
     span, page = span_of(query), begins.head(limit).to_list()

@@ -4,7 +4,7 @@ from typing import Final
 
 from tidemill.errors import NearestQuestion, TooBigQuestionError
 from tidemill.model.time import MAX_NS, MIN_NS, format_instant
-from tidemill.query.ladder import FEWEST, LADDER
+from tidemill.query.ladder import FEWEST, LADDER, window_length_for
 from tidemill.query.readers import WindowLength
 
 MAX_WINDOWS: Final = 100_000  # windows of a series that one request fills, before they are cut into pages
@@ -31,7 +31,11 @@ def too_many_windows(
     questions = (
         NearestQuestion(f"the same range in windows of {fitting.text}", {"every": fitting.text, "points": None}),
         NearestQuestion(f"windows of {every.text} from {part['start']} to {part['end']}", part),
-        NearestQuestion(f"the same range in at most {shown} windows", {"points": shown, "every": None}),
+        NearestQuestion(
+            f"the same range in at most {shown} windows",
+            {"points": shown, "every": None},
+            window_length_for(int(shown), start_ns, end_ns).text,
+        ),
     )
     listed = "; ".join(question.says for question in questions)
     return TooBigQuestionError(

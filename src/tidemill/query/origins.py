@@ -17,7 +17,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.model.time import format_instant
 from tidemill.query.deletions import bytes_deleted_at
 from tidemill.query.receipts import Links, receipt_links
-from tidemill.query.rejections import json_or_text
+from tidemill.query.record_texts import json_or_text
 from tidemill.store.client import Store
 
 MAX_CUT_BYTES: Final = 16 << 20  # no record is cut out of a larger payload: reading all of it takes too long

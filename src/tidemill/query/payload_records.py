@@ -27,7 +27,8 @@ from tidemill.query.cursors import encode_cursor
 from tidemill.query.parameters import QueryParameters, limit_to, page_cursor
 from tidemill.query.payload_entries import PayloadEntries, StoredPayload
 from tidemill.query.receipts import Links, receipt_links, receipts_by_seq
-from tidemill.query.rejections import Winner, json_or_text
+from tidemill.query.record_texts import json_or_text
+from tidemill.query.rejections import Winner
 from tidemill.rules.apply import judge_records
 from tidemill.rules.every_value import every_value
 from tidemill.rules.fold_known import KnownTimes

@@ -64,20 +64,20 @@ class Queries:
         self.deletions = DeletionQueries(store, log, seals)
         self.series = SeriesQueries(store, hidden, applied)
         self.analysis = AnalysisQueries(store, self.series)
-        planner = WindowPlanner(book)
+        planner, evidence = WindowPlanner(book), WindowEvidence(store, log, book)
         self.points = PointQueries(store, self.series, planner)
         self.many_points = ManyPoints(
             store,
             hidden,
             applied,
-            evidence=WindowEvidence(store, log, book),
+            evidence=evidence,
             planner=planner,
             history=PastAnswers(store, book),
             rows=self.series.rows,
         )
         self.stored_forecasts = StoredForecastQueries(store)
         self.forecast_scores = ForecastScores(store, self.analysis)
-        self.questions = Questions(store, hidden, self.many_points)
+        self.questions = Questions(store, hidden, self.many_points, evidence, applied)
         self.rows = RowQueries(store, hidden, book)
         self.lineage = LineageQueries(store, self.series, book, seals)
         self.why = WhyQueries(store, log, book, hidden, applied)

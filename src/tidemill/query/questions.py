@@ -5,32 +5,43 @@ selection become one value (`across`), and expressions are then computed in colu
 """
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 import polars as pl
 
-from tidemill.checks.expression.columns import to_polars
 from tidemill.checks.expression.kinds import check_number
 from tidemill.checks.expression.parse import parse_expression
 from tidemill.checks.expression.tokens import ExpressionError
 from tidemill.checks.expression.tree import Node, names_in
 from tidemill.checks.faults import name_hint
 from tidemill.errors import Fault, InputError, TooBigQuestionError, count_of_faults
-from tidemill.model.ids import format_series
-from tidemill.query.aggregates import COUNTS
-from tidemill.query.answers import Page
+from tidemill.model.offset import Reach
+from tidemill.query.aggregates import COUNTS, FROM_THE_POINT_BEFORE
+from tidemill.query.answers import Page, json_page
 from tidemill.query.chosen_series import choose_series
+from tidemill.query.cursors import encode_cursor
+from tidemill.query.gaps import ReasonedGap, WindowBounds, WindowEvidence
 from tidemill.query.instants import format_instants
-from tidemill.query.many_points import ManyPoints, answer_head, milliseconds_since, points_in
+from tidemill.query.many_points import ManyPoints, answer_head, milliseconds_since, points_in, window_bounds
 from tidemill.query.many_points_answers import Source
-from tidemill.query.many_points_query import ManyPointsQuery
+from tidemill.query.many_points_query import ManyPointsQuery, with_evidence
 from tidemill.query.nearest import MAX_CELLS, MAX_WINDOWS, too_many_windows
-from tidemill.query.question_files import AnswerColumns, question_file
+from tidemill.query.question_columns import (
+    Members,
+    combined,
+    computed_columns,
+    raw_columns,
+    selection_columns,
+    with_group_evidence,
+)
+from tidemill.query.question_files import AnswerColumns, question_file, raw_file
 from tidemill.query.readers import WindowLength
 from tidemill.query.series import Description, Hidden
-from tidemill.query.window_frames import BEFORE_ALL, check_cells
+from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
+from tidemill.query.thinned_points import thinned_points
+from tidemill.query.window_frames import BEFORE_ALL, check_cells, span_of
 from tidemill.store.client import Store
 
 ACROSS: Final = ("sum", "mean", "min", "max")
@@ -49,8 +60,9 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window. The
-    members from `source` on are those of `GET /v1/points`."""
+    """The answer to a question. `time`: the starts of the windows; empty for raw points, whose `times` each item has.
+    `every` null: the whole range is one window, or the points are raw. The members from `source` on are those of
+    `GET /v1/points`; `next` is the `cursor` of the following page, null on the last one and without `limit`."""
 
     every: str | None
     tz: str
@@ -61,61 +73,144 @@ class Answer(msgspec.Struct, frozen=True):
     took_ms: float
     time: list[str]
     items: list[AnswerColumns]
+    next: str | None = None
+    gaps: list[ReasonedGap] | None = None
 
 
-Group = tuple[tuple[str, str], ...]
-Members = dict[tuple[Group, str], list[Description]]
+class ChosenMembers(msgspec.Struct, frozen=True):
+    """What a question is about: the series of each group and selection, all series, and the expressions' trees."""
 
-
-class QuestionRead(msgspec.Struct, frozen=True):
-    """What was read for a question: the begins of the windows (ns, ascending), the series of each group and selection
-    and the frame of their aggregates, the expressions' trees, and members of the answer that say how it was made."""
-
-    begins: pl.Series
     members: Members
-    parts: dict[tuple[Group, str], pl.DataFrame]
+    series: list[Description]
     trees: dict[str, Node]
-    head: dict[str, Any]
+
+    @property
+    def columns(self) -> int:
+        """How many columns of each aggregate the store or the answer has, the larger of both."""
+        return max(len(self.series), len(self.members) + len(self.trees))
+
+
+class WindowRead(msgspec.Struct, frozen=True):
+    """The windows of a page: their frame, their length (None: the range), and their begins (ns, ascending), followed by
+    the first begin of the next page where there is one. `count`: how many windows the page has."""
+
+    frame: pl.DataFrame
+    every: WindowLength | None
+    begins_ahead: pl.Series
+    count: int
+
+    @property
+    def begins(self) -> pl.Series:
+        """The begins of the windows of the page."""
+        return self.begins_ahead.head(self.count)
+
+    @property
+    def next(self) -> str | None:
+        """The cursor of the next page."""
+        return encode_cursor(int(self.begins[-1]), 0, 0) if len(self.begins_ahead) > self.count else None
 
 
 class Questions:
-    """Answers questions."""
+    """Answers questions. `applied` gives a tenant's applied offset in each partition."""
 
-    def __init__(self, store: Store, hidden: Hidden, many_points: ManyPoints) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hidden: Hidden,
+        many_points: ManyPoints,
+        evidence: WindowEvidence,
+        applied: Callable[[str], Reach],
+    ) -> None:
         self._store, self._hidden, self._many_points = store, hidden, many_points
+        self._evidence, self._applied = evidence, applied
+
+    def read_page(self, tenant: str, question: Question, now_ns: int, known: Known = ()) -> Page:
+        """The answer as a page with the tag of its state, or none where `known` has that tag. Raises what `answer`
+        does."""
+        chosen = self._choose(tenant, question, now_ns)
+        tag = self._tag(tenant, question, chosen)
+        if tag is not None and tag in known:
+            return unchanged(tag)
+        answer = self._answer(tenant, question, chosen, now_ns)
+        return tagged(answer if isinstance(answer, Page) else json_page(answer), tag)
 
     def answer(self, tenant: str, question: Question, now_ns: int) -> Answer | Page:
         """The answer; with a `format` other than json a file. Raises InputError for expressions that cannot be
         computed, for groups with several series where `across` is not given, and for an `as_of` of which the answer is
         not known; NotFoundError for unknown series, LimitError for a question that is too big."""
-        began = time.perf_counter()
-        read, query = self._read(tenant, question, now_ns), question.windows
-        items = [_selection(key, read.members[key], part) for key, part in read.parts.items()]
-        items += _computed(read.trees, read.parts, read.members, query.aggregates)
-        if query.format != "json":
-            return question_file(read.begins, items, query, () if read.trees else COUNTS)
-        times = format_instants(read.begins, query.tz).to_list()
-        return Answer(**read.head, took_ms=milliseconds_since(began), time=times, items=items)
+        return self._answer(tenant, question, self._choose(tenant, question, now_ns), now_ns)
 
-    def _read(self, tenant: str, question: Question, now_ns: int) -> QuestionRead:
+    def _choose(self, tenant: str, question: Question, now_ns: int) -> ChosenMembers:
         members = self._members(tenant, question)
-        names = list(dict.fromkeys(name for _, name in members))
-        trees = _trees(question.expressions, names)
+        trees = _trees(question.expressions, list(dict.fromkeys(name for _, name in members)))
         _check_members(question, members)
         series = list({item.series: item for items in members.values() for item in items}.values())
         check_cells(len(series), 1)
+        self._many_points.check_as_of(tenant, question.windows, series, now_ns)
+        return ChosenMembers(members=members, series=series, trees=trees)
+
+    def _tag(self, tenant: str, question: Question, chosen: ChosenMembers) -> str | None:
+        """The tag of an answer about a closed range that follows from the points in it alone."""
         query = question.windows
-        self._many_points.check_as_of(tenant, query, series, now_ns)
-        frame, every = self._many_points.windows(tenant, query, series, BEFORE_ALL, MAX_WINDOWS + 1)
+        of_more = query.evidence or query.as_of is not None or not FROM_THE_POINT_BEFORE.isdisjoint(query.agg)
+        if of_more or not is_closed(query):
+            return None
+        rollup_s = self._many_points.rollup_seconds(tenant, query, chosen.series)
+        return series_tag(self._store, tenant, question, chosen.series, span_of(query), rollup_s=rollup_s)
+
+    def _answer(self, tenant: str, question: Question, chosen: ChosenMembers, now_ns: int) -> Answer | Page:
+        began, query = time.perf_counter(), question.windows
+        if query.thin is not None:
+            return self._thinned(tenant, query, chosen, began)
+        applied = self._applied(tenant) if query.evidence else ()  # before any point is read
+        wanted = with_evidence(query) if query.evidence else query
+        read = self._read(tenant, wanted, chosen)
+        parts = combined(read.frame, read.begins, chosen.members, query.aggregates, question.across)
+        items = [selection_columns(key, chosen.members[key], part) for key, part in parts.items()]
+        items += computed_columns(chosen.trees, parts, chosen.members, query.aggregates)
+        if query.format != "json":
+            return question_file(read.begins, items, query, () if chosen.trees else COUNTS)
+        head = answer_head(query, read.every, rollups=bool(self._rollup_s(tenant, wanted, chosen)))
+        head |= {
+            "windows": len(read.begins),
+            "points_read": 0 if head["source"] == "rollups" else points_in(read.frame),
+            "next": read.next,
+        }
+        if query.evidence and len(read.begins):
+            windows = window_bounds(query, read.begins_ahead, read.count, read.every)
+            bounds = WindowBounds(**windows, now=now_ns, applied=applied)
+            evidence, head["gaps"] = self._evidence.read(tenant, chosen.series, read.frame, bounds)
+            items = [with_group_evidence(item, evidence) for item in items]
+        times = format_instants(read.begins, query.tz).to_list()
+        return Answer(**head, took_ms=milliseconds_since(began), time=times, items=items)
+
+    def _thinned(self, tenant: str, query: ManyPointsQuery, chosen: ChosenMembers, began: float) -> Answer | Page:
+        """Raw points, of groups with one series each."""
+        points, counts = thinned_points(self._store, tenant, query, chosen.series)
+        if query.format != "json":
+            return raw_file(points, {key: items[0].series for key, items in chosen.members.items()}, query)
+        head = answer_head(query, None) | {"windows": 0, "points_read": sum(counts.values()), "time": []}
+        items = raw_columns(chosen.members, points, counts, query.tz)
+        return Answer(**head, took_ms=milliseconds_since(began), items=items)
+
+    def _rollup_s(self, tenant: str, query: ManyPointsQuery, chosen: ChosenMembers) -> int:
+        return self._many_points.rollup_seconds(tenant, query, chosen.series)
+
+    def _read(self, tenant: str, query: ManyPointsQuery, chosen: ChosenMembers) -> WindowRead:
+        """The windows of a question: all of them, or with `limit` those of a page."""
+        after = query.cursor[0] if query.cursor else BEFORE_ALL
+        limit = MAX_WINDOWS if query.limit is None else min(query.limit, max(1, MAX_CELLS // chosen.columns))
+        frame, every = self._many_points.windows(tenant, query, chosen.series, after, limit + 1)
         begins = frame["ns"].unique().sort()
-        if len(begins) > MAX_WINDOWS:
-            raise _too_many_windows(query, begins, every, max(len(series), len(members) + len(trees)))
+        if len(begins) > limit:
+            if query.limit is None:
+                raise _too_many_windows(query, begins, every, chosen.columns)
+            begins = begins.head(limit + 1)
+            frame = frame.filter(pl.col("ns") <= begins[limit - 1])
+        count = min(len(begins), limit)
         check_cells(frame.height, 1)
-        check_cells(len(members) + len(trees), len(begins))
-        parts = _combined(frame, begins, members, query.aggregates, question.across)
-        head = answer_head(query, every, rollups=bool(self._many_points.rollup_seconds(tenant, query, series)))
-        head |= {"windows": len(begins), "points_read": 0 if head["source"] == "rollups" else points_in(frame)}
-        return QuestionRead(begins=begins, members=members, parts=parts, trees=trees, head=head)
+        check_cells(len(chosen.members) + len(chosen.trees), count)
+        return WindowRead(frame=frame, every=every, begins_ahead=begins, count=count)
 
     def _members(self, tenant: str, question: Question) -> Members:
         """The series of each group and selection."""
@@ -142,10 +237,16 @@ def _too_many_windows(
 def _check_members(question: Question, members: Members) -> None:
     """Raises InputError where several series would have to become one and `across` does not say how."""
     crowded = next((key for key, items in members.items() if len(items) > 1), None)
-    if crowded is None or question.across is not None:
+    if crowded is None or (question.across is not None and question.windows.thin is None):
         return
     group, name = crowded
     tags = ", ".join(f"{tag}={value}" for tag, value in group) or "the whole"
+    if question.windows.thin is not None:
+        message = (
+            f"'{name}' has {len(members[crowded])} series in one group ({tags}); raw points are those of one series: "
+            "group by more tags, or leave out 'group_by'"
+        )
+        raise InputError(message, (Fault("$.group_by", "contradiction", message),))
     message = (
         f"'{name}' has {len(members[crowded])} series in one group ({tags}); say with 'across' what their values in a "
         f"window become: {', '.join(ACROSS)}; or group by more tags"
@@ -182,77 +283,3 @@ def _tree(text: str, names: Sequence[str]) -> Node:
 
 def _hint(name: str, names: Sequence[str]) -> str:
     return name_hint(name, [known if known.isidentifier() else f"`{known}`" for known in names])
-
-
-def _combined(
-    frame: pl.DataFrame, begins: pl.Series, members: Members, aggregates: Sequence[str], across: str | None
-) -> dict[tuple[Group, str], pl.DataFrame]:
-    """For each group and selection a frame of the aggregates with a row for each begin. A series without a value is
-    left out; counts are added up."""
-    keys = list(members)
-    of_series = [(item.series, number) for number, key in enumerate(keys) for item in members[key]]
-    schema = {"series": pl.UInt64, "key": pl.UInt32}
-    joined = frame.join(pl.DataFrame(of_series, schema=schema, orient="row"), on="series")
-    by_key = joined.group_by("key", "ns").agg(_across(name, across) for name in aggregates)
-    parts = by_key.partition_by("key", as_dict=True, include_key=False)
-    every, empty = pl.DataFrame({"ns": begins}), by_key.clear().drop("key")
-    zero = pl.col([name for name in aggregates if name in COUNTS]).fill_null(0)
-    return {
-        key: every.join(parts.get((number,), empty), on="ns", how="left", maintain_order="left")
-        .select(aggregates)
-        .with_columns(zero)
-        for number, key in enumerate(keys)
-    }
-
-
-def _across(name: str, across: str | None) -> pl.Expr:
-    column = pl.col(name)
-    if name in COUNTS:
-        return column.sum()
-    if across == "sum":
-        return pl.when(column.count() > 0).then(column.sum()).alias(name)
-    by_word = {"mean": column.mean(), "min": column.min(), "max": column.max()}
-    return by_word.get(across or "", column.first())
-
-
-def _selection(key: tuple[Group, str], series: Sequence[Description], part: pl.DataFrame) -> AnswerColumns:
-    group, name = key
-    units = {item.unit for item in series}
-    return AnswerColumns(
-        name=name,
-        tags=dict(group),
-        unit=(units.pop() or None) if len(units) == 1 else None,
-        series=[format_series(item.series) for item in series],
-        columns={column: part[column].to_list() for column in part.columns},
-    )
-
-
-def _computed(
-    trees: Mapping[str, Node],
-    parts: Mapping[tuple[Group, str], pl.DataFrame],
-    members: Members,
-    aggregates: Sequence[str],
-) -> list[AnswerColumns]:
-    """The expressions of each group that has all that they name. Raises InputError where no group has."""
-    computed = []
-    for name, tree in trees.items():
-        needed = list(dict.fromkeys(found.name for found in names_in(tree)))
-        groups = list(dict.fromkeys(group for group, _ in members))
-        complete = [group for group in groups if all((group, needed_name) in parts for needed_name in needed)]
-        if not complete:
-            message = f"no group has all of {', '.join(needed)}: series belong together whose tags of 'group_by' agree"
-            raise InputError(message, (Fault(f"$.expressions.{name}", "incomplete", message),))
-        for group in complete:
-            columns = {
-                aggregate: _values(tree, {n: parts[group, n][aggregate] for n in needed}) for aggregate in aggregates
-            }
-            series = [format_series(item.series) for n in needed for item in members[group, n]]
-            computed.append(AnswerColumns(name, dict(group), None, series, columns))
-    return computed
-
-
-def _values(tree: Node, named: Mapping[str, pl.Series]) -> list[float | None]:
-    """The values of an expression in every window; null where one of its values is null, or it is not finite."""
-    frame = pl.DataFrame({f"f.{name}": values.cast(pl.Float64) for name, values in named.items()})
-    number = to_polars(tree)
-    return frame.select(pl.when(number.is_finite()).then(number).alias("value"))["value"].to_list()

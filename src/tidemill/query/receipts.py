@@ -39,7 +39,7 @@ class Links(msgspec.Struct, frozen=True):
 
 class Receipt(msgspec.Struct, frozen=True):
     """A receipt. `accepted` and `rejected` are null until the payload is applied; then they add up to
-    the records in it. `reasons` counts rejected records by reason code, `nulls` the values of all its well-formed
+    the records in it. `reasons` counts rejected records by reason code, `missing` the values of all its well-formed
     records that are null or absent (null: not known). `rules_version` is the feed's version. State `deleted`: the bytes
     were deleted on request; the receipt still proves that they were stored."""
 
@@ -52,7 +52,7 @@ class Receipt(msgspec.Struct, frozen=True):
     accepted: int | None
     rejected: int | None
     reasons: dict[str, int]
-    nulls: int | None
+    missing: int | None
     rules_version: int
     links: Links
 
@@ -156,7 +156,7 @@ def stored_receipt(logged: LogEntry) -> Receipt:
         accepted=None,
         rejected=None,
         reasons={},
-        nulls=None,
+        missing=None,
         rules_version=payload.feed_version,
         links=receipt_links(payload.receipt),
     )

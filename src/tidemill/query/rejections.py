@@ -5,11 +5,9 @@ the log, so that new rejections do not change the following pages. A page over s
 receipt; a file has one partition after the other.
 """
 
-import json
-import math
 from collections.abc import Callable
 from itertools import chain
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 import polars as pl
@@ -25,20 +23,19 @@ from tidemill.query.answers import AnyJson, Page
 from tidemill.query.cursors import PROCESS_SEALS, Seals, merge_partitions
 from tidemill.query.instants import format_instants
 from tidemill.query.parameters import (
-    INSTANT,
-    TEXT,
-    FeedName,
-    Parameter,
-    RangeParameters,
-    SealedCursor,
-    Tags,
-    Zone,
-    limit_of_files,
-    one_of,
     time_range,
 )
 from tidemill.query.receipts import receipts_by_seq
+from tidemill.query.record_texts import json_or_text
 from tidemill.query.rejected_values import NOTHING_READ, ReadMembers, read_members
+from tidemill.query.rejection_parameters import (
+    DEFAULT_PAGE,
+    MAX_EXPORTED,
+    MAX_PAGE,
+    RejectionFilters,
+    RejectionsQuery,
+    RejectionSummaryQuery,
+)
 from tidemill.query.series_search import FacetValue
 from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store, run_parallel
@@ -49,107 +46,10 @@ _NEWEST: Final = (2**64 - 1, 2**32 - 1)
 _OLDEST: Final = (0, 0)  # no rejection is before this key
 ROUTE: Final = "rejections"
 
-MAX_PAGE: Final = 1000
-MAX_EXPORTED: Final = 1_000_000
-FORMATS: Final = ("csv", "ndjson", "parquet")
 _QUERIES: Final = {"csv": "rejections_csv", "ndjson": "rejections_text", "parquet": "rejections_typed"}
-_BY_TYPE: Final = {answers.MEDIA_TYPES[name]: name for name in FORMATS}
-_DEFAULT_PAGE: Final = 100
-MAX_REASONS: Final = 50  # of one request
-MAX_FACETS: Final = 10
 MAX_FACET_VALUES: Final = 100  # of a facet in an answer
 MAX_WINDOWS: Final = 10_000
 MAX_PATH_KEYS: Final = 2  # of the path of a tag that is looked up in the JSON of records
-
-
-def _read_facets(text: str, _: readers.Context) -> tuple[str, ...]:
-    """The names of facets, each once. Raises ItemsError with the fault of every other one."""
-    names = text.split(",")
-    if len(names) > MAX_FACETS:
-        raise ValueError(f"at most {MAX_FACETS} facets at a time")
-    return readers.read_each(names, _facet)
-
-
-def _facet(text: str) -> str:
-    if text in ("feed", "reason") or (text.startswith("tag.") and len(text) > len("tag.")):
-        return text
-    raise ValueError(f"'{text[:40]}' is no facet: feed, reason, or tag.NAME")
-
-
-class RejectionFilters(RangeParameters, frozen=True):
-    """Filters of rejections: of records received in [start, end), with times in [time_start, time_end)."""
-
-    time_start: Annotated[
-        int | None,
-        Parameter("Only records with a time from this instant on, included.", readers.instant, INSTANT),
-    ] = None
-    time_end: Annotated[
-        int | None, Parameter("Only records with a time before this instant.", readers.instant, INSTANT)
-    ] = None
-    feed: FeedName = None
-    reason: Annotated[
-        tuple[str, ...],
-        Parameter(
-            "Only with this reason code; given several times, with any of them.", readers.word, TEXT, most=MAX_REASONS
-        ),
-    ] = ()
-    receipt: Annotated[str | None, Parameter("Only records of this payload.", readers.word, TEXT)] = None
-    tags: Tags = {}
-    series: Annotated[
-        int | None, Parameter("Only records whose points would have been of this series.", readers.series, TEXT)
-    ] = None
-    recovered: Annotated[
-        Literal["without", "with", "only"],
-        one_of(
-            "Records that a replay made points of after all: `without` them, `with` them, or `only` them.",
-            "without",
-            "with",
-            "only",
-        ),
-    ] = "without"
-
-
-class RejectionSummaryQuery(RejectionFilters, frozen=True):
-    """What to count of the rejections, and how."""
-
-    every: Annotated[
-        readers.WindowLength | None,
-        Parameter("Count in windows of this length, too: 1s, 15m, 1h, 1d, 1w, 1mo.", readers.window, TEXT),
-    ] = None
-    windows_of: Annotated[
-        Literal["received", "time"],
-        one_of("Which time the windows are of: of receipt, or the records' own.", "received", "time"),
-    ] = "received"
-    tz: Zone = "UTC"
-    by: Annotated[
-        tuple[str, ...],
-        Parameter("Facets, separated by commas: `feed`, `reason`, `tag.NAME`; at most 10.", _read_facets, TEXT),
-    ] = ()
-
-
-class RejectionsQuery(RejectionFilters, frozen=True):
-    """A page of the ledger, or a file of it."""
-
-    limit: Annotated[int | None, limit_of_files("records", _DEFAULT_PAGE, MAX_PAGE, MAX_EXPORTED)] = None
-    cursor: SealedCursor = None
-    format: Annotated[
-        Literal["json", "csv", "ndjson", "parquet"] | None,
-        one_of(
-            "`json` a page; `csv`, `ndjson` and `parquet` the whole selection. Without it as `Accept` says.",
-            "json",
-            *FORMATS,
-        ),
-    ] = None
-
-    def answer_format(self, accept: str) -> str:
-        """`format`; without it that of the first media type in an Accept header that has one, else `json`."""
-        for item in () if self.format else accept.split(","):
-            kind = item.partition(";")[0].strip().lower()
-            if kind in _BY_TYPE:
-                return _BY_TYPE[kind]
-            if kind in ("application/json", "application/*", "*/*"):
-                return "json"
-        return self.format or "json"
 
 
 class Winner(msgspec.Struct, frozen=True):
@@ -224,7 +124,7 @@ class RejectionQueries:
 
     def list_rejections(self, tenant: str, query: RejectionsQuery) -> RejectionPage:
         """A page; `start` and `end` are times of receipt. Raises InputError for a limit too high."""
-        count = query.limit or _DEFAULT_PAGE
+        count = query.limit or DEFAULT_PAGE
         if count > MAX_PAGE:
             message = f"a page has at most {MAX_PAGE} records; format=csv, ndjson or parquet gives more at once"
             raise InputError(message, (Fault("$query.limit", "invalid", message),))
@@ -383,31 +283,6 @@ def _rejection(row: dict[str, Any], receipts: dict[int, str], read: ReadMembers)
         recovered_by=row["recovered_by"] or None,
         recovered_at=row["recovered_at"],
     )
-
-
-def json_or_text(text: str) -> Any:
-    """The text of a record as raw JSON, byte for byte; decoded, with texts for NaN and infinities, where it is JSON but
-    for these; or as a string where it is not JSON that can be sent."""
-    try:
-        msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError, UnicodeError):
-        return _with_texts(text)
-    return msgspec.Raw(text.encode())
-
-
-def _with_texts(text: str) -> Any:
-    """An object or array in which numbers that JSON or a double does not have are texts; the text itself for others."""
-    try:
-        value = json.loads(text, parse_constant=str, parse_float=_number)
-        msgspec.json.encode(value)
-    except (ValueError, RecursionError, UnicodeError, OverflowError):
-        return text
-    return value if isinstance(value, dict | list) else text
-
-
-def _number(written: str) -> float | str:
-    """A number, or its text where no double can hold it."""
-    return number if math.isfinite(number := float(written)) else written
 
 
 def export_rejections(

@@ -69,7 +69,8 @@ def _spacing(
     if feed.rollups is not None and feed.rollups.interval is not None:
         return dict.fromkeys(anchors, duration_ns(feed.rollups.interval))
     first = max(MIN_NS, min(span["first"], span["end"] - _LEARN_WINDOWS * every))
-    spacings = store.rows("evidence_spacing", **{**span, "first": first}, series=anchors)
+    bound = {**span, "first": first, "series": anchors, "firsts": [first] * len(anchors)}
+    spacings = store.rows("evidence_spacing", **bound)
     return {row["series"]: row["spacing_ns"] for row in spacings}
 
 

@@ -2,8 +2,9 @@
 100,000 series, which is too long for an answer while somebody types.
 
 An index is a copy of the table of series, a few seconds old while payloads are being applied: a series that is new is
-found that much later. Its keys are looked up in the store, so no answer has a series that was deleted. A tenant with
-few series has no index: there the store is asked.
+found that much later. Its keys are looked up in the store, so no answer has a series that was deleted; and an index of
+before a deletion answers nothing, so that totals and facets do not count what was deleted. A tenant with few series has
+no index: there the store is asked.
 """
 
 import logging
@@ -33,9 +34,11 @@ _log = logging.getLogger(__name__)
 
 
 class _Index(msgspec.Struct, frozen=True):
-    """The series of a tenant when `reach` was applied; `frame` null: they are too few or `too_many` for an index."""
+    """The series of a tenant when `reach` was applied, and the hash of those that were deleted by then; `frame` null:
+    they are too few or `too_many` for an index."""
 
     reach: Reach
+    deleted: str
     frame: pl.DataFrame | None
     too_many: bool
     loaded_at: float
@@ -64,7 +67,7 @@ class SeriesIndexes:
                 self._indexes[tenant] = index  # the last of them searched last
         if index is None or self._is_old(tenant, index):
             self._load_beside(tenant)
-        if index is None or index.frame is None or _is_stale(index):
+        if index is None or index.frame is None or _is_stale(index) or self._lacks_deletion(tenant, index):
             return None
         return _matches(index.frame, filters, options)
 
@@ -74,6 +77,13 @@ class SeriesIndexes:
             return age > _TOO_MANY_REFRESH_S
         unchanged = index.reach == self._applied(tenant)
         return age > max(_IDLE_REFRESH_S if unchanged else REFRESH_S, _COST * index.took_s)
+
+    def _lacks_deletion(self, tenant: str, index: _Index) -> bool:
+        """Whether series were deleted since the index was loaded. Asks the store only if something was applied."""
+        return index.reach != self._applied(tenant) and index.deleted != self._deleted(tenant)
+
+    def _deleted(self, tenant: str) -> str:
+        return str(self._store.rows("series_deleted", tenant=tenant)[0]["hash"])
 
     def _load_beside(self, tenant: str) -> None:
         """Load the index of a tenant in a thread, unless that is under way."""
@@ -86,12 +96,13 @@ class SeriesIndexes:
     def _load(self, tenant: str) -> None:
         begun, reach = time.monotonic(), self._applied(tenant)
         try:
+            deleted = self._deleted(tenant)  # before the series are read
             rows = self._store.frame("series_words", tenant=tenant, limit=MOST + 1)
             frame = _indexed(rows) if MANY <= rows.height <= MOST else None
             now = time.monotonic()
             with self._lock:
                 self._indexes.pop(tenant, None)
-                self._indexes[tenant] = _Index(reach, frame, rows.height > MOST, now, now - begun)
+                self._indexes[tenant] = _Index(reach, deleted, frame, rows.height > MOST, now, now - begun)
                 while len(self._indexes) > TENANTS or sum(each.rows for each in self._indexes.values()) > MOST:
                     del self._indexes[next(iter(self._indexes))]
         except TidemillError as error:

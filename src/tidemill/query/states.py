@@ -15,7 +15,7 @@ from tidemill import __version__
 from tidemill.feeds.definition import Feed
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import MAX_SERIES
-from tidemill.query.parameters import QueryParameters, TimeRange, time_range
+from tidemill.query.parameters import TimeRange, time_range
 from tidemill.query.series import Description
 from tidemill.store.client import Store
 
@@ -44,7 +44,7 @@ def rollups_state(store: Store, tenant: str, series: Sequence[int], every_s: int
 def series_tag(
     store: Store,
     tenant: str,
-    query: QueryParameters,
+    query: msgspec.Struct,
     series: Sequence[Description],
     span: TimeRange,
     *,
@@ -77,7 +77,7 @@ def feed_tag(
     return answer_tag(tenant, query, [feed.name, feed.version, rows], state)
 
 
-def answer_tag(tenant: str, query: QueryParameters, described: Any, state: Any) -> str:
+def answer_tag(tenant: str, query: msgspec.Struct, described: Any, state: Any) -> str:
     """The tag of the answer of this server to a question about series as `described`, whose data has this state."""
     kind = type(query).__name__
     data = msgspec.json.encode([__version__, tenant, kind, query, described, state])

@@ -36,7 +36,9 @@ def thinned_points(
     span = time_range(query.start, query.end)
     bound = {"tenant": tenant, "first": span.first_ns, "last": span.last_ns, "nulls": 0}
     bound |= quality_params(query.quality, query.marked)
-    extent = store.frame("points_extremes", **bound, **_bound(series, span.first_ns))
+    extent, once = store.frame("points_extremes_once", **bound, **_bound(series, span.first_ns)), "_once"
+    if (extent["ordinals"] > 0).any():
+        extent, once = store.frame("points_extremes", **bound, **_bound(series, span.first_ns)), ""
     counts = dict(zip(extent["series"].to_list(), extent["count"].to_list(), strict=True))
     few = [item for item in series if 0 < counts.get(item.series, 0) <= points]
     many = [item for item in series if counts.get(item.series, 0) > points]
@@ -45,7 +47,8 @@ def thinned_points(
         parts.append(store.frame("points_all", **bound, **_bound(few, span.first_ns)))
     if many:
         kept = points * (_PRESELECTED if query.thin == "lttb" else 1)
-        parts.append(_extremes(store, bound, extent, [(item, (kept - 2) // 2) for item in many], span.first_ns))
+        stretches = [(item, (kept - 2) // 2) for item in many]
+        parts.append(_extremes(store, bound, extent, stretches, first=span.first_ns, name=f"points_of_stretches{once}"))
     if not parts:
         return extent.select("series", ns="first_ns", value="first_value").clear(), counts
     frame = pl.concat(parts).sort("ns", "series", "ordinal")
@@ -68,15 +71,21 @@ def _bound(series: Sequence[Description], first: int) -> dict[str, Any]:
 
 
 def _extremes(
-    store: Store, bound: dict[str, Any], extent: pl.DataFrame, stretches: Sequence[tuple[Description, int]], first: int
+    store: Store,
+    bound: dict[str, Any],
+    extent: pl.DataFrame,
+    stretches: Sequence[tuple[Description, int]],
+    *,
+    first: int,
+    name: str,
 ) -> pl.DataFrame:
-    """The extremes of so many stretches of each series, and its first and last point."""
+    """The extremes of so many stretches of each series by the query `name`, and its first and last point."""
     counts = pl.DataFrame({"series": [item.series for item, _ in stretches], "stretches": [n for _, n in stretches]})
     own = counts.cast({"series": pl.UInt64}).join(extent, on="series", how="left", maintain_order="left")
     widths = ((own["last_ns"] - own["first_ns"]) // own["stretches"] + 1).to_list()
     chosen = _bound([item for item, _ in stretches], first)
     begins = own["first_ns"].to_list()
-    inner = store.frame("points_of_stretches", **bound, **chosen, begins=begins, widths=widths)
+    inner = store.frame(name, **bound, **chosen, begins=begins, widths=widths)
     ends = [own.select("series", **{name: f"{at}_{name}" for name in _POINT}) for at in ("first", "last")]
     return pl.concat([inner, *ends]).unique(_KEY, maintain_order=True)
 

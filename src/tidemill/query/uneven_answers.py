@@ -18,7 +18,7 @@ class CoverageGap(msgspec.Struct, frozen=True, rename={"from_": "from"}):
 class CoverageAnswer(Analysed, frozen=True, kw_only=True, rename={"from_": "from"}):
     """How complete a series is in [from, to): `share` is `filled` of the `expected` slots of `interval`.
 
-    `count` is of values, `nulls` of samples without one, `doubled` of values beyond the first of their slot.
+    `count` is of values, `missing` of samples without one, `doubled` of values beyond the first of their slot.
     `interval_by` says who expects the interval: the `request`, the `feed`, or the `times` themselves; without a common
     one it is null, as are the members that need it, and a gap is more than five median intervals. `gap_count` and
     `gap_s` (seconds) are of all gaps, `gaps` are the longest of them in order of time, `longest` is null where there is
@@ -26,7 +26,7 @@ class CoverageAnswer(Analysed, frozen=True, kw_only=True, rename={"from_": "from
     """
 
     count: int
-    nulls: int
+    missing: int
     interval: str | None
     interval_s: float | None
     interval_by: Literal["request", "feed", "times"] | None

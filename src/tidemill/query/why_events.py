@@ -12,7 +12,7 @@ from tidemill.query.answers import AnyJson
 from tidemill.query.point_changes import PublishedChange
 from tidemill.query.points import flag_words
 from tidemill.query.receipts import receipt_links
-from tidemill.query.rejections import json_or_text
+from tidemill.query.record_texts import json_or_text
 from tidemill.query.why_evidence import InstantEvidence
 from tidemill.query.why_times import is_computed, judged_at, rejected_at, replay_times, rules_of, taken_at
 from tidemill.query.why_words import (

@@ -41,8 +41,8 @@ class RejectedInWindow(msgspec.Struct, frozen=True):
 
 class WindowLineage(msgspec.Struct, frozen=True):
     """The lineage of one rollup window of a series. `payloads` is a page: `next` leads to more. The points of a sealed
-    window are past retention, so it has no payloads any more. `nulls` counts accepted records in the window whose value
-    was null or absent, which are no points (null: not known, as too many payloads may have one). `replaced` and
+    window are past retention, so it has no payloads any more. `missing` counts accepted records in the window whose
+    value was null or absent, which are no points (null: not known, as too many payloads may have one). `replaced` and
     `changes` have at most 1,000 items."""
 
     series: str
@@ -55,7 +55,7 @@ class WindowLineage(msgspec.Struct, frozen=True):
     payloads: list[WindowPayload]
     next: str | None
     replaced: list[ReplacedValue]
-    nulls: int | None
+    missing: int | None
     rejected: RejectedInWindow
     changes: list[PublishedChange]
     links: dict[str, str]
@@ -82,12 +82,12 @@ class WindowLineageQueries:
         span = {"first": begin_ns, "last": last}
         bound = {"tenant": tenant, "series": described.series, "deleted_seq": described.deleted_seq, **span}
         (after,) = self._seals.open_or_start(ROUTE, tenant, cursor, (0,))
-        windows, rows, replaced, rejected, nulls, changes = run_parallel(
+        windows, rows, replaced, rejected, missing, changes = run_parallel(
             lambda: windows_at(self._store, tenant, described.series, begin_ns, feed),
             lambda: self._store.rows("lineage_window_payloads", **bound, after=after, limit=limit + 1),
             lambda: self._store.rows("lineage_replaced", **bound, limit=_WINDOW_REPLACED),
             lambda: self._rejected(tenant, described, span),
-            lambda: self._nulls(tenant, described, span),
+            lambda: self._missing(tenant, described, span),
             lambda: published_changes(
                 self._store,
                 tenant,
@@ -114,13 +114,13 @@ class WindowLineageQueries:
             payloads=[WindowPayload(payload_origin(facts.get(r["seq"])), r["points"], r["first_index"]) for r in page],
             next=self._seals.seal(ROUTE, tenant, page[-1]["seq"]) if len(rows) > len(page) else None,
             replaced=[replaced_value(row, facts) for row in replaced],
-            nulls=nulls,
+            missing=missing,
             rejected=rejected,
             changes=changes,
             links=_links(described, begin_ns, last + 1),
         )
 
-    def _nulls(self, tenant: str, described: Description, span: Mapping[str, int]) -> int | None:
+    def _missing(self, tenant: str, described: Description, span: Mapping[str, int]) -> int | None:
         wanted = Wanted(described.feed, described.series, described.field, described.tags, span["first"], span["last"])
         found = self._search.accepted_values(tenant, wanted, only_nulls=True)
         if found.unsearched:

@@ -66,9 +66,7 @@ def forecast(
     """
     _check_times(times_ns, values)
     _check_parameters(horizon, levels, model, tz)
-    _check_enough(int((~np.isnan(values)).sum()), horizon)
-    grid = make_grid(times_ns, values, tz)
-    _check_enough(len(grid.values), horizon)
+    grid = checked_grid(times_ns, values, horizon, tz)
     ahead = grid.following(horizon)
     if grid.values.min() == grid.values.max():
         return constant_answer(grid, ahead[0], levels, minimum)
@@ -84,6 +82,15 @@ def forecast(
         named, history.truth(history.origins), float(np.ptp(scaled)), history.windows, guarded=model == "auto"
     )
     return answer(Made(grid, history, candidates, mixed, scaling, floor, periods), ahead, levels, model)
+
+
+def checked_grid(times_ns: NDArray[np.int64], values: Floats, horizon: int, tz: str | None) -> Grid:
+    """The grid of a series that is fit for a forecast of `horizon` steps; arguments as of `forecast`. Takes a few ms.
+    Raises NotEnoughPointsError, UnevenSamplingError."""
+    _check_enough(int((~np.isnan(values)).sum()), horizon)
+    grid = make_grid(times_ns, values, tz)
+    _check_enough(len(grid.values), horizon)
+    return grid
 
 
 def _seasons(grid: Grid, periods: Sequence[Period], horizon: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

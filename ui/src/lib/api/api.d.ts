@@ -2173,7 +2173,7 @@ export interface components {
         };
         /**
          * CoverageAnswer
-         * @description How complete a series is in [from, to): `share` is `filled` of the `expected` slots of `interval`. `count` is of values, `nulls` of samples without one, `doubled` of values beyond the first of their slot. `interval_by` says who expects the interval: the `request`, the `feed`, or the `times` themselves; without a common one it is null, as are the members that need it, and a gap is more than five median intervals. `gap_count` and `gap_s` (seconds) are of all gaps, `gaps` are the longest of them in order of time, `longest` is null where there is none. `notes` say what to ask instead.
+         * @description How complete a series is in [from, to): `share` is `filled` of the `expected` slots of `interval`. `count` is of values, `missing` of samples without one, `doubled` of values beyond the first of their slot. `interval_by` says who expects the interval: the `request`, the `feed`, or the `times` themselves; without a common one it is null, as are the members that need it, and a gap is more than five median intervals. `gap_count` and `gap_s` (seconds) are of all gaps, `gaps` are the longest of them in order of time, `longest` is null where there is none. `notes` say what to ask instead.
          */
         CoverageAnswer: {
             id: string;
@@ -2184,7 +2184,7 @@ export interface components {
             end: string | null;
             as_of: components["schemas"]["AsOf"];
             count: number;
-            nulls: number;
+            missing: number;
             interval: string | null;
             interval_s: number | null;
             /** @enum {null|string} */
@@ -3952,7 +3952,7 @@ export interface components {
         };
         /**
          * Receipt
-         * @description A receipt. `accepted` and `rejected` are null until the payload is applied; then they add up to the records in it. `reasons` counts rejected records by reason code, `nulls` the values of all its well-formed records that are null or absent (null: not known). `rules_version` is the feed's version. State `deleted`: the bytes were deleted on request; the receipt still proves that they were stored.
+         * @description A receipt. `accepted` and `rejected` are null until the payload is applied; then they add up to the records in it. `reasons` counts rejected records by reason code, `missing` the values of all its well-formed records that are null or absent (null: not known). `rules_version` is the feed's version. State `deleted`: the bytes were deleted on request; the receipt still proves that they were stored.
          */
         Receipt: {
             id: string;
@@ -3967,7 +3967,7 @@ export interface components {
             reasons: {
                 [key: string]: number;
             };
-            nulls: number | null;
+            missing: number | null;
             rules_version: number;
             links: components["schemas"]["Links"];
         };
@@ -5049,7 +5049,7 @@ export interface components {
         };
         /**
          * WindowLineage
-         * @description The lineage of one rollup window of a series. `payloads` is a page: `next` leads to more. The points of a sealed window are past retention, so it has no payloads any more. `nulls` counts accepted records in the window whose value was null or absent, which are no points (null: not known, as too many payloads may have one). `replaced` and `changes` have at most 1,000 items.
+         * @description The lineage of one rollup window of a series. `payloads` is a page: `next` leads to more. The points of a sealed window are past retention, so it has no payloads any more. `missing` counts accepted records in the window whose value was null or absent, which are no points (null: not known, as too many payloads may have one). `replaced` and `changes` have at most 1,000 items.
          */
         WindowLineage: {
             series: string;
@@ -5064,7 +5064,7 @@ export interface components {
             payloads: components["schemas"]["WindowPayload"][];
             next: string | null;
             replaced: components["schemas"]["ReplacedValue"][];
-            nulls: number | null;
+            missing: number | null;
             rejected: components["schemas"]["RejectedInWindow"];
             changes: components["schemas"]["PublishedChange"][];
             links: {

@@ -2,7 +2,7 @@
 
 -- name: evidence_spacing
 -- The usual time from one point to the next of each of these series: the median spacing of its last 1,000 points in a
--- range of time. No row for a series with fewer than three points there.
+-- range of time, which begins at `first`, or later as `firsts` (ns) of each series say. No row for a series with fewer than three points there.
 SELECT series, toInt64(arrayReduce('quantileExact', spacings)) AS spacing_ns
 FROM (
     SELECT series,
@@ -12,6 +12,8 @@ FROM (
         FROM points FINAL
         WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
           AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time < fromUnixTimestamp64Nano({end:Int64}, 'UTC')
+          AND (arrayUniq({firsts:Array(Int64)}) = 1 OR toUnixTimestamp64Nano(time)
+              >= transform(series, {series:Array(UInt64)}, {firsts:Array(Int64)}, {first:Int64}))
           AND isNotNull(value)
         ORDER BY series, time DESC
         LIMIT 1000 BY series)

@@ -1,38 +1,63 @@
 -- The evidence of windows of several series: what of their points is doubtful or late, and why others have no points.
 
--- name: gap_facts
--- For each series and window (begins in ns, ascending, all of them): how many of its points a rule flagged and how many
--- were late, how many records were rejected (and not recovered), how often a published value of it changed (of its points
--- and of the rollup windows that begin in it), how many published points were deleted, and whether a sealed rollup had
--- points there. `rollup_ns` and `late_ns` of each series: the length of its feed's rollup windows, and
--- how long after the begin of such a window a point of it is late.
-SELECT series, roundDown(at, {begins:Array(Int64)}) AS ns, sum(flagged) AS flagged, sum(late) AS late,
-    sum(rejected) AS rejected, sum(restated) AS restated, sum(deleted) AS deleted, sum(sealed) AS sealed
+-- fragment: gap_points_judged
+-- The series of a point, whether a rule flagged it, and whether it was late. `rollup_ns` and `late_ns` of each series: the
+-- length of its feed's rollup windows, and how long after the begin of such a window a point of it is late.
+p.series AS series, notEmpty(p.marks) AS is_flagged,
+    toUnixTimestamp64Nano(p.received_at) - (toUnixTimestamp64Nano(p.time)
+        - positiveModulo(toUnixTimestamp64Nano(p.time), if(arrayUniq({rollup_ns:Array(Int64)}) = 1,
+            {rollup_ns:Array(Int64)}[1],
+            transform(p.series, {series:Array(UInt64)}, {rollup_ns:Array(Int64)}, toInt64(1)))))
+        > if(arrayUniq({late_ns:Array(Int64)}) = 1, {late_ns:Array(Int64)}[1],
+            transform(p.series, {series:Array(UInt64)}, {late_ns:Array(Int64)}, toInt64(0))) AS is_late
+
+-- name: gap_suspects
+-- The series with a row that is flagged or late, also one that another row replaced: without FINAL, in a tenth of the time.
+SELECT series
 FROM (
-    SELECT p.series AS series, toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS at,
-        toUInt64(notEmpty(p.marks) AND isNotNull(p.value)) AS flagged,
-        toUInt64(isNotNull(p.value) AND toUnixTimestamp64Nano(p.received_at) - (toUnixTimestamp64Nano(p.time)
-            - positiveModulo(toUnixTimestamp64Nano(p.time),
-                transform(p.series, {series:Array(UInt64)}, {rollup_ns:Array(Int64)}, toInt64(1))))
-            > transform(p.series, {series:Array(UInt64)}, {late_ns:Array(Int64)}, toInt64(0))) AS late,
-        toUInt64(0) AS rejected, toUInt64(0) AS restated, toUInt64(0) AS deleted, toUInt64(0) AS sealed
+    SELECT
+        -- include: gap_points_judged
+    FROM points AS p
+    -- include: points_of_series_chosen
+)
+WHERE is_flagged OR is_late
+GROUP BY series
+
+-- name: gap_points
+-- For each series and window (begins in ns, ascending, all of them) with such points: how many of its points a rule
+-- flagged, and how many were late.
+SELECT series, window AS ns, countIf(is_flagged) AS flagged, countIf(is_late) AS late
+FROM (
+    SELECT roundDown(toUnixTimestamp64Nano(p.time) - {closed_right:Int64}, {begins:Array(Int64)}) AS window,
+        -- include: gap_points_judged
     -- include: points_of_series
-    UNION ALL
-    SELECT series_id, toUnixTimestamp64Nano(assumeNotNull(time)) - {closed_right:Int64}, 0, 0, 1, 0, 0, 0
+)
+WHERE is_flagged OR is_late
+GROUP BY series, window
+
+-- name: gap_facts
+-- For each series and window (begins in ns, ascending, all of them): how many records were rejected (and not recovered),
+-- how often a published value of it changed (of its points and of the rollup windows that begin in it), how many
+-- published points were deleted, and whether a sealed rollup had points there.
+SELECT series, roundDown(at, {begins:Array(Int64)}) AS ns, sum(rejected) AS rejected, sum(restated) AS restated,
+    sum(deleted) AS deleted, sum(sealed) AS sealed
+FROM (
+    SELECT series_id AS series, toUnixTimestamp64Nano(assumeNotNull(time)) - {closed_right:Int64} AS at,
+        toUInt64(1) AS rejected, toUInt64(0) AS restated, toUInt64(0) AS deleted, toUInt64(0) AS sealed
     FROM rejections FINAL
     ARRAY JOIN series AS series_id
     WHERE tenant = {tenant:String} AND feed IN {feeds:Array(String)} AND recovered_by = '' AND isNotNull(time)
       AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
       AND series_id IN {series:Array(UInt64)}
     UNION ALL
-    SELECT series, toUnixTimestamp64Nano(time) - if(every_s = 0, {closed_right:Int64}, 0), 0, 0, 0,
+    SELECT series, toUnixTimestamp64Nano(time) - if(every_s = 0, {closed_right:Int64}, 0), 0,
         toUInt64(seq > transform(series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0))),
         toUInt64(every_s = 0 AND why = 'deleted'), 0
     FROM changes FINAL
     WHERE tenant = {tenant:String} AND series IN {series:Array(UInt64)}
       AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
     UNION ALL
-    SELECT series, toUnixTimestamp64Nano(window), 0, 0, 0, 0, 0, 1
+    SELECT series, toUnixTimestamp64Nano(window), 0, 0, 0, 1
     FROM rollups FINAL
     WHERE tenant = {tenant:String} AND sealed AND count > 0 AND series IN {series:Array(UInt64)}
       AND window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')

@@ -555,8 +555,21 @@ WHERE r.tenant = {tenant:String}
   AND r.window >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND r.window <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 
+-- name: points_extremes_once
+-- How many points series have in a range, and the first and the last one of each, where no instant has two points of a
+-- series; `ordinals` 1: one may have.
+SELECT p.series AS series, count() AS count, toUInt8(max(p.ordinal != 0)) AS ordinals,
+    toUnixTimestamp64Nano(min(p.time)) AS first_ns,
+    toUnixTimestamp64Nano(max(p.time)) AS last_ns,
+    toInt64(0) AS first_ordinal,
+    toInt64(0) AS last_ordinal,
+    argMin(p.value, p.time) AS first_value,
+    argMax(p.value, p.time) AS last_value
+-- include: points_of_series
+GROUP BY series
+
 -- name: points_extremes
--- How many points series have in a range, and the first and the last one of each.
+-- The same of any points.
 SELECT p.series AS series, count() AS count,
     toUnixTimestamp64Nano(min(p.time)) AS first_ns,
     toUnixTimestamp64Nano(max(p.time)) AS last_ns,
@@ -571,6 +584,39 @@ GROUP BY series
 -- All points of series in a range.
 SELECT p.series AS series, toUnixTimestamp64Nano(p.time) AS ns, p.ordinal AS ordinal, p.value AS value
 -- include: points_of_series
+
+-- fragment: points_stretch
+-- The stretch that a point is in, from 0 on, and its time since the begin of the first one.
+toUnixTimestamp64Nano(p.time) - if(length({begins:Array(Int64)}) = 1, {begins:Array(Int64)}[1],
+        transform(p.series, {series:Array(UInt64)}, {begins:Array(Int64)}, toInt64(0))) AS since,
+    intDiv(since, if(length({widths:Array(Int64)}) = 1, {widths:Array(Int64)}[1],
+        transform(p.series, {series:Array(UInt64)}, {widths:Array(Int64)}, toInt64(1)))) AS stretch
+
+-- name: points_of_stretches_once
+-- The points with the smallest and the largest value (of several the first) of stretches of time, where no instant has two
+-- points of a series. `begins` (ns) and `widths` (ns) of the stretches are side by side with `series`. The smallest of one
+-- number for each point says both: its high half has the bits of the value, so that they sort as values do, and its low
+-- half the time. In a third of the time that tuples take.
+WITH
+    v -> if(bitTest(reinterpretAsUInt64(v), 63), bitNot(reinterpretAsUInt64(v)),
+        bitOr(reinterpretAsUInt64(v), bitShiftLeft(toUInt64(1), 63))) AS sorted,
+    bits -> reinterpretAsFloat64(if(bitTest(bits, 63), bitXor(bits, bitShiftLeft(toUInt64(1), 63)), bitNot(bits))) AS unsorted
+SELECT series,
+    toInt64(toUInt64(point.1)) + transform(series, {series:Array(UInt64)}, {begins:Array(Int64)}, toInt64(0)) AS ns,
+    toInt64(0) AS ordinal, point.2 * unsorted(toUInt64(bitShiftRight(point.1, 64))) AS value
+FROM (
+    SELECT series, [
+            (min(bitShiftLeft(toUInt128(sorted(value)), 64) + toUInt64(since)), toFloat64(1)),
+            (min(bitShiftLeft(toUInt128(sorted(-value)), 64) + toUInt64(since)), toFloat64(-1))
+        ] AS points
+    FROM (
+        SELECT p.series AS series, assumeNotNull(p.value) + 0.0 AS value,
+            -- include: points_stretch
+        -- include: points_of_series
+    )
+    GROUP BY series, stretch
+)
+ARRAY JOIN points AS point
 
 -- name: points_of_stretches
 -- The points with the smallest and the largest value (of several the first) of stretches of time, which begin at

@@ -14,7 +14,7 @@ SELECT
     p.accepted AS accepted,
     p.rejected AS rejected,
     CAST(p.reasons AS Map(String, UInt32)) AS reasons,
-    p.nulls AS nulls,
+    p.nulls AS missing,
     p.feed_version AS rules_version
 FROM payloads AS p FINAL
 

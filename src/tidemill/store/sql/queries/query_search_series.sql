@@ -74,6 +74,10 @@ WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)}
       OR p.seq > transform(p.series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0)))
 GROUP BY p.series
 
+-- name: series_deleted
+-- The sum of the hashes of a tenant's deleted series: another one after a deletion.
+SELECT toString(sumIf(cityHash64(series, deleted_seq), deleted)) AS hash FROM series FINAL WHERE tenant = {tenant:String}
+
 -- name: series_words
 -- Every series of a tenant with what a search looks at, by feed, name, field and id.
 SELECT series, toString(feed) AS feed, name, toString(field) AS field, mapKeys(tags) AS tag_keys,
