@@ -68,9 +68,8 @@ class Tidemill(System):
 
     def count_values(self, answer: bytes) -> int:
         document = json.loads(answer)
-        if "series" in document and isinstance(document["series"], list):  # columns: arrays by aggregate
-            arrays = [array for series in document["series"] for array in series.values() if isinstance(array, list)]
-            return sum(len(array) for array in arrays)
+        if isinstance(document, dict) and "series" in document:  # in columns: an array for each aggregate
+            return sum(len(array) for series in document["series"] for array in series["columns"].values())
         return len(document["items"] if isinstance(document, dict) else document)
 
     def disk_bytes(self) -> tuple[int, str]:
