@@ -5,8 +5,8 @@ from typing import Final
 
 from tidemill.feeds.formats import OPEN_FORMATS
 
-_TEXT: Final = """# Made by the service at the first payload that was sent to this open feed. Add rules, rollups or retention by
-# applying a changed version; how names and tags become series is in docs/reference/open-feeds.md.
+_TEXT: Final = """# Made by the service at the first payload of this open feed. Add rules, rollups or retention by applying a changed
+# version. How names and tags become series: docs/reference/open-feeds.md.
 name = "{name}"
 title = "Open feed: names, tags and fields come with the data"
 
