@@ -4,11 +4,12 @@ import time
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tidemill.api.series_limit import SeriesLimit
+if TYPE_CHECKING:
+    from tidemill.api.series_limit import SeriesLimit
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 

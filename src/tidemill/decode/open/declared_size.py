@@ -165,7 +165,8 @@ class _Thrift:
             self.at += 8
             return None
         if kind == 8:
-            self.at += self._varint()
+            length = self._varint()
+            self.at += length
             return None
         if kind in (9, 10):
             return self._list(depth)

@@ -11,6 +11,7 @@ from tidemill.decode.fault_collector import FaultCollector
 from tidemill.decode.open.options import stored_options
 from tidemill.decode.open.records import OpenPayload, OpenRecords, Tags
 from tidemill.decode.open.registry import OPEN_READERS
+from tidemill.decode.open.tables import TYPED, row_texts
 from tidemill.decode.spans import NOT_CUT, RecordSpans
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
@@ -66,7 +67,9 @@ class OpenDecoder:
         return records.batch(payloads, counts)
 
     def record_texts(self, body: bytes, format: str) -> Texts:
-        """The texts of a payload's records: its lines, if it is of lines; else the beginning of the payload."""
+        """The texts of a payload's records: its lines, or its rows as JSON; else the beginning of the payload."""
+        if split_format(format)[0] in TYPED:
+            return row_texts(body, split_format(format)[0])
         cut = _lines(body, format)
         return Texts(body) if cut is None else Texts(body, *cut)
 
@@ -109,7 +112,7 @@ def _index(pair: tuple[int, Any]) -> int:
 
 def _lines(body: bytes, format: str) -> tuple[list[int], list[int]] | None:
     """Starts and ends of the lines of a payload of lines; a line is a record by its number. Else None."""
-    name, variables = split_format(format)
+    name = split_format(format)[0]
     reader = OPEN_READERS.get(name)
     if reader is None:
         return None

@@ -12,17 +12,17 @@ from tidemill.decode.open.regular_lines import MAX_FIELDS, MAX_NAME, MAX_TAGS
 from tidemill.model.time import MAX_NS, MIN_NS
 
 MAX_TEXT: Final = 64 << 10  # bytes of a field that is a text
-_FIELD: Final = rb'(?:[^=, \n\\]|\\[^\n])++=(?:"(?:[^"\\]|\\[\s\S])*+"|[^ ,\n"]++)'
+_FIELD: Final = rb'(?:[^=, \n\\]|\\[^\n])++=(?:"(?:[^"\\]|\\[\s\S])*+"|[^ ,\r\n"]++)'
 _LINE: Final = re.compile(
     rb"(?P<head>(?:[^ \n\\]|\\[^\n])++) ++(?P<fields>" + _FIELD + rb"(?:," + _FIELD + rb")*+)"
     rb"(?: ++(?P<time>[^ \r\n]++))? *+\r?(?=\n|\Z)"
 )
-_NEXT_FIELD: Final = re.compile(rb'((?:[^=, \n\\]|\\[^\n])++)=("(?:[^"\\]|\\[\s\S])*+"|[^ ,\n"]++),?')
+_NEXT_FIELD: Final = re.compile(rb'((?:[^=, \n\\]|\\[^\n])++)=("(?:[^"\\]|\\[\s\S])*+"|[^ ,\r\n"]++),?')
 _PARTS: Final = re.compile(rb"(?:[^,\\]|\\[\s\S])*+")
 _TAG: Final = re.compile(rb"((?:[^=\\]|\\[\s\S])++)=((?:[^=\\]|\\[\s\S])++)")
 _NUMBER: Final = re.compile(rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _INTEGER: Final = re.compile(rb"([-+]?[0-9]{1,20})([iu])")
-_TIME: Final = re.compile(rb"-?[0-9]{1,19}")
+_TIME: Final = re.compile(rb"[-+]?[0-9]{1,19}")
 _ESCAPE: Final = re.compile(r"\\([,= ])")
 _NAME_ESCAPE: Final = re.compile(r"\\([, ])")
 _TEXT_ESCAPE: Final = re.compile(r'\\(["\\])')

@@ -8,13 +8,15 @@ import numpy as np
 from tidemill.decode.open.exact_lines import is_whole_line, read_exactly
 from tidemill.decode.open.options import OpenOptions
 from tidemill.decode.open.records import OpenPayload
-from tidemill.decode.open.regular_lines import DELETED, FEWEST, read_group, read_regular
+from tidemill.decode.open.regular_lines import DELETED, FEWEST, SEPARATORS, read_group, read_regular
 from tidemill.model.payload import MAX_RECORDS
 
 
 def read_line_protocol(body: bytes, options: OpenOptions, payload: OpenPayload) -> None:
     """Read a payload of line protocol."""
     body = body.removeprefix(b"\xef\xbb\xbf")
+    if b"\r\n" in body and b'"' not in body:
+        body = body.replace(b"\r\n", b"\n")
     if not body.strip():
         payload.refuse("empty_body", "there is nothing here; send lines of line protocol")
         return
@@ -45,8 +47,8 @@ def _read_groups(body: bytes, unit_ns: int, payload: OpenPayload) -> None:
     for index, line in enumerate(lines):
         groups.setdefault(line.translate(None, DELETED), []).append(index)
     irregular: list[int] = []
-    for numbers in groups.values():
-        if len(numbers) < FEWEST:
+    for shape, numbers in groups.items():
+        if len(numbers) < FEWEST or shape.translate(None, SEPARATORS):
             irregular += numbers
             continue
         chunks, left = read_group([lines[number] for number in numbers], np.array(numbers), unit_ns)

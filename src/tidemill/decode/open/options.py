@@ -21,9 +21,9 @@ MAX_OPTION: Final = 1024  # characters of an option
 
 
 class OpenOptions(msgspec.Struct, frozen=True):
-    """`precision`: the unit of times that are numbers (ns, us, ms, s, m, h); `name`: the name of records without one, empty:
-    they have none; `time`, `tags`, `separator`, `decimal`: of tables, the column of times, the columns of tags, and how
-    CSV is written."""
+    """`precision`: the unit of times that are numbers (ns, us, ms, s, m, h); `name`: the name of records without one,
+    empty: they have none; `time`, `tags`, `separator`, `decimal`: of tables, the column of times, the columns of tags,
+    and how CSV is written."""
 
     precision: str = "ns"
     name: str = ""

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tidemill.decode.open.records import NAME, NO_TIME, Chunk, Column
 from tidemill.model.time import MAX_NS, MIN_NS
 
-_SEPARATORS: Final = b" =,\n"
+SEPARATORS: Final = b" =,\n"
 _ODD: Final = bytes([*range(10), *range(11, 32), 127]) + b'"\\#'  # of another meaning, or of none
-DELETED: Final = bytes(sorted(set(range(256)) - set(_SEPARATORS) - set(_ODD)))
+DELETED: Final = bytes(sorted(set(range(256)) - set(SEPARATORS) - set(_ODD)))
 _COMMAS: Final = bytes.maketrans(b" =", b",,")
 MAX_NAME: Final = 1024  # bytes of a name, a key, or a tag's value
 MAX_TAGS: Final = 256

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 
 from tidemill.decode.open.declared_size import arrow_size, parquet_size
 from tidemill.decode.open.options import OpenOptions
-from tidemill.decode.open.records import OpenPayload
+from tidemill.decode.open.records import OpenPayload, OpenRecords
 from tidemill.decode.open.table_rows import MAX_COLUMNS, read_rows
+from tidemill.decode.texts import Texts
 from tidemill.model.payload import MAX_RECORDS
 
 MAX_BYTES: Final = 256 << 20  # that a table may take in memory
+TYPED: Final = ("arrow", "parquet")  # formats of tables whose columns have types
 MAX_VALUES: Final = 8 << 20  # of a table, whatever they are
 _MAX_MESSAGE: Final = 200
 _QUOTE: Final = b'"'
@@ -78,6 +80,33 @@ def _without_ragged(body: bytes, separator: bytes, payload: OpenPayload) -> tupl
     return text, np.flatnonzero(kept[1:])
 
 
+class RowTexts(Texts, frozen=True, kw_only=True):
+    """The texts of the rows of a table, as JSON."""
+
+    table: pl.DataFrame
+
+    def text(self, index: int) -> str:
+        """The text of a row; "" where there is none."""
+        if index >= len(self.table):
+            return ""
+        row = self.table[index].write_ndjson().rstrip("\n")
+        return Texts(row.encode()).text(0)
+
+
+def row_texts(body: bytes, name: str) -> Texts:
+    """The texts of the rows of an Arrow IPC stream or a Parquet file; of one that cannot be read none."""
+    size_of, read = (arrow_size, pl.read_ipc_stream) if name == "arrow" else (parquet_size, pl.read_parquet)
+    try:
+        rows, size = size_of(body)
+    except ValueError:
+        return Texts(b"")
+    payload = OpenRecords().payload(0)
+    table = None
+    if rows <= MAX_RECORDS and size <= MAX_BYTES:
+        table = _guarded(lambda: read(io.BytesIO(body)), name, payload)
+    return Texts(b"") if table is None else RowTexts(b"", table=table)
+
+
 def read_arrow(body: bytes, options: OpenOptions, payload: OpenPayload) -> None:
     """Read a payload that is a stream of Arrow IPC."""
     _read_typed(body, options, payload, "an Arrow IPC stream", arrow_size, pl.read_ipc_stream)
@@ -88,7 +117,7 @@ def read_parquet(body: bytes, options: OpenOptions, payload: OpenPayload) -> Non
     _read_typed(body, options, payload, "a Parquet file", parquet_size, pl.read_parquet)
 
 
-def _read_typed(
+def _read_typed(  # noqa: PLR0917 - what differs between two formats
     body: bytes,
     options: OpenOptions,
     payload: OpenPayload,
