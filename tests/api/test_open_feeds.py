@@ -114,7 +114,7 @@ def test_files_are_taken_packed_and_by_their_content_type(whole: Api) -> None:
         ("/v1/points?feed=bad", gzip.compress(b"m f=1\n" * 9_000_000), {"Content-Encoding": "gzip"}, 413, "max_"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_with_a_reason(
+def test_what_cannot_be_taken_is_refused_with_a_reason(  # noqa: PLR0917
     whole: Api, path: str, body: bytes, headers: dict[str, str], status: int, word: str
 ) -> None:
     answer = whole.client.post(path, content=body, headers=headers)

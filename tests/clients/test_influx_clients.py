@@ -3,7 +3,6 @@ the index cannot be reached."""
 
 import json
 import subprocess
-import sys
 import sysconfig
 import venv
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ with InfluxDBClient(url=url, token=token, org="any", enable_gzip=True) as client
         at = datetime(2026, 1, 1, tzinfo=timezone.utc)
         api.write("clients", record=Point("cpu").tag("host", "a b").field("usage", 1.5).field("n", 3).time(at))
         api.write("clients", record=[Point("cpu").tag("host", "c").field("up", True).time(1, WritePrecision.S)])
-        api.write("clients", record={"measurement": "mem", "tags": {}, "fields": {"free": 2.0, "why": "a=b,c"}, "time": 5})
+        api.write("clients", record={"measurement": "mem", "tags": {}, "fields": {"free": 2.0, "why": "a=b"}, "time": 5})
         try:
             api.write("clients", record="ok f=1 1\\nbad line 2\\n")
         except ApiException as error:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.decode.test_open_lines import DECODER, decoded, faults, rows
-from tidemill.decode.open.declared_size import arrow_size, parquet_size
+from tidemill.decode.declared_size import arrow_size, parquet_size
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TABLE = pl.DataFrame(
@@ -69,7 +69,7 @@ def test_every_format_makes_the_same_records(format: str, body: bytes) -> None:
 
 
 def test_a_row_at_fault_is_named_and_the_others_are_stored() -> None:
-    body = "time,host,v\n1,a,1\n2,b,x\n3,c\n4,d,nan\nsoon,e,5\n\n7,f,7\n".encode()
+    body = b"time,host,v\n1,a,1\n2,b,x\n3,c\n4,d,nan\nsoon,e,5\n\n7,f,7\n"
     batch = decoded(body, "csv;tags=host&precision=s")
     assert faults(batch) == {
         1: ("not_a_number",),

@@ -15,7 +15,6 @@ from tidemill.decode.times import parse_texts
 from tidemill.model.time import MAX_NS, MIN_NS
 
 NAME_COLUMN: Final = "name"
-MAX_COLUMNS: Final = 10_000
 _EXACT: Final = float(1 << 53)
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 
