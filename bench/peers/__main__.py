@@ -22,9 +22,14 @@ from bench.peers.load import Load
 from bench.peers.programs import MissingProgramError
 from bench.peers.systems import QUESTIONS, InfluxDB, System, VictoriaMetrics
 from bench.peers.table import Column, print_table
-from bench.peers.tidemill import Tidemill
+from bench.peers.tidemill import Tidemill, TidemillLines
 
-SYSTEMS: dict[str, type[System]] = {"tidemill": Tidemill, "influxdb": InfluxDB, "victoriametrics": VictoriaMetrics}
+SYSTEMS: dict[str, type[System]] = {
+    "tidemill": TidemillLines,
+    "influxdb": InfluxDB,
+    "victoriametrics": VictoriaMetrics,
+    "tidemill-ndjson": Tidemill,
+}
 ASKED = 20  # times a question is asked after the first, which does not count
 SINGLES = 300
 

@@ -1,4 +1,4 @@
-"""Tidemill as one of the systems that are compared: with the formats that its feeds take."""
+"""Tidemill as one of the systems that are compared: records as NDJSON for a feed, or line protocol for an open feed."""
 
 import json
 import os
@@ -25,6 +25,8 @@ class Tidemill(System):
     form = "ndjson"
     headers = "Content-Type: application/x-ndjson\r\n"
     ready_path, write_path = "/readyz", f"/v1/feeds/{TABLE}"
+    settle_path = f"/v1/feeds/{SINGLE}"
+    _settled = 0
 
     def start(self) -> subprocess.Popen[bytes]:
         self.version = version("tidemill")
@@ -44,13 +46,15 @@ class Tidemill(System):
                 raise RuntimeError(f"the feed is refused: {answer.text}")
 
     def settle(self) -> None:
-        deadline = time.monotonic() + SETTLE_TIMEOUT_S
-        while time.monotonic() < deadline:
-            mill = self.client.get("/readyz").json().get("mill") or {}
-            if mill.get("lag") == 0:
-                return
-            time.sleep(0.02)
-        raise TimeoutError(f"not applied after {SETTLE_TIMEOUT_S} s")
+        """Payloads of a tenant are applied in the order in which they came: what is sent now is applied last."""
+        self._settled += 1
+        body, deadline = self.load.single(self.form, -self._settled), time.monotonic() + SETTLE_TIMEOUT_S
+        headers = dict(line.split(": ") for line in self.headers.split("\r\n") if line)
+        receipt = self.client.post(self.settle_path, content=body, headers=headers | {"Prefer": "wait=60"})
+        while receipt.status_code != 200 and time.monotonic() < deadline:
+            receipt = self.client.post(self.settle_path, content=body, headers=headers | {"Prefer": "wait=60"})
+        if receipt.status_code != 200:
+            raise TimeoutError(f"not applied after {SETTLE_TIMEOUT_S} s: {receipt.text}")
 
     def question(self, name: str, host: int) -> str:
         start, end = START_NS, self.load.end_ns
@@ -68,7 +72,7 @@ class Tidemill(System):
 
     def count_values(self, answer: bytes) -> int:
         document = json.loads(answer)
-        if isinstance(document, dict) and "series" in document:  # in columns: an array for each aggregate
+        if isinstance(document, dict) and isinstance(document.get("series"), list):  # in columns: an array for each aggregate
             return sum(len(array) for series in document["series"] for array in series["columns"].values())
         return len(document["items"] if isinstance(document, dict) else document)
 
@@ -86,3 +90,20 @@ class Tidemill(System):
         """The id of the series of field f0 of each host."""
         items = self.client.get(f"/v1/series?feed={TABLE}&field=f0&limit=1000&extent=false").json()["items"]
         return {item["tags"]["host"]: item["id"] for item in items}
+
+
+class TidemillLines(Tidemill):
+    """Tidemill written to as InfluxDB is: the same lines on the same route, for an open feed."""
+
+    name = "Tidemill, lines"
+    form = "line_protocol"
+    headers = ""
+    write_path = f"/write?db={TABLE}"
+    settle_path = f"/v1/points?feed={SINGLE}"
+
+    @property
+    def single_path(self) -> str:
+        return f"/write?db={SINGLE}"
+
+    def prepare(self) -> None:
+        return
