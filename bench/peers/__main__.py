@@ -19,6 +19,7 @@ import psutil
 from bench.__main__ import machine
 from bench.load import request, run_load
 from bench.peers.load import Load
+from bench.peers.location import CONNECTIONS, measure_location
 from bench.peers.programs import MissingProgramError
 from bench.peers.systems import QUESTIONS, InfluxDB, System, VictoriaMetrics
 from bench.peers.table import Column, print_table
@@ -79,6 +80,16 @@ def _processor_s(system: System) -> float:
     return sum(spent.user + spent.system for spent in times)
 
 
+def _compare_location(count: int) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="bench-peers-location-"))
+    print(f"\nPUT /location, {CONNECTIONS} connections, every answer after an fsync:", flush=True)
+    try:
+        for name, result in measure_location(folder, count).items():
+            print(f"   {name}: {result.line()}", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def main() -> int:
     """Measure the chosen systems and print one table; the exit status is 1 when Tidemill could not be measured."""
     parser = argparse.ArgumentParser(
@@ -90,6 +101,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=1_000, help="records a request")
     parser.add_argument("--writers", type=int, default=2)
     parser.add_argument("--only", nargs="*", choices=list(SYSTEMS), default=list(SYSTEMS))
+    parser.add_argument("--fixes", type=int, default=50_000, help="fixes of PUT /location (0: none)")
     options = parser.parse_args()
     load = Load(options.points, options.hosts, options.fields, options.batch)
     print(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), machine(), sep="\n")
@@ -109,6 +121,8 @@ def main() -> int:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     print_table(columns)
+    if options.fixes:
+        _compare_location(options.fixes)
     return int("tidemill" in options.only and not any(column.name.startswith("Tidemill") for column in columns))
 
 

@@ -72,7 +72,9 @@ class Tidemill(System):
 
     def count_values(self, answer: bytes) -> int:
         document = json.loads(answer)
-        if isinstance(document, dict) and isinstance(document.get("series"), list):  # in columns: an array for each aggregate
+        if isinstance(document, dict) and isinstance(
+            document.get("series"), list
+        ):  # in columns: an array for each aggregate
             return sum(len(array) for series in document["series"] for array in series["columns"].values())
         return len(document["items"] if isinstance(document, dict) else document)
 

@@ -72,8 +72,7 @@ class Settling:
 
     def settle(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
         """Settle the picked entries, in the order of the log; returns how many are settled: applied or set aside. The
-        others are held back, or were not begun in time. Raises UnavailableError while the store, the log or the
-        catalog is away."""
+        others are held back, or not begun in time. Raises UnavailableError while store, log or catalog is away."""
         self._settled, until = 0, time.monotonic() + self._apply_s
         missing = {header.seq for header in picked} - {entry.seq for entry in entries}
         if missing:
@@ -155,7 +154,7 @@ class Settling:
             error = raised
         self._handle_outcome(entries[:count], error, self._applier.spent)
         if count < len(entries):
-            self._guard.forgive()  # the others are not begun
+            self._guard.end_batch(counted=False)  # the others are not begun: they are no suspects
         return count == len(entries)
 
     def _handle_outcome(
