@@ -8,6 +8,7 @@ Everything runs on loopback and in a temporary folder. A peer that cannot be had
 """
 
 import argparse
+import os
 import shutil
 import sys
 import tempfile
@@ -107,7 +108,7 @@ def main() -> int:
     print(time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), machine(), sep="\n")
     print(
         f"{load.points:,} points of {load.hosts} hosts x {load.fields} fields, {load.batch} records a request, "
-        f"{options.writers} writers\n",
+        f"{options.writers} writers; other work on the machine: load {os.getloadavg()[0]:.1f}\n",
         flush=True,
     )
     columns = []

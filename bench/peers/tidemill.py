@@ -81,7 +81,7 @@ class Tidemill(System):
     def disk_bytes(self) -> tuple[int, str]:
         tables = {table["name"]: table for table in self.client.get("/v1/storage").json()["tables"]}
         bodies = tables["payloads"]["bytes"] / self.load.points
-        return tables["points"]["bytes"], f"the archive of bodies {bodies:.1f} bytes a point more"
+        return tables["points"]["bytes"], f"The archive of bodies takes {bodies:.1f} bytes a point more"
 
     def _of_series(self, host: int, **given: object) -> str:
         texts = {name: format_instant(value) if isinstance(value, int) else str(value) for name, value in given.items()}
