@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,35 @@ def test_the_next_portion_is_decoded_while_one_is_inserted(build: Build, monkeyp
     refusing(monkeypatch, 0, refuses)
     assert house.work() == 2
     assert {row["state"] for row in house.all("payloads")} == {"applied"}
+    prove(house)
+
+
+def test_a_decision_that_needs_the_store_waits_for_the_insert_before(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = prepared(build, **EACH, apply_s=600.0)
+    growing(house, 2)
+    house.work()
+    house.send("first", [record(40, 1.0)])
+    house.send("first", [record(40, 2.0)])
+    decoded = threading.Event()
+    decode = Decoder.decode_batch
+
+    def noticed(self: Decoder, payloads: Any) -> Any:
+        if b"2.0" in payloads[0].payload.body:
+            decoded.set()
+        return decode(self, payloads)
+
+    def slow(name: str, frame: Any) -> bool:
+        if name == "points":
+            assert decoded.wait(60)
+            time.sleep(0.3)  # long enough for the decision about the second, if it did not wait
+        return False
+
+    monkeypatch.setattr(Decoder, "decode_batch", noticed)
+    refusing(monkeypatch, 0, slow)
+    assert house.work() == 2
+    assert [row["reasons"] for row in house.all("rejections")] == [["duplicate"]]
     prove(house)
 
 
