@@ -6,9 +6,10 @@ PORT   ?= 8080
 DATA   ?= ./data
 DEMO   ?= 1
 MINUTES ?= 10
+POINTS ?= 4000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run image shell ui ui-types lint-ui test test-page test-faults faults fuzz lint check bench bench-forecast docs clean
+.PHONY: help setup run image shell ui ui-types lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -75,6 +76,9 @@ check: lint test test-page test-faults ## what CI runs
 
 bench: setup ## print the figures of bench/, with the machine and versions
 	@$(BIN)/python -m bench
+
+bench-peers: setup ## the same load for Tidemill, InfluxDB and VictoriaMetrics, side by side (POINTS=4000000; 200000 takes a minute)
+	@$(BIN)/python -m bench.peers --points $(POINTS)
 
 bench-forecast: setup ## install real series (bench/requirements-accuracy.txt) and print how well they are forecast
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r bench/requirements-accuracy.txt

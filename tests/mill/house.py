@@ -93,7 +93,9 @@ class House:
         log: IntakeLog | None = None,
         open_reader: Callable[[], BacklogReader] | None = None,
         partition: Partition | None = None,
+        **bounds: Any,
     ) -> None:
+        self.bounds = bounds  # of a batch: see MillParts
         self.folder = folder
         self.tenant = tenant
         self.clock = clock or (lambda: NOW_NS)
@@ -129,6 +131,7 @@ class House:
                 clock=self.clock,
                 replays=self.replays,
                 partition=self.partition,
+                **self.bounds,
             )
         )
         return self.mill

@@ -1,8 +1,8 @@
 """A mill in a process of its own, for tests that kill it or put it to sleep: applies all that the log holds, works on
 replays, prints the checkpoint, ends.
 
-`python -m tests.mill.process FOLDER ADDRESS_JSON PARTITION`. A payload with `KILL` in it ends the process while it is
-decoded, as a fault in native code would.
+`python -m tests.mill.process FOLDER ADDRESS_JSON PARTITION [BOUND=NUMBER ...]`, the bounds as in MillParts. A payload
+with `KILL` in it ends the process while it is decoded, as a fault in native code would.
 """
 
 import os
@@ -37,15 +37,16 @@ def _fragile(self: Decoder, payloads: Sequence[LogEntry]) -> Batch:
     return _decode(self, payloads)
 
 
-def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
+def main(folder: Path, address: StoreAddress, partition: Partition, **bounds: int) -> None:
     Decoder.decode_batch = _fragile  # type: ignore[method-assign]
     catalog = SqliteCatalog(folder / "catalog.sqlite")
     book = FeedBook(CatalogFeeds(catalog), {})
     reader = SqliteLogReader(folder / "log")
     state = FileMillState(folder / "mill", partition.start, catalog)
     work, replays = folder / "mill" / "replays", CatalogReplays(catalog)
+    hints = Hints.pair()[0]
     mill = Mill(
-        MillParts(reader, Store(address), book, state, Hints.pair()[0], work=work, replays=replays, partition=partition)
+        MillParts(reader, Store(address), book, state, hints, work=work, replays=replays, partition=partition, **bounds)
     )
     while mill.apply_batch() or (mill.replays and mill.replays.step(mill.progress)):
         pass
@@ -53,4 +54,5 @@ def main(folder: Path, address: StoreAddress, partition: Partition) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=StoreAddress), Partition(int(sys.argv[3])))
+    bounds = {name: int(number) for name, number in (bound.split("=") for bound in sys.argv[4:])}
+    main(Path(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=StoreAddress), Partition(int(sys.argv[3])), **bounds)

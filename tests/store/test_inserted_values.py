@@ -1,6 +1,8 @@
 """Every type of a column that a table of ours has: values in are values out, in memory or from a file on the way."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -152,3 +154,15 @@ def test_a_null_for_a_column_that_takes_none_is_refused(store: Store, column: st
         store.insert("v", holed)
     assert caught.value.store_code == 349
     assert read(store) == []
+
+
+def test_frames_that_are_inserted_at_once_and_after_a_refusal_are_the_same(store: Store) -> None:
+    """Memory is used again: a smaller frame after a larger one, beside others, and after one that was refused."""
+    store.command("empty")
+    rows = frame([PLAIN | {"text": "x" * number} for number in range(400)])
+    parts = [rows[:300], rows[300:301], rows[301:350], rows[350:]]
+    with pytest.raises(StoreQueryError):
+        store.insert("v", rows.with_columns(sure=pl.lit(None, pl.Float64)))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(partial(store.insert, "v"), parts))
+    assert [row["r_text"] for row in store.rows("read")] == ["x" * number for number in range(400)]

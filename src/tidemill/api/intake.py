@@ -28,7 +28,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableError
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.formats import JSON_FORMATS
+from tidemill.feeds.formats import JSON_FORMATS, OPEN_FORMATS
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import EntryKind, LogEntry, Payload, format_with_tags
@@ -101,9 +101,10 @@ class Intake:
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
         tenant = principal.tenant
-        feed = self._services.book.cached(tenant, name) or await self._current_feed(tenant, name)
+        feed = await self.feed(tenant, name)
         declared = _declared(incoming, feed, fetched=fetched)
-        raw = await self._read_body(incoming, bulk=fetched or feed.shape.kind == "samples")
+        bulk = fetched or feed.shape.kind == "samples" or declared.format in OPEN_FORMATS
+        raw = await self._read_body(incoming, bulk=bulk)
         received_ns = self._services.clock()
         apply_rules = bool(feed.rules) and not fetched and any(rule.action == "refuse" for rule in feed.rules)
         slow = apply_rules or formats.takes_plugin_format(feed.input.formats)  # plug-ins and rules may be slow
@@ -117,9 +118,12 @@ class Intake:
             prepared = self._with_time_faults(tenant, feed, prepared, received_ns)
         return await self._append(incoming, tenant, feed, prepared, received_ns)
 
-    async def _current_feed(self, tenant: str, name: str) -> Feed:
+    async def feed(self, tenant: str, name: str) -> Feed:
         """The feed in force. Raises NotFoundError, and UnavailableError for one that cannot be read: that is no fault
         of the sender, who can send the payload again."""
+        feed = self._services.book.cached(tenant, name)
+        if feed is not None:
+            return feed
         try:
             return await in_force(self._services.book, tenant, name)
         except FeedDefinitionError as error:
@@ -212,7 +216,7 @@ class Intake:
             kind=EntryKind.REFUSED if prepared.faults else EntryKind.DATA,
             faults=prepared.faults,
         )
-        key = _idempotency_key(incoming)
+        key = idempotency_key(incoming)
         if prepared.faults:  # the idempotency key stays free for the corrected payload
             appended = await self.append(payload)
             if prepared.faults[0].code == "unknown_charset":
@@ -248,7 +252,8 @@ def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> DeclaredBody:
         raise
 
 
-def _idempotency_key(incoming: Incoming) -> str | None:
+def idempotency_key(incoming: Incoming) -> str | None:
+    """The Idempotency-Key of a request, or None. Raises InputError."""
     key = incoming.headers.get(b"idempotency-key")
     if key and len(key) > MAX_KEY:
         message = f"An Idempotency-Key has at most {MAX_KEY} characters."

@@ -4,13 +4,16 @@ Reads the state that a batch needs, has `decide.py` decide the rows without the 
 rejections of superseded records; then series, replaced, changes, rejections and points in parallel (the points after
 the others where a current value is replaced, because the store can no longer say which after that); then the changes of
 rollups, and the rollups; last the payloads. Once the row of a payload is in the store, all of the payload can be read.
-Every write is keyed, so applying entries again changes nothing.
+Every write is keyed, so applying entries again changes nothing. Where a portion of a batch only adds points, the next
+portion is decoded and decided while it is inserted (`ahead.py`).
 """
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import groupby, islice
 from typing import Final
 
@@ -20,6 +23,7 @@ from msgspec import structs
 from tidemill.crash_points import reach
 from tidemill.feeds.book import FeedBook
 from tidemill.mill import ledger, rollups, store_history
+from tidemill.mill.ahead import InsertAhead
 from tidemill.mill.batch import group_by_feed, transform_entries
 from tidemill.mill.context import MillContext
 from tidemill.mill.costs import CostKey
@@ -42,7 +46,8 @@ _WRITE_BYTE_S: Final = 20e-9  # to write a byte of rows (1,000,000 points, 110 M
 
 
 class Applier:
-    """The only writer of points, series, replaced, changes, rejections, rollups and payloads. Not thread-safe.
+    """The only writer of points, series, replaced, changes, rejections, rollups and payloads. Not thread-safe. `ahead`:
+    null where everything is inserted before the next portion is prepared; else the store of the context waits by it.
 
     Raises StoreUnavailableError or StoreQueryError with some rows written: apply the same entries again.
     """
@@ -54,6 +59,9 @@ class Applier:
         pipeline: TransformPipeline,
         deleter: Deleter,
         partition: Partition = ONLY,
+        *,
+        ahead: InsertAhead | None = None,
+        growth: Growth | None = None,
     ) -> None:
         self.context = context
         self._partition = partition
@@ -70,7 +78,8 @@ class Applier:
         self._applied_until = partition.start  # no payload beyond this offset was ever applied
         self._announced_until = 0  # payloads up to this offset may have changes of an attempt that was cut short
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mill-write")
-        self._growth = Growth()
+        self._ahead = ahead
+        self._growth = growth or Growth()
         self.spent = defaultdict[CostKey, float](float)  # seconds of the processor, since it was cleared
 
     def resume(self) -> int:
@@ -98,24 +107,24 @@ class Applier:
         self._replays, self._versions = other._replays, other._versions
         self._known.drop_all()
 
-    def apply_entries(self, entries: Sequence[LogEntry]) -> None:
-        """Make the store what it must be after these entries, which are in the order of the log."""
+    def apply_entries(self, entries: Sequence[LogEntry], until: float = math.inf) -> int:
+        """Make the store what it must be after these entries, which are in the order of the log. Begins no portion
+        after `until` (by the monotonic clock) but the first; returns how many of the entries are applied, which are the
+        first ones."""
         highest = max((entry.seq for entry in entries), default=0)
         try:
             entries = [self._as_replayed(entry) for entry in entries] if self._replays else entries
-            for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is EntryKind.DELETE):
-                if deletes:
-                    self._delete(list(run))
-                    continue
-                for separable in store_history.split_runs(self._without_deleted(list(run)), self._pipeline.looks_back):
-                    self._apply(separable)
+            count = self._apply_runs(entries, until)
         except BaseException:
+            if self._ahead is not None:
+                self._ahead.give_up()
             self._known.drop_all()  # the states may not have been written
             self._announced_until = max(self._announced_until, highest)
             raise
         finally:
             self._applied_until = max(self._applied_until, highest)
         self._known.trim()
+        return count
 
     def apply_again(self, entry: LogEntry) -> None:
         """Apply an entry once more, which was applied before. Changes nothing in the store."""
@@ -141,6 +150,8 @@ class Applier:
 
     def close(self) -> None:
         """End the threads."""
+        if self._ahead is not None:
+            self._ahead.close()
         self._pool.shutdown()
 
     def _delete_attempt(self, entry: LogEntry) -> None:
@@ -165,9 +176,27 @@ class Applier:
         payload = structs.replace(entry.payload, feed_version=version, kind=EntryKind.DATA, faults=())
         return structs.replace(entry, payload=payload)
 
-    def _apply(self, entries: list[LogEntry]) -> None:
-        for portion in self._growth.cut_portions(entries):
-            self._apply_portion(portion)
+    def _apply_runs(self, entries: Sequence[LogEntry], until: float) -> int:
+        """Apply entries in their order; see `apply_entries`. Nothing is under way when it returns."""
+        last = None
+        for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is EntryKind.DELETE):
+            if deletes:
+                self._delete(list(run))
+                continue
+            for separable in store_history.split_runs(self._without_deleted(list(run)), self._pipeline.looks_back):
+                for portion in self._growth.cut_portions(separable):
+                    if last is not None and time.monotonic() > until:
+                        self._wait()
+                        return next(number for number, entry in enumerate(entries, 1) if entry.seq == last)
+                    self._apply_portion(portion)
+                    last = portion[-1].seq
+                self._wait()
+        return len(entries)
+
+    def _wait(self) -> None:
+        """Wait for the insert under way. Raises what it ended with."""
+        if self._ahead is not None:
+            self._ahead.wait()
 
     def _apply_portion(self, entries: list[LogEntry]) -> None:
         version = self.context.versions.next()
@@ -182,6 +211,17 @@ class Applier:
             self.spent[tenant, feed, False] += time.thread_time() - begun + writes.size_bytes * _WRITE_BYTE_S
         outcomes = pl.concat([writes.outcomes for writes in batch])
         payloads = ledger.payload_rows(entries, outcomes, version, self._replays)
+        reach("mill.decided")
+        insert = partial(self._insert, batch, rejections, payloads, version)
+        if self._ahead is not None and all(writes.adds_only for writes in batch):
+            self._ahead.start(insert)
+            return
+        self._wait()
+        insert()
+
+    def _insert(
+        self, batch: Sequence[Writes], rejections: list[Iterator[pl.DataFrame]], payloads: pl.DataFrame, version: int
+    ) -> None:
         reach("mill.before_insert")
         insert_all(self.context, self._pool, batch, rejections=rejections, payloads=payloads, version=version)
         self._count(batch, payloads)

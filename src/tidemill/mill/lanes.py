@@ -180,7 +180,7 @@ class Lanes:
         ready = [lane for lane in self._lanes.values() if self._is_ready(lane, now)]
         cheap = [lane for lane in ready if not self._is_costly(lane)]
         tried = [lane for lane in cheap if lane.hold]
-        batch = _Batch(self.costs, at_most, ALONE_S if len(ready) == 1 else BATCH_S)
+        batch = _Batch(self.costs, at_most, alone=len(ready) == 1)
         self._turn += 1
         if tried and self._turn % 2:
             batch.take(min(tried, key=_served), batch.left_s, first=True)
@@ -229,11 +229,13 @@ class Lanes:
 
 
 class _Batch:
-    """A batch that is being put together, within bounds of count, bytes and seconds."""
+    """A batch that is being put together, within bounds of count, bytes and seconds. `alone`: it is of the only lane
+    that waits, so its entries count by what they cost lately, even where that is less than their size says."""
 
-    def __init__(self, costs: Costs, at_most: int, seconds: float) -> None:
+    def __init__(self, costs: Costs, at_most: int, *, alone: bool) -> None:
         self.taken: list[Header] = []
-        self.left_s = seconds
+        self.left_s = ALONE_S if alone else BATCH_S
+        self._expect_s = costs.expect_s if alone else costs.estimate_s
         self._costs = costs
         self._left = min(at_most, MAX_PAYLOADS)
         self._left_bytes = MAX_BYTES
@@ -245,9 +247,9 @@ class _Batch:
         begun = self._from.get(id(lane), 0)
         number = begun
         for header in islice(lane.waiting, begun, None):
-            cost_s = self._costs.estimate_s(header)
+            cost_s = self._expect_s(header)
             small = header.size_bytes <= self._left_bytes or not self.taken
-            cheap = cost_s <= COSTLY_S or header.kind is EntryKind.DELETE
+            cheap = self._costs.estimate_s(header) <= COSTLY_S or header.kind is EntryKind.DELETE
             fits = cheap and small and (cost_s <= min(share_s, self.left_s) or not self.taken)
             if not (self._left and (fits or (first and not self.taken))) or (lane.hold and number):
                 break

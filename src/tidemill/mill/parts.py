@@ -14,6 +14,7 @@ from tidemill.decode.decoder import MAX_DEPTH
 from tidemill.feeds.book import FeedBook
 from tidemill.hints import Hints
 from tidemill.log.contract import BacklogReader
+from tidemill.mill.ahead import InsertAhead
 from tidemill.mill.apply import Applier
 from tidemill.mill.beside import Beside
 from tidemill.mill.canary import Canary
@@ -24,9 +25,10 @@ from tidemill.mill.costs import Costs
 from tidemill.mill.crash_loop import CrashLoopGuard
 from tidemill.mill.deletion import Deleter, no_replays
 from tidemill.mill.lanes import Lanes
+from tidemill.mill.portions import ROWS_BYTES, Growth
 from tidemill.mill.replay.job import Replays
 from tidemill.mill.retention import RetentionJob
-from tidemill.mill.settling import Settling
+from tidemill.mill.settling import APPLY_S, Settling
 from tidemill.mill.stages import TransformPipeline
 from tidemill.mill.state import MillState
 from tidemill.mill.status import MillStatus
@@ -37,7 +39,7 @@ from tidemill.store.fenced import FencedStore
 
 class MillParts:
     """The parts of the mill of `partition`. `work` is the folder for what replays have decided so far, which may be
-    large. Without `replays` there is no replay job."""
+    large. Without `replays` there is no replay job. `rows_bytes`: see `Growth`; `apply_s`: see `Settling`."""
 
     def __init__(
         self,
@@ -53,9 +55,12 @@ class MillParts:
         trust: Trust | None = None,
         replays: CatalogReplays | None = None,
         partition: Partition = ONLY,
+        rows_bytes: int = ROWS_BYTES,
+        apply_s: float = APPLY_S,
     ) -> None:
         self.reader, self.state, self.hints, self.clock, self.partition = reader, state, hints, clock, partition
-        self.store = FencedStore(store, partition.number, clock)
+        ahead = InsertAhead()
+        self.store = FencedStore(store, partition.number, clock, ahead.wait)
         self.checkpoint = Checkpoint.applied(state)
         self.status = MillStatus(applied_offset=self.checkpoint.seq)
         self.lanes = Lanes(Costs(), self.checkpoint.progress)
@@ -81,7 +86,8 @@ class MillParts:
         )
         before = self.replays.begin_anew if self.replays else no_replays
         deleter = Deleter(self.context, book, pipeline, before=before, after=self.retention.purge_soon)
-        self.applier = Applier(self.context, book, pipeline, deleter, partition)
+        growth = Growth(rows_bytes)
+        self.applier = Applier(self.context, book, pipeline, deleter, partition, ahead=ahead, growth=growth)
         self.settling = Settling(
             self.applier,
             self.lanes,
@@ -90,6 +96,7 @@ class MillParts:
             Beside(self.applier, _applier_beside(self.store, book, clock, max_depth, partition)),
             progress=self.progress,
             clock=clock,
+            apply_s=apply_s,
         )
         confirmed = Checkpoint.confirmed(state)
         self.confirmer = Confirmer(reader, self.store, book, confirmed, clock=clock, max_depth=max_depth)

@@ -9,7 +9,7 @@ from typing import Final
 
 from tidemill.model.payload import LogEntry
 
-ROWS_BYTES: Final = 64 << 20
+ROWS_BYTES: Final = 32 << 20  # one portion is inserted while the next one is prepared
 _UNKNOWN: Final = 32.0
 _LEAST: Final = 8.0  # never less, because the next payload may be of another shape
 _SLOWLY: Final = 0.3  # it rises at once and falls by this share
@@ -20,19 +20,20 @@ _KEEP: Final = 10_000
 class Growth:
     """Bytes of rows per byte of payload, by tenant and feed. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows_bytes: int = ROWS_BYTES) -> None:
+        self._rows_bytes = rows_bytes
         self._factors: dict[tuple[str, str], float] = {}
 
     def cut_portions(self, entries: Sequence[LogEntry]) -> Iterator[list[LogEntry]]:
-        """The entries in their order, in portions that make about ROWS_BYTES of rows. Cuts a portion only when the one
-        before was applied, so that it goes by what was learnt from that."""
+        """The entries in their order, in portions that make about `rows_bytes` of rows. Cuts a portion only when the
+        one before was decided, so that it goes by what was learnt from that."""
         portion: list[LogEntry] = []
         size = 0.0
         for entry in entries:
             payload = entry.payload
             factor = self._factors.get((payload.tenant, payload.feed), _UNKNOWN)
             rows = _ENTRY_BYTES + len(payload.body) * (1 + factor)
-            if portion and size + rows > ROWS_BYTES:
+            if portion and size + rows > self._rows_bytes:
                 yield portion
                 portion, size = [], 0.0
             portion.append(entry)

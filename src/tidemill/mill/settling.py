@@ -9,9 +9,11 @@ something in those payloads may end it.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
+from typing import Final
 
 from tidemill.crash_points import reach
 from tidemill.errors import (
@@ -36,9 +38,12 @@ from tidemill.model.payload import EntryKind, LogEntry
 
 _log = logging.getLogger(__name__)
 
+APPLY_S: Final = 2.0  # other tenants may have come to wait
+
 
 class Settling:
-    """Settles entries of one log with one applier. `at_most`: how many payloads a batch should hold now."""
+    """Settles entries of one log with one applier. `at_most`: how many payloads a batch should hold now; `apply_s`:
+    after which no more of a batch is begun, in seconds."""
 
     def __init__(
         self,
@@ -50,8 +55,10 @@ class Settling:
         *,
         progress: ProgressWriter,
         clock: Callable[[], int],
+        apply_s: float = APPLY_S,
     ) -> None:
         self.at_most = MAX_PAYLOADS
+        self._apply_s = apply_s
         self._applier = applier
         self._status = applier.context.status
         self._lanes = lanes
@@ -65,15 +72,17 @@ class Settling:
 
     def settle(self, picked: Sequence[Header], entries: Sequence[LogEntry]) -> int:
         """Settle the picked entries, in the order of the log; returns how many are settled: applied or set aside. The
-        others are held back. Raises UnavailableError while the store, the log or the catalog is away."""
-        self._settled = 0
+        others are held back, or not begun in time. Raises UnavailableError while store, log or catalog is away."""
+        self._settled, until = 0, time.monotonic() + self._apply_s
         missing = {header.seq for header in picked} - {entry.seq for entry in entries}
         if missing:
             _log.error("%d payloads from %d on are not in the log any more", len(missing), min(missing))
         for is_damaged, run in groupby(entries, key=lambda entry: bool(entry.damage)):
             free = [entry for entry in run if self._retries.is_free(entry)]
-            if free:
-                (self._settle_damaged if is_damaged else self._advance)(free)
+            if free and is_damaged:
+                self._settle_damaged(free)
+            elif free and not self._advance(free, until):
+                return self._settled  # what follows comes after what was not begun
         if missing:
             over = [header for header in picked if self._retries.is_over(header, missing)]
             self._progress.mark_applied({header.tenant: header.seq for header in over})
@@ -126,23 +135,27 @@ class Settling:
         self._beside.wait(timeout_s)
         self.collect()
 
-    def _advance(self, entries: Sequence[LogEntry]) -> None:
-        """Apply entries and save the progress; in smaller parts when they cannot be applied in one batch."""
+    def _advance(self, entries: Sequence[LogEntry], until: float = math.inf) -> bool:
+        """Apply entries and save the progress; in smaller parts when they cannot be applied in one batch. Returns
+        whether all were begun before `until` (by the monotonic clock)."""
         self._status.looped_at_ns = self._clock()
         if self._guard.is_poison(entries):
             self._set_aside(entries[0], "it ended the process twice while it was applied alone")
-            return
+            return True
         if self._retries.breaks_store(entries):
             self._give_up(entries[0])
-            return
-        error = None
+            return True
+        error, count = None, len(entries)
         try:
             self._guard.begin(entries)
             self._applier.spent.clear()
-            self._applier.apply_entries(entries)
+            count = self._applier.apply_entries(entries, until)
         except BaseException as raised:  # a panic in a library is a BaseException
             error = raised
-        self._handle_outcome(entries, error, self._applier.spent)
+        self._handle_outcome(entries[:count], error, self._applier.spent)
+        if count < len(entries):
+            self._guard.end_batch(counted=False)  # the others are not begun: they are no suspects
+        return count == len(entries)
 
     def _handle_outcome(
         self, entries: Sequence[LogEntry], error: BaseException | None, spent: Mapping[CostKey, float]

@@ -48,6 +48,12 @@ class ContestWrites(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.superseded.height or (self.repointed is not None and self.repointed.height))
 
     @property
+    def adds_only(self) -> bool:
+        """Whether all that is written is new points and their series: nothing is replaced, superseded or published."""
+        alone = self.windows is None and not self.before_points and not self.purged
+        return alone and not self.supersedes and self.vacated.is_empty()
+
+    @property
     def size_bytes(self) -> int:
         """The size of the rows, about."""
         return int(self.points.estimated_size()) + int(self.replaced.estimated_size())
@@ -62,6 +68,12 @@ class Writes(msgspec.Struct, frozen=True, kw_only=True):
     contests: tuple[ContestWrites, ...]
     rejections: pl.DataFrame
     outcomes: pl.DataFrame
+
+    @property
+    def adds_only(self) -> bool:
+        """Whether all that is written is new points, their series and the payloads: then inserting them neither needs
+        nor changes what the mill remembers."""
+        return self.rejections.is_empty() and all(contest.adds_only for contest in self.contests)
 
     @property
     def size_bytes(self) -> int:

@@ -24,11 +24,12 @@ from urllib3.util import Timeout
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.store.address import StoreAddress
 from tidemill.store.answers import read_answer, stream_answer
+from tidemill.store.arrow_stream import ArrowBuffer
 from tidemill.store.errors import translate_error
 from tidemill.store.generations import HEADER, Generations, bucket_header, is_counted
 from tidemill.store.queries import Query, packaged_queries
 from tidemill.store.short_requests import ShortRequests
-from tidemill.store.values import bindable, insertable, plain_rows
+from tidemill.store.values import bindable, plain_rows
 
 # A dict is bound as a Map, not as a JSON text.
 clickhouse_connect.common.set_setting("dict_parameter_format", "map")
@@ -87,6 +88,7 @@ class Store:
         self._under_way = 0
         self._connections = get_pool_manager(maxsize=_CONNECTIONS)
         self._short = ShortRequests(address, self._settings, timeout_s)
+        self._arrow = ArrowBuffer()
 
     @property
     def busy(self) -> bool:
@@ -131,20 +133,19 @@ class Store:
             self._insert(table, block)
 
     def _insert(self, table: str, frame: pl.DataFrame) -> None:
-        into, buffer = self._into(table, frame.columns), io.BytesIO()
-        insertable(frame).write_ipc_stream(buffer, compat_level=pl.CompatLevel.oldest())
-        block = buffer.getvalue()
+        into = self._into(table, frame.columns)
         header = bucket_header(frame["series"].unique()) if is_counted(table) and "series" in frame.columns else None
         headers = {HEADER: header} if header else None
-        self._call(
-            lambda client: client.raw_insert(
-                into,
-                insert_block=block,
-                fmt="ArrowStream",
-                settings=dict(_INSERT_SETTINGS),
-                transport_settings=headers,
+        with self._arrow.written(frame) as block:  # no bytes: the client would copy them behind the statement
+            self._call(
+                lambda client: client.raw_insert(
+                    into,
+                    insert_block=block,  # type: ignore[arg-type]  # whatever urllib3 takes
+                    fmt="ArrowStream",
+                    settings=dict(_INSERT_SETTINGS),
+                    transport_settings=headers,
+                )
             )
-        )
 
     def _into(self, table: str, columns: Sequence[str]) -> str:
         """The text between INSERT INTO and FORMAT."""

@@ -2,6 +2,7 @@
 
 Applied statements are recorded in `schema_migrations` with the hash of their file; a file that changed after it was
 applied is refused. After a kill at any point, the next run continues where this one stopped. Two runs must not overlap.
+A statement with the comment `/* optional */` is for stores that know what it names; for others it counts as applied.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ FOLDER = Path(__file__).parent / "sql" / "schema"
 
 _FILE = re.compile(r"\d{4}_[a-z0-9_]+\.sql\Z")
 _TABLE_ALREADY_EXISTS = 57
+_OPTIONAL = "/* optional */"
+_NOT_KNOWN = frozenset({36, 115, 432})  # BAD_ARGUMENTS (a codec that is not enabled), UNKNOWN_SETTING, UNKNOWN_CODEC
 _OWN = {
     "create_database": query("create_database", "CREATE DATABASE IF NOT EXISTS {database:Identifier}"),
     "create_record": query(
@@ -106,14 +109,15 @@ def _apply(store: Store, migration: Migration, applied: AppliedMigration) -> boo
             f"{migration.file} was changed after it was applied to this store; "
             "restore it, and put the change into a new file"
         )
-    for number, _ in _numbered(migration):
+    for number, sql in _numbered(migration):
         if number <= applied.last:
             continue
         try:
             store.command(f"{migration.file}:{number}")
         except StoreQueryError as error:
             # Only the first statement without a record may have run already: in a run killed before the record.
-            if error.store_code != _TABLE_ALREADY_EXISTS or number != applied.last + 1:
+            has_run = error.store_code == _TABLE_ALREADY_EXISTS and number == applied.last + 1
+            if not has_run and not (_OPTIONAL in sql and error.store_code in _NOT_KNOWN):
                 raise
         record = {"file": [migration.file], "statement": [number], "sha256": [migration.sha256]}
         store.insert("schema_migrations", pl.DataFrame(record, schema_overrides={"statement": pl.UInt32}))
