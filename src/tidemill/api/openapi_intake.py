@@ -245,6 +245,22 @@ OPERATIONS["/v1/points"] = {
         "problems": (*_PROBLEMS, 422),
     }
 }
+OPERATIONS["/api/v1/write"] = {
+    "post": {
+        "tags": ["intake"],
+        "operationId": "writePrometheus",
+        "summary": "Take Prometheus' remote write, 1.0 or 2.0",
+        "description": "A write request in protobuf, packed with snappy. `204` means durable. Samples at fault are in "
+        "the ledger; exemplars, histograms and metadata are passed over.",
+        "parameters": [_query("feed", "The open feed.", default="prometheus")],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-protobuf": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        "responses": {"204": {"description": "Durable; `X-Tidemill-Receipt` is the receipt."}},
+        "problems": (400, 408, 409, 410, 413, 415, 422, 503, 507),
+    }
+}
 OPERATIONS["/write"] = {
     "post": _influx_write(
         "1",
