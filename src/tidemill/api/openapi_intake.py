@@ -161,7 +161,10 @@ def _query(name: str, description: str, *, required: bool = False, **schema: Any
 
 _LINES: Final = {
     "required": True,
-    "content": {"text/plain": {"schema": {"type": "string", "examples": ["cpu,host=a usage=1.5 1700000000000000000"]}}},
+    "content": {
+        "text/plain": {"schema": {"type": "string", "examples": ["cpu,host=a usage=1.5 1700000000000000000"]}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
 }
 _PRECISION: Final = "The unit of times that are numbers."
 _TOKEN: Final = (
@@ -231,8 +234,8 @@ OPERATIONS["/v1/points"] = {
             _query("name", "The name of records that bring none."),
             _query("time", "CSV, Arrow, Parquet: the column of times; empty: the time of receipt.", default="time"),
             _query("tags", "CSV, Arrow, Parquet: the columns of tags, with commas between them."),
-            _query("separator", "CSV: what is between columns.", enum=[",", ";", "\t", "|"], default=","),
-            _query("decimal", "CSV: what is before the decimals.", enum=[".", ","], default="."),
+            _query("separator", "CSV: what is between columns: `,`, `;`, a tab or `|`.", maxLength=1, default=","),
+            _query("decimal", "CSV: what is before the decimals: `.` or `,`.", maxLength=1, default="."),
             PREFER,
             KEY,
             ENCODING,
@@ -309,28 +312,24 @@ SCHEMAS: Final[dict[str, Any]] = {
             "user_id": {"type": "string"},
         },
     },
-    "PointsOutcome": {
-        "allOf": [
-            {"$ref": "#/components/schemas/Receipt"},
-            {
-                "type": "object",
-                "properties": {
-                    "errors": {
-                        "type": "array",
-                        "description": "With `Prefer: wait`: the first faults of records, at most 100.",
-                        "items": {
-                            "type": "object",
-                            "required": ["path", "code", "message"],
-                            "properties": {
-                                "path": {"type": "string", "examples": ["line 3"]},
-                                "code": {"type": "string"},
-                                "message": {"type": "string"},
-                            },
-                        },
-                    }
+    "PointsOutcome": {  # with the members of Receipt (`openapi.py`)
+        "type": "object",
+        "description": "The receipt of a payload of an open feed.",
+        "properties": {
+            "errors": {
+                "type": "array",
+                "description": "With `Prefer: wait`: the first faults of records, at most 100.",
+                "items": {
+                    "type": "object",
+                    "required": ["path", "code", "message"],
+                    "properties": {
+                        "path": {"type": "string", "examples": ["line 3"]},
+                        "code": {"type": "string"},
+                        "message": {"type": "string"},
+                    },
                 },
-            },
-        ]
+            }
+        },
     },
     "InfluxError": {
         "type": "object",
