@@ -216,6 +216,7 @@ def _open_body() -> dict[str, Any]:
     files = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
     content: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in texts}
     content |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in files}
+    content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
     content["text/plain"] = {"schema": {"description": "Looked at: JSON, Arrow, Parquet, else line protocol."}}
     return {"required": True, "content": content}
 
