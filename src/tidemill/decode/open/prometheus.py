@@ -128,8 +128,8 @@ class _Samples:
         if self._rows:
             indexes, identities, times, values = zip(*self._rows, strict=True)
             column = FieldColumn(FIELD, np.array(values, np.float64))
-            rows = [np.array(part, np.int64) for part in (indexes, identities)]
-            self._payload.add_chunk(Chunk(*rows, list(self._tags), np.array(times, np.int64), [column]))
+            index, identity, time = (np.array(part, np.int64) for part in (indexes, identities, times))
+            self._payload.add_chunk(Chunk(index, identity, list(self._tags), time, [column]))
 
 
 def _labels_fault(labels: list[tuple[str, str]]) -> tuple[str, str] | None:
