@@ -26,7 +26,7 @@ _MS: Final = 1_000_000
 _NAME_LABEL: Final = "__name__"
 
 
-class WireError(ValueError):
+class ProtobufError(ValueError):
     """Bytes are not a message of protobuf."""
 
 
@@ -48,7 +48,7 @@ def _read(payload: OpenPayload, series: Any) -> None:
             if samples.count > MAX_RECORDS:
                 payload.refuse("too_many_records", f"there are more than {MAX_RECORDS} samples")
                 return
-    except (WireError, UnicodeDecodeError, IndexError, struct.error) as error:
+    except (ProtobufError, UnicodeDecodeError, IndexError, struct.error) as error:
         payload.refuse("undecodable", f"it is no write request of Prometheus: {error}")
         return
     samples.finish()
@@ -165,9 +165,9 @@ def _fields(body: bytes) -> Iterator[tuple[int, int | bytes, int]]:
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
-            raise WireError(f"a field is of the unknown kind {kind}")
+            raise ProtobufError(f"a field is of the unknown kind {kind}")
         if at + size > end:
-            raise WireError("it is cut off")
+            raise ProtobufError("it is cut off")
         yield key >> 3, body[at : at + size], kind
         at += size
 
@@ -188,4 +188,4 @@ def _varint(body: bytes, at: int) -> tuple[int, int]:
         if byte < 128:
             return value & 0xFFFFFFFFFFFFFFFF, at
         shift += 7
-    raise WireError("a number is too long")
+    raise ProtobufError("a number is too long")
