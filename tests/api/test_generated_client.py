@@ -19,6 +19,7 @@ from tidemill.api.app import Document
 DOCUMENT: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(Document().data))
 WAIT = {"Prefer": "wait=10"}
 # What is any JSON, because it is shown as it came: records, values of a definition, options of checks.
+BINARY = dict.fromkeys(("application/toml", "application/x-protobuf"), "application/octet-stream")
 ANY_JSON = {
     "Rejection.record",
     "PointOrigin.record",
@@ -68,7 +69,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, name = tmp_path_factory.mktemp("client"), "tidemill_generated"
     file = folder / "openapi.json"
     file.write_bytes(msgspec.json.encode(DOCUMENT))
-    overrides = ConfigFile(post_hooks=[], content_type_overrides={"application/toml": "application/octet-stream"})
+    overrides = ConfigFile(post_hooks=[], content_type_overrides=BINARY)
     config = Config.from_sources(overrides, MetaType.NONE, file, "utf-8", overwrite=True, output_path=folder / name)
     api = GeneratorData.from_dict(DOCUMENT, config=config)
     assert isinstance(api, GeneratorData), api

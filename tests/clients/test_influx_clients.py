@@ -29,7 +29,8 @@ with InfluxDBClient(url=url, token=token, org="any", enable_gzip=True) as client
         at = datetime(2026, 1, 1, tzinfo=timezone.utc)
         api.write("clients", record=Point("cpu").tag("host", "a b").field("usage", 1.5).field("n", 3).time(at))
         api.write("clients", record=[Point("cpu").tag("host", "c").field("up", True).time(1, WritePrecision.S)])
-        api.write("clients", record={"measurement": "mem", "tags": {}, "fields": {"free": 2.0, "why": "a=b"}, "time": 5})
+        mem = {"measurement": "mem", "tags": {}, "fields": {"free": 2.0, "why": "a=b,c"}, "time": 5}
+        api.write("clients", record=mem)
         try:
             api.write("clients", record="ok f=1 1\\nbad line 2\\n")
         except ApiException as error:

@@ -51,6 +51,7 @@ from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
 from tidemill.api.points_routes import PointsRoutes
+from tidemill.api.prometheus_routes import PrometheusRoutes
 from tidemill.api.proxies import TrustedProxies
 from tidemill.api.receipt_answers import ReceiptAnswers
 from tidemill.api.records import RECORD_ROUTES
@@ -107,6 +108,7 @@ def create_app(services: Services) -> Front:
             *IntakeRoutes(services, intake, authenticator, answers, points).routes(),
             *points.routes(),
             *InfluxRoutes(open_intake, authenticator).routes(),
+            *PrometheusRoutes(open_intake, authenticator).routes(),
             *SeriesRoutes(services, intake, authenticator, outcomes).routes(),
         ],
         others=FIXED_PATHS,

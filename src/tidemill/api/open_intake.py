@@ -58,13 +58,15 @@ class OpenIntake:
         options: OpenOptions,
         *,
         whole: bool = False,
+        coding: str | None = None,
     ) -> OpenAccepted:
         """Read, check and append one payload of the open feed `name`. `format`: null where the headers or the body say
-        it. `whole`: a payload with any record at fault is refused.
+        it. `whole`: a payload with any record at fault is refused. `coding`: how the body is packed (null: as its
+        headers say).
 
         Raises InputError (RefusedError when the bytes were kept), LimitError, ConflictError, UnavailableError.
         """
-        encoding = unpack.content_encoding(incoming.headers.get(b"content-encoding"))
+        encoding = coding or unpack.content_encoding(incoming.headers.get(b"content-encoding"))
         if format is None:
             format = formats.named_open_format(incoming.headers.get(b"content-type"))
         feed = await self._feed(principal.tenant, name)
@@ -98,7 +100,9 @@ class OpenIntake:
     ) -> tuple[Payload, OpenCheck]:
         check, stored = OpenCheck(0, 0, (), (), {}), encoding or ""
         try:
-            if encoding is not None:
+            if encoding == "snappy":
+                raw = unpack.unpack_snappy(raw, max_size=self._settings.max_unpacked)
+            elif encoding is not None:
                 limits = {"max_size": self._settings.max_unpacked, "max_ratio": self._settings.max_ratio}
                 raw = unpack.unpack_body(raw, encoding, **limits)
             chosen = format or formats.open_format_of(raw)

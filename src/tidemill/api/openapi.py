@@ -79,6 +79,9 @@ def describe_api(handlers: Sequence[ControllerRouterHandler], dependencies: dict
     handlers_by_route = _handlers(described)
     examples = msgspec.json.decode(resources.files("tidemill.api").joinpath("examples.json").read_bytes())
     _complete_schemas(document["components"]["schemas"], handlers_by_route.values())
+    receipt, outcome = (document["components"]["schemas"][name] for name in ("Receipt", "PointsOutcome"))
+    schema = outcome | {"properties": receipt["properties"] | outcome["properties"], "required": receipt["required"]}
+    document["components"]["schemas"]["PointsOutcome"] = schema
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:

@@ -161,7 +161,10 @@ def _query(name: str, description: str, *, required: bool = False, **schema: Any
 
 _LINES: Final = {
     "required": True,
-    "content": {"text/plain": {"schema": {"type": "string", "examples": ["cpu,host=a usage=1.5 1700000000000000000"]}}},
+    "content": {
+        "text/plain": {"schema": {"type": "string", "examples": ["cpu,host=a usage=1.5 1700000000000000000"]}},
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+    },
 }
 _PRECISION: Final = "The unit of times that are numbers."
 _TOKEN: Final = (
@@ -213,6 +216,7 @@ def _open_body() -> dict[str, Any]:
     files = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
     content: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in texts}
     content |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in files}
+    content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
     content["text/plain"] = {"schema": {"description": "Looked at: JSON, Arrow, Parquet, else line protocol."}}
     return {"required": True, "content": content}
 
@@ -231,8 +235,8 @@ OPERATIONS["/v1/points"] = {
             _query("name", "The name of records that bring none."),
             _query("time", "CSV, Arrow, Parquet: the column of times; empty: the time of receipt.", default="time"),
             _query("tags", "CSV, Arrow, Parquet: the columns of tags, with commas between them."),
-            _query("separator", "CSV: what is between columns.", enum=[",", ";", "\t", "|"], default=","),
-            _query("decimal", "CSV: what is before the decimals.", enum=[".", ","], default="."),
+            _query("separator", "CSV: what is between columns: `,`, `;`, a tab or `|`.", maxLength=1, default=","),
+            _query("decimal", "CSV: what is before the decimals: `.` or `,`.", maxLength=1, default="."),
             PREFER,
             KEY,
             ENCODING,
@@ -243,6 +247,22 @@ OPERATIONS["/v1/points"] = {
             "202": _answer("PointsOutcome", "Durable: the receipt.", "Location", "Idempotency-Replayed"),
         },
         "problems": (*_PROBLEMS, 422),
+    }
+}
+OPERATIONS["/api/v1/write"] = {
+    "post": {
+        "tags": ["intake"],
+        "operationId": "writePrometheus",
+        "summary": "Take Prometheus' remote write, 1.0 or 2.0",
+        "description": "A write request in protobuf, packed with snappy. `204` means durable. Samples at fault are in "
+        "the ledger; exemplars, histograms and metadata are passed over.",
+        "parameters": [_query("feed", "The open feed.", default="prometheus")],
+        "requestBody": {
+            "required": True,
+            "content": {"application/x-protobuf": {"schema": {"type": "string", "format": "binary"}}},
+        },
+        "responses": {"204": {"description": "Durable; `X-Tidemill-Receipt` is the receipt."}},
+        "problems": (400, 408, 409, 410, 413, 415, 422, 503, 507),
     }
 }
 OPERATIONS["/write"] = {
@@ -293,28 +313,24 @@ SCHEMAS: Final[dict[str, Any]] = {
             "user_id": {"type": "string"},
         },
     },
-    "PointsOutcome": {
-        "allOf": [
-            {"$ref": "#/components/schemas/Receipt"},
-            {
-                "type": "object",
-                "properties": {
-                    "errors": {
-                        "type": "array",
-                        "description": "With `Prefer: wait`: the first faults of records, at most 100.",
-                        "items": {
-                            "type": "object",
-                            "required": ["path", "code", "message"],
-                            "properties": {
-                                "path": {"type": "string", "examples": ["line 3"]},
-                                "code": {"type": "string"},
-                                "message": {"type": "string"},
-                            },
-                        },
-                    }
+    "PointsOutcome": {  # with the members of Receipt (`openapi.py`)
+        "type": "object",
+        "description": "The receipt of a payload of an open feed.",
+        "properties": {
+            "errors": {
+                "type": "array",
+                "description": "With `Prefer: wait`: the first faults of records, at most 100.",
+                "items": {
+                    "type": "object",
+                    "required": ["path", "code", "message"],
+                    "properties": {
+                        "path": {"type": "string", "examples": ["line 3"]},
+                        "code": {"type": "string"},
+                        "message": {"type": "string"},
+                    },
                 },
-            },
-        ]
+            }
+        },
     },
     "InfluxError": {
         "type": "object",

@@ -7,6 +7,7 @@ unpacked body is kept and hashed, or the packed one where it cannot be unpacked.
 from typing import Final
 
 from tidemill.api.problems import MediaTypeError
+from tidemill.decode.snappy import unpack_block, unpacked_length
 from tidemill.decode.unpack import BrokenStreamError, gunzip, unzstd
 from tidemill.errors import Fault, InputError, LimitError
 
@@ -36,6 +37,19 @@ def content_encoding(header: bytes | None) -> str | None:
     if name not in ENCODINGS:
         raise MediaTypeError(f"The content encoding '{names[0][:40]}' is not taken; use gzip, zstd or none.")
     return name
+
+
+def unpack_snappy(body: bytes, *, max_size: int) -> bytes:
+    """The unpacked body of a block of Snappy, whose length is checked first. Raises LimitError or EncodingError."""
+    try:
+        if unpacked_length(body)[0] > max_size:
+            raise LimitError(
+                "max_unpacked", max_size, f"The body unpacks to more than max_unpacked ({max_size} bytes)."
+            )
+        return unpack_block(body)
+    except ValueError as error:
+        message = f"The body is no whole block of snappy: {error}."
+        raise EncodingError(message, (Fault("$", "invalid_encoding", message),)) from None
 
 
 def unpack_body(body: bytes, name: str, *, max_size: int, max_ratio: int) -> bytes:

@@ -27,7 +27,7 @@ from tidemill.decode.plugin import as_json
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
 from tidemill.decode.strict_json import parse_json
-from tidemill.decode.table_json import TableForm
+from tidemill.decode.table_json import DEFAULT_FORM, TableForm
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.feeds.paths import path_text
 from tidemill.model.payload import MAX_RECORDS, format_name, split_format
@@ -47,7 +47,7 @@ class PayloadReader:
         formats: tuple[str, ...],
         max_depth: int,
         turn: Callable[[], None] = lambda: None,
-        form: TableForm = TableForm(),
+        form: TableForm = DEFAULT_FORM,
     ) -> None:
         self._turn = turn
         self._form = form

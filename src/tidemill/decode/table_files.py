@@ -28,8 +28,8 @@ class TableError(ValueError):
 
 
 class CsvTable(msgspec.Struct, frozen=True):
-    """A table of texts (an empty one is null). `rows`: the index of each row in the payload; `ragged`: (index, sentence)
-    of lines with another number of columns than the first, which are no rows of the table."""
+    """A table of texts (an empty one is null). `rows`: the index of each row in the payload; `ragged`: (index,
+    sentence) of lines with another number of columns than the first, which are no rows of the table."""
 
     table: pl.DataFrame
     rows: NDArray[np.int64]

@@ -49,6 +49,9 @@ class TableForm(msgspec.Struct, frozen=True):
         return name not in self.texts if self.numbers is None else name in self.numbers
 
 
+DEFAULT_FORM: Final = TableForm()
+
+
 def table_json(name: str, body: bytes, form: TableForm) -> bytes:
     """A payload of a table's format as a JSON array of its rows. Raises ValueError with a sentence."""
     if name != "csv":

@@ -11,7 +11,9 @@ log = logging.getLogger(__name__)
 JSON_FORMATS: Final = ("json", "ndjson")
 LAYOUT_FORMATS: Final = ("binary", "base64", "hex")
 TABLE_FORMATS: Final = ("line_protocol", "csv", "arrow", "parquet")
-OPEN_FORMATS: Final = ("ndjson", *TABLE_FORMATS)
+OPEN_FORMATS: Final = ("ndjson", *TABLE_FORMATS, "prometheus", "prometheus2")
+
+OPEN_ALONE: Final = ("line_protocol", "prometheus", "prometheus2")  # formats that only open feeds take
 
 
 @cache
@@ -20,7 +22,7 @@ def plugin_decoders() -> dict[str, Any]:
     decoder is logged as an error and left out."""
     decoders = {}
     for name, given in load_plugins(DECODERS).items():
-        if name in (*JSON_FORMATS, *LAYOUT_FORMATS, *TABLE_FORMATS):
+        if name in (*JSON_FORMATS, *LAYOUT_FORMATS, *OPEN_FORMATS):
             log.error("a plug-in cannot take over the format '%s'", name)
             continue
         try:
@@ -36,4 +38,4 @@ def plugin_decoders() -> dict[str, Any]:
 
 def known_formats() -> tuple[str, ...]:
     """Every format that a feed may name."""
-    return (*JSON_FORMATS, *LAYOUT_FORMATS, *TABLE_FORMATS, *plugin_decoders())
+    return (*JSON_FORMATS, *LAYOUT_FORMATS, *OPEN_FORMATS[1:], *plugin_decoders())

@@ -8,7 +8,7 @@ from typing import Final
 
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
 from tidemill.feeds.definition import Csv, Feed, Registers
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, OPEN_FORMATS, TABLE_FORMATS, known_formats
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, OPEN_ALONE, OPEN_FORMATS, TABLE_FORMATS, known_formats
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
@@ -53,19 +53,25 @@ def _format_faults(feed: Feed) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("input", "records"), "conflict", "'records' is for JSON documents; leave it out")
 
 
+def _table_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Faults of the formats of tables of a feed that is no open one."""
+    for name in feed.input.formats:
+        if name in OPEN_ALONE:
+            message = f"'{name}' is for open feeds: set [input] open = true"
+            yield DefinitionFault(("input", "formats"), "conflict", message)
+    if feed.input.csv != Csv() and "csv" not in feed.input.formats:
+        yield DefinitionFault(("input", "csv"), "conflict", "this is for the format csv; leave it out")
+    if feed.input.csv.separator == feed.input.csv.decimal:
+        message = "a decimal comma needs another separator, such as ;"
+        yield DefinitionFault(("input", "csv", "separator"), "conflict", message)
+    if feed.input.columns is not None and set(feed.input.formats) & set(TABLE_FORMATS):
+        yield DefinitionFault(("input", "columns"), "conflict", "'columns' is for JSON documents; leave it out")
+
+
 def _open_faults(feed: Feed) -> Iterator[DefinitionFault]:
     """Faults of an open feed, whose records bring names, tags and fields; and of formats that only such feeds take."""
     if not feed.input.open:
-        if "line_protocol" in feed.input.formats:
-            message = "'line_protocol' is for open feeds: set [input] open = true"
-            yield DefinitionFault(("input", "formats"), "conflict", message)
-        if feed.input.csv != Csv() and "csv" not in feed.input.formats:
-            yield DefinitionFault(("input", "csv"), "conflict", "this is for the format csv; leave it out")
-        if feed.input.csv.separator == feed.input.csv.decimal:
-            message = "a decimal comma needs another separator, such as ;"
-            yield DefinitionFault(("input", "csv", "separator"), "conflict", message)
-        if feed.input.columns is not None and set(feed.input.formats) & set(TABLE_FORMATS):
-            yield DefinitionFault(("input", "columns"), "conflict", "'columns' is for JSON documents; leave it out")
+        yield from _table_faults(feed)
         return
     for name in feed.input.formats:
         if name not in OPEN_FORMATS:

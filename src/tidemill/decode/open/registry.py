@@ -8,6 +8,7 @@ import msgspec
 from tidemill.decode.open.line_protocol import read_line_protocol
 from tidemill.decode.open.ndjson import read_json_lines
 from tidemill.decode.open.options import OpenOptions
+from tidemill.decode.open.prometheus import read_prometheus, read_prometheus2
 from tidemill.decode.open.records import OpenPayload
 from tidemill.decode.open.tables import read_arrow, read_csv, read_parquet
 
@@ -31,5 +32,7 @@ _ALL: Final = (
     OpenFormat("csv", ("text/csv",), read_csv),
     OpenFormat("arrow", ("application/vnd.apache.arrow.stream",), read_arrow),
     OpenFormat("parquet", ("application/vnd.apache.parquet",), read_parquet),
+    OpenFormat("prometheus", (), read_prometheus),
+    OpenFormat("prometheus2", (), read_prometheus2),
 )
 OPEN_READERS: Final = {entry.name: entry for entry in _ALL}

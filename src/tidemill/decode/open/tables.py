@@ -50,12 +50,12 @@ def _read_typed(body: bytes, name: str, options: OpenOptions, payload: OpenPaylo
 def row_texts(body: bytes, name: str) -> Texts:
     """The texts of the rows of an Arrow IPC stream or a Parquet file; of one that cannot be read none."""
     try:
-        return RowTexts(b"", table=typed_table(body, name))
+        return TableRowTexts(b"", table=typed_table(body, name))
     except TableError:
         return Texts(b"")
 
 
-class RowTexts(Texts, frozen=True, kw_only=True):
+class TableRowTexts(Texts, frozen=True, kw_only=True):
     """The texts of the rows of a table, as JSON."""
 
     table: pl.DataFrame
