@@ -19,6 +19,7 @@ from tidemill.cli import (
     export,
     feed,
     forecast,
+    import_files,
     jobs,
     keys,
     query,
@@ -169,6 +170,7 @@ app.command("forecast")(forecast.forecast)
 app.command("describe")(describe.describe)
 app.command("export")(export.export)
 app.command("tail")(tail.tail)
+app.command("import")(import_files.import_files)
 
 
 if __name__ == "__main__":
