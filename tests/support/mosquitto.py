@@ -1,4 +1,4 @@
-"""A real MQTT broker for tests: Debian's `mosquitto`, on a free port of loopback. Without it on PATH tests are skipped."""
+"""A real MQTT broker for tests: Debian's `mosquitto`, on a free port of loopback. Without it tests are skipped."""
 
 import contextlib
 import shutil

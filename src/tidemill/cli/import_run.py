@@ -19,6 +19,7 @@ from tidemill.client.files.formats import file_format, read_chunks
 from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.journal import ImportJournal
 from tidemill.client.ordered import OrderedPayload, OrderedUploads
+from tidemill.crash_points import reach
 from tidemill.errors import AccessError, InputError, NotFoundError, TidemillError, UnavailableError
 
 _FORMAT_OF: Final = {NDJSON: "ndjson", JSON: "json"}
@@ -70,7 +71,7 @@ class ImportRun:
                 document = client.request("GET", self._target.path)
             except NotFoundError as error:
                 hint = "`tidemill import --dry-run --draft FILE` drafts one, `tidemill feed apply FILE` makes it."
-                raise NotFoundError(f"{error.message} {hint}") from None
+                raise NotFoundError(f"{error.message}. {hint}") from None
             self._formats = tuple(document["definition"]["input"]["formats"])
             last = self._journal.last_receipt
             if last is not None and not _has_receipt(client, last):
@@ -138,6 +139,7 @@ class ImportRun:
             hint = "To import it again, give --label."
             message = f"{file.name}: its records were imported before, and deleted on request. {hint}"
             raise RefusedChunkError(message)
+        reach("import.taken")
         self._journal.add(key, receipt.id)
         self._receipts.append(receipt.id)
         self._counts.sent += 1
@@ -156,7 +158,8 @@ class ImportRun:
         """Print what was sent."""
         counts = self._counts
         before = f"; {counts.known} payloads were sent before" if counts.known else ""
-        text = f"{counts.records:,} records of {counts.files} files sent in {counts.sent} payloads{before}"
+        files = f"{counts.files} file{'' if counts.files == 1 else 's'}"
+        text = f"{counts.records:,} records of {files} sent in {counts.sent} payloads{before}"
         out.print(text, highlight=False, soft_wrap=True)
 
     def show_outcome(self, wait_s: float) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
 from rich.text import Text
 
 from tidemill.cli.common import err, out
@@ -89,6 +90,8 @@ def _show_draft(file: InputFile, sample: bytes, chunk: FileChunk, limit: int, dr
     structure = guess_structure(sample)
     if structure is None:
         raise InputError(f"{file.name}: no object is in its first records; write a feed and try it with --feed")
+    if chunk.content_type == NDJSON:
+        structure = msgspec.structs.replace(structure, format="ndjson")  # also where the file has one record only
     stem = file.path.stem if file.path else "import"
     options = DraftOptions(name=feed_name(f"file:///{quote(stem)}.x"), title=f"Imported from {Path(file.name).name}")
     text = draft_feed("", structure, options)

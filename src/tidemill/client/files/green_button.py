@@ -1,7 +1,7 @@
 """Reads Green Button XML (NAESB ESPI): each interval reading becomes a record.
 
 A record has the `usage_point` and the `meter_reading` (the addresses of both in the file), the begin of the interval
-(`start`, Unix seconds) and its `duration` in seconds, the `value` with its power of ten applied, the `unit`, the `flow`
+(`time`, Unix seconds) and its `duration` in seconds, the `value` with its power of ten applied, the `unit`, the `flow`
 (`delivered`, `received` or the code), and `cost` and `quality` where the file has them. The file is read twice: reading
 types may stand behind what they describe.
 """
@@ -93,7 +93,7 @@ def _record(interval: ElementTree.Element, kind: ReadingType, number: int) -> di
         value = Decimal(texts["value"]).scaleb(kind.power)
     except (KeyError, ValueError, InvalidOperation) as error:
         raise InputError(f"reading {number} has no start or no value that is a number ({error})") from None
-    record = {"start": start, "duration": duration, "value": value, "unit": kind.unit, "flow": kind.flow}
+    record = {"time": start, "duration": duration, "value": value, "unit": kind.unit, "flow": kind.flow}
     return record | {name: texts[name] for name in ("cost", "quality") if texts.get(name)}
 
 
