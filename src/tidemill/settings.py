@@ -72,6 +72,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_bulk_body: Annotated[int, _setting("Largest body of POST /v1/series.", ge=1024)] = 64 * MIB
     max_unpacked: Annotated[int, _setting("Largest body after gzip or zstd is undone.", ge=1024)] = 64 * MIB
     max_ratio: Annotated[int, _setting("Largest ratio of unpacked to packed size.", ge=1)] = 100
+    max_series: Annotated[int, _setting("Series that a tenant may have before its open feeds make no more.", ge=1)] = (
+        1_000_000
+    )
     body_timeout: Annotated[float, _setting("Seconds a client may take to send a body.", gt=0)] = 30.0
     max_depth: Annotated[int, _setting("Deepest nesting of JSON.", ge=2, le=128)] = 16
     max_wait: Annotated[float, _setting("Longest wait that `Prefer: wait=N` may ask for.", ge=0)] = 30.0

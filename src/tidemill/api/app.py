@@ -35,6 +35,8 @@ from tidemill.api.forecasts import FORECAST_ROUTES
 from tidemill.api.front import Front, Routes, client_address
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import ServerHosts
+from tidemill.api.influx_health import INFLUX_HEALTH_ROUTES
+from tidemill.api.influx_routes import InfluxRoutes
 from tidemill.api.intake import Intake
 from tidemill.api.intake_routes import IntakeRoutes
 from tidemill.api.jobs import JOB_ROUTES
@@ -42,12 +44,15 @@ from tidemill.api.keys import KEY_ROUTES
 from tidemill.api.ledger import LEDGER_ROUTES
 from tidemill.api.limits import LIMIT_ROUTES
 from tidemill.api.metrics import Metrics
+from tidemill.api.open_intake import OpenIntake
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.page import PAGE_FILE_ROUTES
 from tidemill.api.page_files import PageFiles
 from tidemill.api.pages import PAGE_ROUTES
 from tidemill.api.points_reads import POINTS_ROUTES
+from tidemill.api.points_routes import PointsRoutes
 from tidemill.api.proxies import TrustedProxies
+from tidemill.api.receipt_answers import ReceiptAnswers
 from tidemill.api.records import RECORD_ROUTES
 from tidemill.api.replays import REPLAY_ROUTES
 from tidemill.api.rules import RULE_ROUTES
@@ -71,7 +76,7 @@ HANDLERS: Final[list[Any]] = [
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES,
     *SESSION_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES, *FLOW_ROUTES, *STATUS_ROUTES, *STREAM_ROUTES,
-    *FIND_ROUTES, *FORECAST_ROUTES, *UNEVEN_ROUTES,
+    *FIND_ROUTES, *FORECAST_ROUTES, *UNEVEN_ROUTES, *INFLUX_HEALTH_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -94,9 +99,14 @@ def create_app(services: Services) -> Front:
     authenticator = Authenticator(services.keys, sessions, hosts, open_access=services.open_access)
     intake = Intake(services, gate, metrics)
     outcomes = Outcomes(services)
+    answers = ReceiptAnswers(outcomes, services.settings.max_wait)
+    open_intake = OpenIntake(services, intake, gate, metrics)
+    points = PointsRoutes(open_intake, answers, authenticator)
     routes = Routes(
         [
-            *IntakeRoutes(services, intake, authenticator, outcomes).routes(),
+            *IntakeRoutes(services, intake, authenticator, answers, points).routes(),
+            *points.routes(),
+            *InfluxRoutes(open_intake, authenticator).routes(),
             *SeriesRoutes(services, intake, authenticator, outcomes).routes(),
         ],
         others=FIXED_PATHS,

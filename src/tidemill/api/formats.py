@@ -9,6 +9,7 @@ from typing import Final
 
 from tidemill.api.problems import MediaTypeError
 from tidemill.decode.lines import looks_like_lines
+from tidemill.decode.open.registry import OPEN_READERS
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
 
 TAKEN: Final = (
@@ -55,6 +56,32 @@ def named_format(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMA
     raise MediaTypeError(
         f"The content type '{kind.decode('latin-1')[:80]}' is not taken. Taken are: {'; '.join([*plugins, *TAKEN])}."
     )
+
+
+def named_open_format(content_type: bytes | None) -> str | None:
+    """The format of a payload of an open feed that a content type names; null when the body decides. Raises
+    MediaTypeError."""
+    kind = (content_type or b"").partition(b";")[0].strip().lower()
+    if kind in _VAGUE:
+        return None
+    text = kind.decode("latin-1")
+    for entry in OPEN_READERS.values():
+        if text in entry.media_types:
+            return entry.name
+    if _NAMED.get(kind):
+        return "ndjson"
+    known = sorted(media_type for entry in OPEN_READERS.values() for media_type in entry.media_types)
+    raise MediaTypeError(f"The content type '{text[:80]}' is not taken. Taken are: {', '.join(known)}.")
+
+
+def open_format_of(body: bytes) -> str:
+    """The format of a payload of an open feed by a look at its first bytes: JSON, Arrow and Parquet can be told apart;
+    anything else is line protocol (CSV says so by its content type)."""
+    if body[:4] == b"PAR1":
+        return "parquet"
+    if body[:4] == b"\xff\xff\xff\xff":
+        return "arrow"
+    return "ndjson" if body[:64].lstrip()[:1] in (b"{", b"[") else "line_protocol"
 
 
 def settle_format(named: str | None, body: bytes, taken: tuple[str, ...]) -> str:

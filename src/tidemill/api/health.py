@@ -233,7 +233,7 @@ class Health:
                 "tidemill_store_up": state.store.up,
             },
             offsets,
-            await asyncio.to_thread(self._jobs),
+            await asyncio.to_thread(self._jobs) | self._metrics.series_of_open_feeds(),
         )
 
     def _jobs(self) -> dict[str, list[tuple[dict[str, str], float]]]:

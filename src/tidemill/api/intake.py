@@ -101,7 +101,7 @@ class Intake:
         Raises NotFoundError, InputError (RefusedError when the bytes were kept), UnavailableError, ConflictError.
         """
         tenant = principal.tenant
-        feed = self._services.book.cached(tenant, name) or await self._current_feed(tenant, name)
+        feed = await self.feed(tenant, name)
         declared = _declared(incoming, feed, fetched=fetched)
         raw = await self._read_body(incoming, bulk=fetched or feed.shape.kind == "samples")
         received_ns = self._services.clock()
@@ -117,9 +117,12 @@ class Intake:
             prepared = self._with_time_faults(tenant, feed, prepared, received_ns)
         return await self._append(incoming, tenant, feed, prepared, received_ns)
 
-    async def _current_feed(self, tenant: str, name: str) -> Feed:
+    async def feed(self, tenant: str, name: str) -> Feed:
         """The feed in force. Raises NotFoundError, and UnavailableError for one that cannot be read: that is no fault
         of the sender, who can send the payload again."""
+        feed = self._services.book.cached(tenant, name)
+        if feed is not None:
+            return feed
         try:
             return await in_force(self._services.book, tenant, name)
         except FeedDefinitionError as error:
@@ -212,7 +215,7 @@ class Intake:
             kind=EntryKind.REFUSED if prepared.faults else EntryKind.DATA,
             faults=prepared.faults,
         )
-        key = _idempotency_key(incoming)
+        key = idempotency_key(incoming)
         if prepared.faults:  # the idempotency key stays free for the corrected payload
             appended = await self.append(payload)
             if prepared.faults[0].code == "unknown_charset":
@@ -248,7 +251,8 @@ def _declared(incoming: Incoming, feed: Feed, *, fetched: bool) -> DeclaredBody:
         raise
 
 
-def _idempotency_key(incoming: Incoming) -> str | None:
+def idempotency_key(incoming: Incoming) -> str | None:
+    """The Idempotency-Key of a request, or None. Raises InputError."""
     key = incoming.headers.get(b"idempotency-key")
     if key and len(key) > MAX_KEY:
         message = f"An Idempotency-Key has at most {MAX_KEY} characters."

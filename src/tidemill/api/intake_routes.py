@@ -8,29 +8,33 @@ import hmac
 from typing import Final
 from urllib.parse import parse_qs, parse_qsl
 
-from tidemill.api import outcomes, prefer
 from tidemill.api.auth import Authenticator
 from tidemill.api.body import Incoming
 from tidemill.api.front import Route
-from tidemill.api.intake import Accepted, Intake
-from tidemill.api.outcomes import Outcomes
-from tidemill.api.problems import Header, HttpAnswer
+from tidemill.api.intake import Intake
+from tidemill.api.points_routes import PointsRoutes
+from tidemill.api.problems import HttpAnswer
+from tidemill.api.receipt_answers import ReceiptAnswers
 from tidemill.api.services import Services
 from tidemill.catalog.keys import Principal
 from tidemill.errors import Fault, InputError, NotFoundError
 
-JSON: Final = (b"content-type", b"application/json")
-REPLAYED: Final = (b"idempotency-replayed", b"true")
 LOCATION_FEED: Final = "location"
 
 
 class IntakeRoutes:
     """Handlers of the intake routes over one `Intake`."""
 
-    def __init__(self, services: Services, intake: Intake, authenticator: Authenticator, outcomes: Outcomes) -> None:
-        self._services, self._intake = services, intake
-        self._authenticator, self._outcomes = authenticator, outcomes
-        self._longest_wait_s = services.settings.max_wait
+    def __init__(
+        self,
+        services: Services,
+        intake: Intake,
+        authenticator: Authenticator,
+        answers: ReceiptAnswers,
+        points: PointsRoutes,
+    ) -> None:
+        self._services, self._intake, self._points = services, intake, points
+        self._authenticator, self._answers = authenticator, answers
 
     def routes(self) -> list[Route]:
         """The routes, for `Routes`."""
@@ -44,13 +48,15 @@ class IntakeRoutes:
         """One fix: `200` when it is durable."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
         accepted = await self._intake.accept(incoming, principal, LOCATION_FEED, fix=True)
-        return await self._receipt(incoming, accepted, 200)
+        return await self._answers.receipt(incoming, accepted, 200)
 
     async def post_feed(self, incoming: Incoming) -> HttpAnswer:
         """A payload of any feed: `202` when it is durable."""
         principal = self._authenticator.authorize(incoming.headers, "write", incoming.address)
+        if (await self._intake.feed(principal.tenant, incoming.path)).input.open:
+            return await self._points.post_to(incoming, principal, incoming.path)
         accepted = await self._intake.accept(incoming, principal, incoming.path)
-        return await self._receipt(incoming, accepted, 202)
+        return await self._answers.receipt(incoming, accepted, 202)
 
     async def post_internal(self, incoming: Incoming) -> HttpAnswer:
         """A payload that a source fetched; for the processes of this installation, which know the secret."""
@@ -65,25 +71,4 @@ class IntakeRoutes:
         principal = Principal(query["tenant"][0], frozenset({"write"}), "internal")
         params = dict(parse_qsl(query.get("asked", [""])[0]))
         accepted = await self._intake.accept(incoming, principal, query["feed"][0], fetched=True, fetch_params=params)
-        return await self._receipt(incoming, accepted, 202)
-
-    async def _receipt(self, incoming: Incoming, accepted: Accepted, status: int) -> HttpAnswer:
-        appended = accepted.appended
-        headers = [JSON]
-        body = None
-        wait_s = prefer.preferred_wait_s(incoming.headers.get(b"prefer"), self._longest_wait_s)
-        if wait_s is not None or appended.replayed:
-            tenant = accepted.payload.tenant
-            body = await self._outcomes.applied_receipt_json(tenant, appended.receipt, appended.seq, wait_s or 0.0)
-        if body is not None and wait_s is not None:
-            status = 200
-            headers.append(prefer.applied_header(wait_s))
-        return receipt_answer(status, headers, accepted, body or outcomes.stored_receipt(accepted.payload, appended))
-
-
-def receipt_answer(status: int, headers: list[Header], accepted: Accepted, body: bytes) -> HttpAnswer:
-    """The answer that carries a receipt, with the headers of every receipt; `headers` is extended."""
-    headers += [(b"content-length", b"%d" % len(body)), outcomes.location_header(accepted.appended.receipt)]
-    if accepted.appended.replayed:
-        headers.append(REPLAYED)
-    return HttpAnswer(status, headers, body)
+        return await self._answers.receipt(incoming, accepted, 202)

@@ -4,9 +4,12 @@ import time
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from tidemill.api.series_limit import SeriesLimit
 
 BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
@@ -21,6 +24,8 @@ METRICS: Final[dict[str, tuple[str, str]]] = {
     "tidemill_intake_payloads_total": ("counter", "Payloads made durable, by feed and kind (data, refused)."),
     "tidemill_intake_in_flight": ("gauge", "Intake requests in flight."),
     "tidemill_intake_in_flight_bytes": ("gauge", "Bytes of bodies in flight."),
+    "tidemill_open_series": ("gauge", "Series of a tenant that sends to open feeds; max_series bounds them."),
+    "tidemill_open_series_refused_total": ("counter", "Payloads refused because of max_series, by tenant."),
     "tidemill_log_last_seq": ("gauge", "Newest durable offset in the log."),
     "tidemill_log_first_seq": ("gauge", "Oldest offset that the log keeps."),
     "tidemill_log_bytes": ("gauge", "Size of the log on disk."),
@@ -69,6 +74,17 @@ class Metrics:
         self._seconds: Counter[str] = Counter()
         self.payloads: Counter[tuple[str, str]] = Counter()
         self.bytes: Counter[str] = Counter()
+        self.series_limit: SeriesLimit | None = None
+
+    def series_of_open_feeds(self) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """The metrics of the limit of series, by tenant."""
+        if self.series_limit is None:
+            return {}
+        shown = {
+            "tidemill_open_series": self.series_limit.counts(),
+            "tidemill_open_series_refused_total": self.series_limit.refused,
+        }
+        return {name: [({"tenant": t}, n) for t, n in sorted(counts.items())] for name, counts in shown.items()}
 
     def count_answer(self, route: str, status: int, seconds: float) -> None:
         """Count one answer of a route, by its path template, so that the number of labels is bounded."""

@@ -148,6 +148,135 @@ OPERATIONS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     },
 }
 
+
+def _query(name: str, description: str, *, required: bool = False, **schema: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "description": description,
+        "schema": {"type": "string", **schema},
+    }
+
+
+_LINES: Final = {
+    "required": True,
+    "content": {"text/plain": {"schema": {"type": "string", "examples": ["cpu,host=a usage=1.5 1700000000000000000"]}}},
+}
+_PRECISION: Final = "The unit of times that are numbers."
+_TOKEN: Final = (
+    "The key as `Authorization: Token KEY`, as `Bearer KEY`, as the password of Basic, or as the parameter `p`."
+)
+
+
+_INFLUX_PROBLEMS: Final = {
+    400: "Lines are at fault, or the request is.",
+    401: "The key is missing or unknown.",
+    403: "The key may not write.",
+    408: "The body came too slowly.",
+    409: "The feed is no open feed, or the Idempotency-Key had another body.",
+    410: "The feed was removed.",
+    413: "The body is over a limit.",
+    415: "The content encoding is not taken.",
+    422: "It would make too many series.",
+    429: "Too many wrong keys came from this address.",
+    503: "Nothing can be acknowledged now.",
+    507: "Too little free disk.",
+}
+
+
+def _influx_write(version: str, where: dict[str, Any], precisions: tuple[str, ...], more: list[Any]) -> dict[str, Any]:
+    """The operation of a write of a version of InfluxDB."""
+    error = {"schema": {"$ref": "#/components/schemas/InfluxError"}}
+    return {
+        "tags": ["intake"],
+        "operationId": f"writeInflux{version}",
+        "summary": f"Write line protocol, as InfluxDB {version} takes it",
+        "description": f"The body is line protocol. {_TOKEN} A database or bucket is the open feed of its name; the "
+        "tenant is that of the key. `204` means durable; `400` with `partial write` means that the lines without fault "
+        "are stored.",
+        "parameters": [where, _query("precision", _PRECISION, enum=list(precisions)), *more, ENCODING],
+        "requestBody": _LINES,
+        "responses": {
+            "204": {"description": "Durable; `X-Tidemill-Receipt` is the receipt."},
+            **{
+                str(status): {"description": text, "content": {"application/json": error}}
+                for status, text in _INFLUX_PROBLEMS.items()
+            },
+        },
+        "problems": tuple(_INFLUX_PROBLEMS),
+    }
+
+
+def _open_body() -> dict[str, Any]:
+    texts = ("text/x-influx-line-protocol", "text/csv", "application/x-ndjson")
+    files = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
+    content: dict[str, Any] = {kind: {"schema": {"type": "string"}} for kind in texts}
+    content |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in files}
+    content["text/plain"] = {"schema": {"description": "Looked at: JSON, Arrow, Parquet, else line protocol."}}
+    return {"required": True, "content": content}
+
+
+OPERATIONS["/v1/points"] = {
+    "post": {
+        "tags": ["intake"],
+        "operationId": "postPoints",
+        "summary": "Send records that bring their names, tags and fields",
+        "description": "To an open feed, which is made if there is none of its name. Line protocol, NDJSON, CSV, an "
+        "Arrow IPC stream or Parquet, by content type or by a look at the body, up to 64 MiB. Records at fault are "
+        "rejected with their reasons; the others are stored.",
+        "parameters": [
+            _query("feed", "The open feed.", default="points"),
+            _query("precision", _PRECISION, enum=["ns", "us", "ms", "s", "m", "h"], default="ns"),
+            _query("name", "The name of records that bring none."),
+            _query("time", "CSV, Arrow, Parquet: the column of times; empty: the time of receipt.", default="time"),
+            _query("tags", "CSV, Arrow, Parquet: the columns of tags, with commas between them."),
+            _query("separator", "CSV: what is between columns.", enum=[",", ";", "\t", "|"], default=","),
+            _query("decimal", "CSV: what is before the decimals.", enum=[".", ","], default="."),
+            PREFER,
+            KEY,
+            ENCODING,
+        ],
+        "requestBody": _open_body(),
+        "responses": {
+            "200": _answer("PointsOutcome", "Applied: the outcome, with the first 100 faults.", *_RECEIPT_HEADERS),
+            "202": _answer("PointsOutcome", "Durable: the receipt.", "Location", "Idempotency-Replayed"),
+        },
+        "problems": (*_PROBLEMS, 422),
+    }
+}
+OPERATIONS["/write"] = {
+    "post": _influx_write(
+        "1",
+        _query("db", "The database: the feed.", required=True),
+        ("n", "ns", "u", "us", "ms", "s", "m", "h"),
+        [
+            _query("rp", "The retention policy; one other than autogen is part of the feed's name: `db-rp`."),
+            _query("u", "A user's name; not looked at."),
+            _query("p", "The key."),
+        ],
+    )
+}
+OPERATIONS["/api/v2/write"] = {
+    "post": _influx_write(
+        "2",
+        _query("bucket", "The bucket: the feed.", required=True),
+        ("ns", "us", "ms", "s"),
+        [_query("org", "The organization; not looked at.")],
+    )
+}
+OPERATIONS["/api/v3/write_lp"] = {
+    "post": _influx_write(
+        "3",
+        _query("db", "The database: the feed.", required=True),
+        ("auto", "nanosecond", "microsecond", "millisecond", "second"),
+        [
+            _query("accept_partial", "`false`: a body with a line at fault is refused as a whole.", default="true"),
+            _query("no_sync", "Not looked at: every acknowledgement means durable."),
+        ],
+    )
+}
+
 _TIME: Final = {"type": ["string", "number"], "description": "ISO 8601, or a number since the epoch in `time_unit`."}
 
 # The schemas of the operations above; that of `Receipt` comes from the routes that read receipts.
@@ -162,6 +291,51 @@ SCHEMAS: Final[dict[str, Any]] = {
             "accuracy": {"type": "number", "minimum": 0},
             "speed": {"type": "number", "minimum": 0},
             "user_id": {"type": "string"},
+        },
+    },
+    "PointsOutcome": {
+        "allOf": [
+            {"$ref": "#/components/schemas/Receipt"},
+            {
+                "type": "object",
+                "properties": {
+                    "errors": {
+                        "type": "array",
+                        "description": "With `Prefer: wait`: the first faults of records, at most 100.",
+                        "items": {
+                            "type": "object",
+                            "required": ["path", "code", "message"],
+                            "properties": {
+                                "path": {"type": "string", "examples": ["line 3"]},
+                                "code": {"type": "string"},
+                                "message": {"type": "string"},
+                            },
+                        },
+                    }
+                },
+            },
+        ]
+    },
+    "InfluxError": {
+        "type": "object",
+        "description": "As InfluxDB answers: 1 and 3 `error` (3 with `data`, the lines at fault), 2 `code` and "
+        "`message`.",
+        "properties": {
+            "error": {"type": "string"},
+            "code": {"type": "string"},
+            "message": {"type": "string"},
+            "data": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["original_line", "line_number", "error_message"],
+                    "properties": {
+                        "original_line": {"type": "string"},
+                        "line_number": {"type": "integer"},
+                        "error_message": {"type": "string"},
+                    },
+                },
+            },
         },
     },
     "NewSeries": {

@@ -58,6 +58,11 @@ PROBLEMS: Final[dict[str, Meaning]] = {
         412, "Another version is in force", "Nothing was changed. Read that version, and make the change to it."
     ),
     "too_large": Meaning(413, "The body is over a stated limit", "`errors` names the limit. Send smaller payloads."),
+    "series_limit": Meaning(
+        422,
+        "It would make more series than a tenant may have",
+        "Nothing was kept. Take a tag that never repeats out of the tags, or raise the limit that `detail` names.",
+    ),
     "uri_too_long": Meaning(414, "The request line is too long", "Shorten the URL."),
     "unsupported_media_type": Meaning(
         415, "The format cannot be read", "`detail` lists the content types and encodings that are taken."

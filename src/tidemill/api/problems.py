@@ -48,6 +48,8 @@ _LIMIT_CODES: Final = {
     "max_feed": "too_large",
     "body_timeout": "too_slow",
     "max_headers": "headers_too_large",
+    "max_series": "series_limit",
+    "max_open_feeds": "series_limit",
 }
 _TYPED: Final[tuple[tuple[type[TidemillError], str], ...]] = (
     (NotFoundError, "not_found"),

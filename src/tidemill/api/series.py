@@ -17,10 +17,10 @@ from tidemill.api.deletion_requests import WAIT_S, check_deletable_alone, previe
 from tidemill.api.deletions import WholeDeletionQuery
 from tidemill.api.front import Route
 from tidemill.api.intake import OFF_LOOP_BYTES, Accepted, Intake
-from tidemill.api.intake_routes import JSON, REPLAYED
 from tidemill.api.outcomes import Outcomes
 from tidemill.api.problems import HttpAnswer
 from tidemill.api.reads_common import ask_store
+from tidemill.api.receipt_answers import JSON, REPLAYED
 from tidemill.api.services import Services, newest_version
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import NotFoundError

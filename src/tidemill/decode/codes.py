@@ -9,6 +9,8 @@ FAULT_CODES: Final[Mapping[str, str]] = MappingProxyType(
         "empty_body": "The payload has no bytes but white space.",
         "invalid_utf8": "The payload is not UTF-8.",
         "invalid_json": "The payload, or a line of it, is not JSON (RFC 8259).",
+        "invalid_line": "A line is not line protocol: something is missing, or stands where it cannot.",
+        "too_many_members": "A record has more tags or fields, or a table more columns, than are taken.",
         "too_deep": "Arrays and objects are nested deeper than the stated limit.",
         "too_many_records": "The payload holds more records than one payload may.",
         "unknown_format": "The feed does not take payloads of this format.",

@@ -11,6 +11,7 @@ from typing import Final
 from tidemill.decode.batch import Batch
 from tidemill.decode.json_decoder import JsonDecoder
 from tidemill.decode.layout_decoder import LayoutDecoder
+from tidemill.decode.open.decoder import OpenCheck, OpenDecoder
 from tidemill.decode.sample_decoder import SampleDecoder, SamplesHead
 from tidemill.decode.spans import RecordSpans
 from tidemill.decode.texts import Texts
@@ -27,9 +28,11 @@ class Decoder:
     heartbeat: that may take long."""
 
     def __init__(self, feed: Feed, *, max_depth: int = MAX_DEPTH, turn: Callable[[], None] = lambda: None) -> None:
-        self._decoder: JsonDecoder | SampleDecoder | LayoutDecoder
+        self._decoder: JsonDecoder | SampleDecoder | LayoutDecoder | OpenDecoder
         if feed.shape.kind == "samples":
             self._decoder = SampleDecoder(feed.input.formats, max_depth, feed.input.not_exact)
+        elif feed.input.open:
+            self._decoder = OpenDecoder(feed)
         elif feed.input.layout is not None:
             self._decoder = LayoutDecoder(feed, feed.input.layout)
         else:
@@ -41,6 +44,12 @@ class Decoder:
         if isinstance(self._decoder, SampleDecoder):
             return self._decoder.check_payload(body, format, received_ns).all()
         return self._decoder.check_payload(body, format)
+
+    def check_open(self, body: bytes, format: str) -> OpenCheck:
+        """What is in a payload of an open feed. Raises ValueError for another feed."""
+        if not isinstance(self._decoder, OpenDecoder):
+            raise ValueError("the feed is no open feed")
+        return self._decoder.check(body, format)
 
     def decode_batch(self, payloads: Sequence[LogEntry]) -> Batch:
         """Many payloads of this feed version as one batch. Never raises for what is in them."""

@@ -51,6 +51,11 @@ class Input(Table, frozen=True):
     most are such), in whatever format and type it comes, before scale and unit. `reject` makes it a fault of the
     record; `flag` keeps the nearest double, and its points have the mark `not_exact`; `round` keeps the nearest double.
     Numbers with decimals or an exponent are always the nearest double.
+
+    `open`: an open feed, whose records bring their name, tags and fields with them, in the formats `line_protocol`,
+    `ndjson`, `csv`, `arrow` and `parquet`. It has an empty [registers], and neither tags, attributes, labels nor
+    fields; the name of a record is the tag `_measurement`. `POST /v1/points` makes the definition of an open feed at
+    its first payload.
     """
 
     formats: tuple[str, ...] = ("json", "ndjson")
@@ -58,6 +63,7 @@ class Input(Table, frozen=True):
     columns: str | None = None
     on_fault: Literal["refuse", "reject"] = "refuse"
     not_exact: NotExact = "reject"
+    open: bool = False
     layout: Layout | None = None
 
     @property

@@ -10,6 +10,8 @@ log = logging.getLogger(__name__)
 
 JSON_FORMATS: Final = ("json", "ndjson")
 LAYOUT_FORMATS: Final = ("binary", "base64", "hex")
+TABLE_FORMATS: Final = ("line_protocol", "csv", "arrow", "parquet")
+OPEN_FORMATS: Final = ("ndjson", *TABLE_FORMATS)
 
 
 @cache
@@ -18,7 +20,7 @@ def plugin_decoders() -> dict[str, Any]:
     decoder is logged as an error and left out."""
     decoders = {}
     for name, given in load_plugins(DECODERS).items():
-        if name in JSON_FORMATS or name in LAYOUT_FORMATS:
+        if name in (*JSON_FORMATS, *LAYOUT_FORMATS, *TABLE_FORMATS):
             log.error("a plug-in cannot take over the format '%s'", name)
             continue
         try:
@@ -34,4 +36,4 @@ def plugin_decoders() -> dict[str, Any]:
 
 def known_formats() -> tuple[str, ...]:
     """Every format that a feed may name."""
-    return (*JSON_FORMATS, *LAYOUT_FORMATS, *plugin_decoders())
+    return (*JSON_FORMATS, *LAYOUT_FORMATS, *TABLE_FORMATS, *plugin_decoders())

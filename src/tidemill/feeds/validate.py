@@ -41,6 +41,11 @@ RESERVED: Final = frozenset(
 )
 
 
+def is_feed_name(name: str) -> bool:
+    """Whether a feed can have this name."""
+    return _FEED_NAME.fullmatch(name) is not None
+
+
 def feed_faults(feed: Feed) -> list[DefinitionFault]:
     """Every fault of a feed whose types are right; [] when there is none."""
     parts = (

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
-from tidemill.feeds.definition import Feed
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, known_formats
+from tidemill.feeds.definition import Feed, Registers
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, OPEN_FORMATS, TABLE_FORMATS, known_formats
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
 from tidemill.feeds.packed import ARRAY, NUMBER_TYPES
@@ -22,6 +22,7 @@ _SIZE: Final = "record_bytes, the size of a record in bytes"
 def input_faults(feed: Feed) -> Iterator[DefinitionFault]:
     """Every fault of a feed's formats, types, paths, layout and scales."""
     yield from _format_faults(feed)
+    yield from _open_faults(feed)
     yield from _fixed_tag_faults(feed)
     for name, field in feed.fields.items():
         yield from _field_faults(("fields", name), field)
@@ -50,6 +51,35 @@ def _format_faults(feed: Feed) -> Iterator[DefinitionFault]:
         yield DefinitionFault(("input", "layout"), "conflict", message)
     if feed.input.records != "$" and any(name not in JSON_FORMATS for name in given):
         yield DefinitionFault(("input", "records"), "conflict", "'records' is for JSON documents; leave it out")
+
+
+def _open_faults(feed: Feed) -> Iterator[DefinitionFault]:
+    """Faults of an open feed, whose records bring names, tags and fields; and of formats that only such feeds take."""
+    if not feed.input.open:
+        if tables := [name for name in feed.input.formats if name in TABLE_FORMATS]:
+            message = f"'{tables[0]}' is for open feeds: set [input] open = true"
+            yield DefinitionFault(("input", "formats"), "conflict", message)
+        return
+    for name in feed.input.formats:
+        if name not in OPEN_FORMATS:
+            message = f"an open feed takes {', '.join(OPEN_FORMATS)}, not '{name[:60]}'"
+            yield DefinitionFault(("input", "formats"), "conflict", message)
+    for table, given in (("tags", feed.tags), ("attributes", feed.attributes), ("labels", feed.labels)):
+        if given:
+            yield DefinitionFault((table,), "conflict", "records of an open feed bring their own; leave this out")
+    if feed.registers != Registers():
+        message = "an open feed has [registers] without options: every field of a record is one"
+        yield DefinitionFault(("registers",), "conflict", message)
+    for option, value in (("on_fault", "reject"), ("records", "$"), ("columns", None), ("layout", None)):
+        if getattr(feed.input, option) != value:
+            message = f"an open feed has {option} = {value!r}" if option == "on_fault" else "leave this out"
+            yield DefinitionFault(("input", option), "conflict", message)
+    if feed.shape.kind != "points" or feed.source is not None:
+        table = "shape" if feed.source is None else "source"
+        yield DefinitionFault((table,), "conflict", "an open feed has none; leave this out")
+    if feed.time.formats != ("rfc3339",) or feed.time.zoned or feed.time.steps or feed.time.shift is not None:
+        message = "the times of an open feed are instants: [time] has path = '$.time', format = 'rfc3339' and no more"
+        yield DefinitionFault(("time",), "conflict", message)
 
 
 def _fixed_tag_faults(feed: Feed) -> Iterator[DefinitionFault]:

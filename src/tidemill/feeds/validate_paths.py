@@ -137,7 +137,7 @@ def _overlap_fault(steps: Path, uses: dict[_Use, Key]) -> str | None:
 
 
 def _register_faults(feed: Feed, members: dict[Key, Path]) -> Iterator[DefinitionFault]:
-    registers = feed.registers
+    registers = None if feed.input.open else feed.registers
     if registers is None or registers.name_path is not None or registers.value_path is not None:
         return
     for key, steps in members.items():

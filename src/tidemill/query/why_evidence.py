@@ -104,12 +104,12 @@ def _unknown(tenant: str, feed: Feed, field: str | None, tags: dict[str, str]) -
     if field and fields and feed.registers is None and field not in fields:
         message = f"the feed '{feed.name}' has no field '{field[:80]}'; it has {', '.join(fields)}"
         raise InputError(message, (Fault("$field", "invalid", message),))
-    unknown = next((name for name in tags if name not in feed.tags), None)
+    unknown = None if feed.input.open else next((name for name in tags if name not in feed.tags), None)
     if unknown is not None and feed.shape.kind != "samples":
         message = f"the feed '{feed.name}' has no tag '{unknown[:80]}'; it has {', '.join(feed.tags) or 'none'}"
         raise InputError(message, (Fault("$tag", "invalid", message),))
     field = field or (fields[0] if len(fields) == 1 or fields is SUMMARY else None)
-    whole = field is not None and tags.keys() == feed.tags.keys()
+    whole = field is not None and (feed.input.open or tags.keys() == feed.tags.keys())
     return Subject(series_id(tenant, feed.name, tags, field) if whole and field else 0, feed.name, field, tags)
 
 

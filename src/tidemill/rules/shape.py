@@ -245,6 +245,12 @@ def _field_points(feed: Feed, frame: pl.DataFrame, series: BatchSeries, *, with_
 def _register_points(records: pl.DataFrame, batch: Batch, batch_series: BatchSeries) -> pl.DataFrame:
     assert batch.registers is not None
     rows = batch.registers.join(records.select("identity", *_RECORD), on=["seq", "idx"], how="inner")
-    series = batch_series.ids(rows["identity"].to_list(), rows["field"].to_list())
-    first = pl.struct("seq", "idx").is_first_distinct()
-    return rows.with_columns(pl.Series("series", series, dtype=pl.UInt64), first.alias("anchor"))
+    if rows.is_empty():
+        return rows.with_columns(series=pl.lit(0, pl.UInt64), anchor=pl.lit(False))
+    fields = rows["field"].unique(maintain_order=True)  # ids are made once for each identity and field, not for a row
+    codes = rows["field"].cast(pl.Enum(fields)).to_physical().to_numpy().astype(np.int64)
+    pairs, inverse = np.unique(rows["identity"].to_numpy() * np.int64(len(fields)) + codes, return_inverse=True)
+    identities, numbers = np.divmod(pairs, len(fields))
+    ids = batch_series.ids(identities.tolist(), fields[numbers].to_list())
+    series = pl.Series("series", np.array(ids, np.uint64)[inverse])
+    return rows.with_columns(series, version_of().is_first_distinct().alias("anchor"))
