@@ -166,6 +166,17 @@ def test_a_dry_run_drafts_a_feed_that_takes_the_file(run: Run, tidemill: Tidemil
     assert points["value"].drop_nulls().to_list() == [21.5, 22]
 
 
+def test_line_protocol_goes_into_an_open_feed_as_it_is(run: Run, tidemill: Tidemill, tmp_path: Path) -> None:
+    (tmp_path / "dump.lp").write_text("# DDL\nCREATE DATABASE db\n# DML\ncpu,host=a usage=1.5 1767225600000\n")
+    done = run("--feed", "hosts_import", "--precision", "ms", tmp_path / "dump.lp")
+    assert done.status == 0 and "1 accepted, 0 rejected" in done.out, done.err
+    (info,) = tidemill.series(feed="hosts_import")
+    assert (info.field, info.tags["host"], info.first) == ("usage", "a", "2026-01-01T00:00:00Z")
+    (tmp_path / "a.csv").write_text("time,usage\n2026-01-01T00:00:00Z,1\n")
+    refused = run("--feed", "hosts_import", tmp_path / "a.csv")
+    assert refused.status == 2 and "an open feed takes line-protocol" in refused.err
+
+
 def lines_of(path: Path, kind: str = "") -> list[dict[str, object]]:
     file = InputFile(path.name, path)
     chunks = list(read_chunks(file, file_format(file, kind), CsvDialect()))

@@ -69,7 +69,7 @@ def test_every_format_makes_the_same_records(format: str, body: bytes) -> None:
 
 
 def test_a_row_at_fault_is_named_and_the_others_are_stored() -> None:
-    body = "time,host,v\n1,a,1\n2,b,x\n3,c\n4,d,nan\nsoon,e,5\n\n7,f,7\n".encode()
+    body = b"time,host,v\n1,a,1\n2,b,x\n3,c\n4,d,nan\nsoon,e,5\n\n7,f,7\n"
     batch = decoded(body, "csv;tags=host&precision=s")
     assert faults(batch) == {
         1: ("not_a_number",),

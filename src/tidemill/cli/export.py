@@ -133,7 +133,7 @@ def _fetch(
     """Fetch what an earlier run has not; returns the state of the whole. Raises UnavailableError."""
     from tidemill.client.selection import is_whole
 
-    form = "arrow" if kind in _OF_FRAMES else kind
+    form: Any = "arrow" if kind in _OF_FRAMES else kind
     total = sum(info.count for info in infos) if is_whole(selection) else 0
     state = pages.open([info.id for info in infos])
     try:

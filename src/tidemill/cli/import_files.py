@@ -38,6 +38,9 @@ def import_files(
     ] = "",
     skip: Annotated[int, typer.Option(help="CSV: lines before the header.", min=0)] = 0,
     encoding: Annotated[str, typer.Option(help="CSV: such as latin-1.")] = "utf-8",
+    precision: Annotated[
+        str, typer.Option(help="Line protocol into an open feed: the unit of its times, ns, us, ms or s.")
+    ] = "ns",
     label: Annotated[
         str, typer.Option(help="Of the same files, each label is an import of its own.", show_default="none")
     ] = "",
@@ -57,7 +60,8 @@ def import_files(
     its end, does not keep the others. Exit status 0: all was taken; 1: the server did not take the rest, run it again;
     2: a file or an option is at fault, and the message says what to do.
 
-    Begin with `tidemill import --dry-run --draft meters.toml readings/`, look `meters.toml` through, then
+    Line protocol and dumps go into an open feed as they are, which is made if there is none of the name. For all else
+    begin with `tidemill import --dry-run --draft meters.toml readings/`, look `meters.toml` through, then
     `tidemill feed apply meters.toml` and
 
     Example: `tidemill import --feed meters readings/`
@@ -70,6 +74,7 @@ def import_files(
 
     if format:
         check_choice("--format", format, FORMATS)
+    check_choice("--precision", precision, ("ns", "us", "ms", "s"))
     try:
         "".encode(encoding)
     except LookupError:
@@ -93,10 +98,10 @@ def import_files(
         return
     if not feed:
         raise InputError("Say which feed takes the records: --feed NAME. `tidemill import --dry-run` drafts one.")
-    target = ImportTarget(url, key, feed, patience)
+    target = ImportTarget(url, key, feed, patience, precision)
     with ImportJournal(state or state_folder(os.environ), url.rstrip("/"), key, feed, label) as journal:
         run = ImportRun(target, journal, label)
-        run.check_feed()
+        run.check_feed(inputs, format)
         try:
             faults = run.send_files(inputs, format, dialect)
         except TidemillError:

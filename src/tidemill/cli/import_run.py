@@ -13,31 +13,39 @@ from rich.progress import TextColumn
 from tidemill.cli.common import ShowProgress, err, out, progress_bar
 from tidemill.cli.points_options import open_client
 from tidemill.client import AsyncTidemill, InputProblemError, NotFoundProblemError, PayloadReceipt
-from tidemill.client.files.chunks import JSON, NDJSON, FileChunk
+from tidemill.client.files.chunks import JSON, LINES, NDJSON, FileChunk
 from tidemill.client.files.csv_file import CsvDialect
-from tidemill.client.files.formats import file_format, read_chunks
+from tidemill.client.files.formats import LINE_PROTOCOL, file_format, read_chunks
 from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.journal import ImportJournal
 from tidemill.client.ordered import OrderedPayload, OrderedUploads
 from tidemill.crash_points import reach
 from tidemill.errors import AccessError, InputError, NotFoundError, TidemillError, UnavailableError
 
-_FORMAT_OF: Final = {NDJSON: "ndjson", JSON: "json"}
+_FORMAT_OF: Final = {NDJSON: "ndjson", JSON: "json", LINES: "line_protocol"}
+_OPEN_KINDS: Final = (LINE_PROTOCOL, "ndjson", "json")
 _LOOK_S: Final = 0.2
 
 
 class ImportTarget(msgspec.Struct, frozen=True):
-    """Where to send: the server, the key, the feed; and for how long to go on trying."""
+    """Where to send: the server, the key, the feed; and for how long to go on trying. `precision`: the unit of times of
+    line protocol in an open feed."""
 
     url: str
     key: str
     feed: str
     patience_s: float
+    precision: str = "ns"
 
     @property
     def path(self) -> str:
-        """The path of the route that takes payloads of the feed."""
+        """The path of the feed, and of the route that takes its payloads."""
         return f"/v1/feeds/{quote(self.feed, safe='')}"
+
+    @property
+    def open_params(self) -> tuple[tuple[str, str], ...]:
+        """The parameters of `POST /v1/points`, which takes payloads of open feeds."""
+        return ("feed", self.feed), ("precision", self.precision)
 
 
 class RefusedChunkError(InputError):
@@ -59,20 +67,27 @@ class ImportRun:
     def __init__(self, target: ImportTarget, journal: ImportJournal, label: str) -> None:
         self._target, self._journal, self._label = target, journal, label
         self._formats: tuple[str, ...] = ()
+        self._open = False
         self._counts = ImportCounts()
         self._receipts: list[str] = []
         self._sending: dict[str, FileChunk] = {}
 
-    def check_feed(self) -> None:
+    def check_feed(self, inputs: Sequence[InputFile], wanted: str) -> None:
         """Read which formats the feed takes, and forget a journal whose receipts the server does not have: its data is
-        another one. Raises NotFoundError for no such feed."""
+        another one. Raises NotFoundError for no such feed, unless all files are line protocol, which makes an open
+        feed."""
         with open_client(self._target.url, self._target.key, patience_s=self._target.patience_s) as client:
             try:
                 document = client.request("GET", self._target.path)
             except NotFoundError as error:
+                self._open = all((wanted or file.kind) == LINE_PROTOCOL for file in inputs)
+                if self._open:
+                    self._formats = ("line_protocol",)
+                    return
                 hint = "`tidemill import --dry-run --draft FILE` drafts one, `tidemill feed apply FILE` makes it."
                 raise NotFoundError(f"{error.message}. {hint}") from None
             self._formats = tuple(document["definition"]["input"]["formats"])
+            self._open = bool(document["definition"]["input"]["open"])
             last = self._journal.last_receipt
             if last is not None and not _has_receipt(client, last):
                 self._journal.clear()
@@ -89,7 +104,11 @@ class ImportRun:
             async with AsyncTidemill(target.url, target.key or None, patience_s=target.patience_s) as client:
                 for file in inputs:
                     try:
-                        chunks = read_chunks(file, file_format(file, wanted), dialect)
+                        kind = file_format(file, wanted)
+                        if self._open and kind not in _OPEN_KINDS:
+                            hint = "`tidemill import --dry-run --draft FILE` drafts a feed that says what is what."
+                            raise InputError(f"{file.name}: an open feed takes {', '.join(_OPEN_KINDS)} files. {hint}")
+                        chunks = read_chunks(file, kind, dialect, plain_lines=self._open)
                         await self._send_file(client, file, self._payloads(file, chunks, show_progress))
                         self._counts.files += 1
                     except RefusedChunkError:
@@ -132,7 +151,8 @@ class ImportRun:
                 self._counts.known += 1
                 continue
             self._sending[key] = chunk
-            yield OrderedPayload(self._target.path, chunk.body, chunk.content_type, key)
+            path, params = ("/v1/points", self._target.open_params) if self._open else (self._target.path, ())
+            yield OrderedPayload(path, chunk.body, chunk.content_type, key, params)
 
     def _note(self, file: InputFile, chunk: FileChunk, key: str, receipt: PayloadReceipt) -> None:
         if receipt.state == "deleted":

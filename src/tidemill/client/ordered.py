@@ -24,12 +24,14 @@ _TIMED_OUT: Final = 408  # the body was not complete in time: the payload before
 
 
 class OrderedPayload(msgspec.Struct, frozen=True):
-    """A payload to send: the path of its route, its bytes (at least one), content type and Idempotency-Key."""
+    """A payload to send: the path of its route and its parameters, its bytes (at least one), content type and
+    Idempotency-Key."""
 
     path: str
     body: bytes
     content_type: str
     key: str
+    params: tuple[tuple[str, str], ...] = ()
 
 
 class OrderedUploads:
@@ -77,7 +79,9 @@ class OrderedUploads:
             "Content-Type": payload.content_type,
             "Content-Length": str(len(payload.body)),
         }
-        call = exchange(HttpRequest("POST", payload.path, (), headers, payload.body), self._client.patience_s)
+        call = exchange(
+            HttpRequest("POST", payload.path, payload.params, headers, payload.body), self._client.patience_s
+        )
         reply: HttpReply | NoReply | None = None
         attempts = 0
         while True:

@@ -42,7 +42,7 @@ class MqttConnection(aiomqtt.Client):
         """Makes no connection. Raises ValueError for certificates that cannot be used."""
         more: dict[str, Any] = {"clean_session": False}
         if spec.is_version_5:
-            connect = Properties(PacketTypes.CONNECT)
+            connect: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho says no types here
             connect.SessionExpiryInterval = spec.session_s
             connect.ReceiveMaximum = SENT_AHEAD
             connect.MaximumPacketSize = max_bytes
@@ -97,8 +97,9 @@ class MqttConnection(aiomqtt.Client):
             return
         self._arrived.clear()
         waits = [asyncio.create_task(self._arrived.wait()), asyncio.create_task(stopping.wait())]
+        ends: list[asyncio.Future[Any]] = [*waits, self._disconnected]
         try:
-            await asyncio.wait([*waits, self._disconnected], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()

@@ -75,9 +75,10 @@ class NamedContext(ssl.SSLContext):
 
     name: str = ""
 
-    def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **kwargs: Any) -> ssl.SSLSocket:
+    def wrap_socket(self, sock: Any, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
         """As SSLContext does, for the host `name`."""
-        return super().wrap_socket(sock, *args, server_hostname=self.name, **kwargs)
+        kwargs["server_hostname"] = self.name
+        return super().wrap_socket(sock, *args, **kwargs)
 
 
 def tls_context(spec: MqttSpec) -> ssl.SSLContext | None:

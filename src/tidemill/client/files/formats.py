@@ -9,7 +9,7 @@ from tidemill.client.files.csv_file import CsvDialect, read_csv
 from tidemill.client.files.green_button import read_green_button
 from tidemill.client.files.home_assistant import read_home_assistant
 from tidemill.client.files.inputs import InputFile, first_bytes, open_input
-from tidemill.client.files.line_protocol import read_line_protocol
+from tidemill.client.files.line_protocol import read_line_protocol, read_plain_lines
 from tidemill.client.files.lines import read_json, read_ndjson
 from tidemill.errors import InputError
 
@@ -21,6 +21,7 @@ _READERS: Final = {
     "arrow": read_arrow,
     "green-button": read_green_button,
 }
+LINE_PROTOCOL: Final = "line-protocol"
 _SEEKABLE: Final = frozenset({"parquet", "arrow", "green-button"})
 FORMATS: Final = ("csv", *_READERS, "home-assistant")
 _BEGINS: Final = (
@@ -51,8 +52,9 @@ def file_format(file: InputFile, wanted: str = "") -> str:
     return by_name
 
 
-def read_chunks(file: InputFile, kind: str, dialect: CsvDialect) -> Iterator[FileChunk]:
-    """The chunks of a file, in order. Raises InputError that names the file and says what to do."""
+def read_chunks(file: InputFile, kind: str, dialect: CsvDialect, *, plain_lines: bool = False) -> Iterator[FileChunk]:
+    """The chunks of a file, in order. `plain_lines`: line protocol stays as it is. Raises InputError that names the
+    file and says what to do."""
     try:
         if kind == "home-assistant":
             if file.path is None:
@@ -62,6 +64,8 @@ def read_chunks(file: InputFile, kind: str, dialect: CsvDialect) -> Iterator[Fil
         with open_input(file, seekable=kind in _SEEKABLE) as opened:
             if kind == "csv":
                 yield from read_csv(opened, dialect)
+            elif kind == LINE_PROTOCOL and plain_lines:
+                yield from read_plain_lines(opened)
             else:
                 yield from _READERS[kind](opened)
     except InputError as error:

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 import msgspec
 
@@ -137,7 +137,8 @@ def first_bytes(file: InputFile) -> bytes:
     """The first bytes of a file, unpacked; of standard input, which is read once, only if they are not packed. Raises
     InputError."""
     if file.path is None:
-        return sys.stdin.buffer.peek(_HEAD_BYTES)[:_HEAD_BYTES]  # type: ignore[attr-defined]  # a buffered reader has it
+        peek: Any = getattr(sys.stdin.buffer, "peek", None)
+        return bytes(peek(_HEAD_BYTES)[:_HEAD_BYTES]) if peek else b""
     with open_input(file) as opened:
         return opened.stream.read(_HEAD_BYTES)
 
@@ -147,8 +148,7 @@ def _unpacked(raw: BinaryIO) -> BinaryIO:
     peek = getattr(raw, "peek", None)
     head: bytes = peek(4)[:4] if peek is not None else b""
     if head.startswith(_GZIP):
-        opened: IO[Any] = gzip.GzipFile(fileobj=raw)
-        return cast("BinaryIO", opened)
+        return cast("BinaryIO", gzip.GzipFile(fileobj=raw))
     if head == _ZSTD:
         try:
             zstandard: Any = importlib.import_module("zstandard")

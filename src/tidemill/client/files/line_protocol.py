@@ -1,8 +1,9 @@
 """Reads InfluxDB's line protocol, and the dumps of `influx_inspect export`, which are line protocol with headings.
 
-For a feed each line becomes a record: `{"measurement": ..., "tags": {...}, "fields": {...}, "time": ...}`, the time in
-the unit of the file (a dump: nanoseconds), null where the line has none. Integers (`7i`, `7u`) are numbers, booleans
-are true and false. A dump's records have the `database` and the `retention_policy` they were in.
+An open feed takes the lines as they are. For another feed each line becomes a record: `{"measurement": ...,
+"tags": {...}, "fields": {...}, "time": ...}`, the time in the unit of the file (a dump: nanoseconds), null where the
+line has none. Integers (`7i`, `7u`) are numbers, booleans are true and false. A dump's records have the `database` and
+the `retention_policy` they were in.
 """
 
 import re
@@ -11,13 +12,14 @@ from typing import Any, Final
 
 import msgspec
 
-from tidemill.client.files.chunks import FileChunk, FileRecord, gathered, line_blocks
+from tidemill.client.files.chunks import LINES, FileChunk, FileRecord, gathered, line_blocks
 from tidemill.client.files.inputs import InputStream
 from tidemill.errors import InputError
 
 _CONTEXT: Final = {"CONTEXT-DATABASE": "database", "CONTEXT-RETENTION-POLICY": "retention_policy"}
 _CONTEXT_LINE: Final = re.compile(r"#\s*(CONTEXT-[A-Z-]+):\s*(.*)")
 _DDL: Final = re.compile(r"(CREATE|ALTER|DROP) (DATABASE|RETENTION POLICY) ", re.IGNORECASE)
+_DDL_BYTES: Final = re.compile(_DDL.pattern.encode(), re.IGNORECASE)
 _PART: Final = r"((?:[^,= \\]|\\.)*)"  # a name or a tag's value; a backslash keeps the next character
 _KEY: Final = re.compile(r"((?:[^, \\]|\\.)+)((?:,(?:[^ \\]|\\.)*)?) +(.*)", re.DOTALL)
 _TAG: Final = re.compile(rf",{_PART}={_PART}")
@@ -31,6 +33,31 @@ _BOOLEANS: Final = {
 
 class LineFaultError(ValueError):
     """A line is no line protocol; the message says why."""
+
+
+def read_plain_lines(opened: InputStream) -> Iterator[FileChunk]:
+    """Chunks of lines byte for byte, without the headings of a dump: for an open feed, which judges each line."""
+    start = number = 0
+    for block in line_blocks(opened.stream):
+        lines = block.splitlines(keepends=True)
+        kept = lines if b"#" not in block and not _DDL_BYTES.search(block) else [*filter(_is_record, lines)]
+        end = start + len(block)
+        if kept:
+            yield FileChunk(
+                body=b"".join(kept),
+                start=start,
+                end=end,
+                records=len(kept),
+                first=number + 1,
+                done=opened.done,
+                total=opened.size,
+                content_type=LINES,
+            )
+        start, number = end, number + len(lines)
+
+
+def _is_record(line: bytes) -> bool:
+    return not (line.lstrip().startswith(b"#") or _DDL_BYTES.match(line) or not line.strip())
 
 
 def read_line_protocol(opened: InputStream) -> Iterator[FileChunk]:

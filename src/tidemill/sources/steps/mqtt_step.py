@@ -12,6 +12,7 @@ from typing import Final
 
 import aiomqtt
 import msgspec
+from aiomqtt.exceptions import MqttConnectError
 
 from tidemill.crash_points import reach
 from tidemill.sources.http import Fetched, FetchFailure
@@ -108,7 +109,7 @@ class MqttStep:
         """The error of a connection that is not to be had, or was lost."""
         await self.close()
         spec, said = self._spec, str(error) or type(error).__name__
-        refused = isinstance(error, aiomqtt.MqttConnectError)
+        refused = isinstance(error, MqttConnectError)
         hint = "look at the user and password in [source] basic" if refused else "look at source.url and at the broker"
         message = f"{spec.host}:{spec.port}: {said}: {hint}"
         failure = FetchFailure("refused", message, time.monotonic() - started)
