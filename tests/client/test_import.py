@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli.running import Run, runner
@@ -224,6 +224,7 @@ def escaped(text: str) -> str:
     return "".join(f"\\{sign}" if sign in ", =" else sign for sign in text)
 
 
+@settings(max_examples=40)
 @given(NAMES, st.dictionaries(NAMES, NAMES, max_size=3), st.dictionaries(NAMES, NAMES, min_size=1, max_size=3))
 def test_a_line_is_read_as_it_was_written(name: str, tags: dict[str, str], fields: dict[str, str]) -> None:
     head = "".join([escaped(name), *(f",{escaped(key)}={escaped(value)}" for key, value in tags.items())])

@@ -1,7 +1,9 @@
 """A source that subscribes to a real broker: TLS and a login from files, topics to tags, retained and odd messages."""
 
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
@@ -96,13 +98,13 @@ def test_messages_come_over_tls_with_a_login_from_files(tmp_path, polling, intak
             records = until(lambda: (r := read(intake)) and r[-1]["message"] == 7 and r)
             refused = until(lambda: states()["wrong"].state in ("failing", "open") and states()["wrong"])
         state = states()["plant"]
-    assert [(record["topic"]["device"], record["message"], record["retained"]) for record in records] == [
-        ("old", 1.5, True),
-        ("a", {"x": 1}, False),
-        ("b", "21.5 °C", False),
-        ("c", "//4=", False),
-        ("d", None, False),
-        ("last", 7, False),
+    assert [(record["topic"]["device"], record["message"], record["labels"]) for record in records] == [
+        ("old", 1.5, ["retained"]),
+        ("a", {"x": 1}, []),
+        ("b", "21.5 °C", []),
+        ("c", "//4=", []),
+        ("d", None, []),
+        ("last", 7, []),
     ]
     assert (state.state, state.payload_bytes > 0, state.cursor.startswith("tidemill-plant-")) == ("ok", True, True)
     assert "user and password" in refused.detail and "let-me-in" not in refused.detail
@@ -116,6 +118,15 @@ def test_a_broker_that_is_not_there_is_a_state(polling, states):
     with polling(feed("mqtt://127.0.0.1:1")):
         state = until(lambda: (s := states().get("plant")) and s.state == "failing" and s)
     assert "look at source.url" in state.detail
+
+
+def test_the_feed_of_the_page_is_one_that_loads():
+    page = (Path(__file__).parents[2] / "docs/how-to/mqtt.md").read_text("utf-8")
+    (text,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    plant = load_feed(text, environment={}, secrets_folder=None, with_source=False)
+    assert list(plant.tags) == ["site", "device"] and [rule.code for rule in plant.rules] == ["retained"]
+    mqtt = feed("mqtts://broker").source.mqtt
+    assert mqtt.topics == ("plant/{device}/level",)
 
 
 @pytest.mark.parametrize(

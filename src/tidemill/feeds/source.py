@@ -108,10 +108,10 @@ class SourceMqtt(Table, frozen=True):
     at the end any number of levels.
 
     Each message becomes a record, a line of JSON: `{"topic": {"name": "plant/a/p1/state", "site": "a", "device": "p1"},
-    "retained": false, "message": ...}`. `message` is the message's own JSON, byte for byte; of other text a JSON text,
+    "labels": [], "message": ...}`. `message` is the message's own JSON, byte for byte; of other text a JSON text,
     of other bytes Base64. So a tag is at `$.topic.site`, a field at `$.message.level`, or at `$.message` where it is
-    one number. `retained` is true for a message that the broker kept from before the subscription; with
-    `retained = "skip"` such messages are not taken.
+    one number. A message that the broker kept from before the subscription has the label `retained` ([labels] path =
+    `$.labels`, and the check `label_absent` flags or rejects it); with `retained = "skip"` it is not taken.
 
     Messages that come within 0.3 s are one payload. A message is acknowledged to the broker once the log has it: while
     this server is away the broker keeps it, for `session` at most. A message that the broker sends again is recognised,

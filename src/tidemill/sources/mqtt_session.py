@@ -57,7 +57,10 @@ def message_digest(message: MqttMessage) -> str:
 
 def message_line(spec: MqttSpec, message: MqttMessage) -> bytes:
     """The record of a message: a line of JSON, with its line break."""
-    head = {"topic": {"name": message.topic, **spec.values(message.topic)}, "retained": message.retained}
+    head = {
+        "topic": {"name": message.topic, **spec.values(message.topic)},
+        "labels": ["retained"] if message.retained else [],
+    }
     return msgspec.json.encode(head)[:-1] + b',"message":' + _as_json(message.payload) + b"}\n"
 
 
