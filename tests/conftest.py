@@ -49,6 +49,7 @@ SLOW = {
     "client/test_export.py",
     "client/test_how_to_python.py",
     "client/test_import.py",
+    "clients/test_influx_clients.py",
     "contract/test_engine_sinks.py",
     "decode/test_combinations.py",
     "decode/test_nested.py",

@@ -34,6 +34,7 @@ _TABLES: Final = (
     definition.Feed,
     definition.Input,
     definition.Layout,
+    definition.Csv,
     time_policy.TimePolicy,
     time_policy.Shift,
     definition.Tag,

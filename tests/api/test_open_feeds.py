@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import polars as pl
 import pytest
 import zstandard
 
-from tests.api.samples import problem
 from tests.support.api import Api, running_api
 from tidemill.catalog.keys import create_key
 from tidemill.settings import Settings
@@ -114,19 +112,14 @@ def test_files_are_taken_packed_and_by_their_content_type(whole: Api) -> None:
         ("/v1/points?feed=bad", b"x", {"Content-Type": "image/png"}, 415, "image/png"),
         ("/v1/points?feed=bad", b"x", {"Content-Encoding": "gzip"}, 400, "gzip"),
         ("/v1/points?feed=bad", gzip.compress(b"m f=1\n" * 9_000_000), {"Content-Encoding": "gzip"}, 413, "max_"),
-        ("/v1/points?feed=bad", b"x" * 20, {"Content-Length": str(65 << 20)}, 413, "max_bulk_body"),
     ],
 )
-def test_what_cannot_be_taken_is_refused_with_a_reason(
+def test_what_cannot_be_taken_is_refused_with_a_reason(  # noqa: PLR0917
     whole: Api, path: str, body: bytes, headers: dict[str, str], status: int, word: str
 ) -> None:
-    if "Content-Length" in headers:
-        with httpx.Client(base_url=whole.url) as client:
-            answer = client.post(path, content=iter([body]), headers=headers)
-    else:
-        answer = whole.client.post(path, content=body, headers=headers)
+    answer = whole.client.post(path, content=body, headers=headers)
     assert answer.status_code == status, answer.text
-    assert word in problem(answer, status)["detail"]
+    assert word in answer.json()["detail"]
 
 
 def test_series_are_bounded_and_counted(small: Api) -> None:
@@ -134,7 +127,7 @@ def test_series_are_bounded_and_counted(small: Api) -> None:
     assert small.client.post("/v1/points", content=body).status_code == 202
     assert small.client.post("/v1/points", content=body).status_code == 202  # known ones are no new ones
     answer = small.client.post("/v1/points", content=b"m,id=6 f=1\n")
-    fault = problem(answer, 422)
+    fault = answer.json()
     assert fault["code"] == "series_limit"
     assert "max_series is 5" in fault["detail"]
     assert small.client.post("/write?db=points", content=b"m,id=7 f=1\n").status_code == 422

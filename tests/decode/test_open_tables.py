@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from tests.decode.test_open_lines import DECODER, decoded, faults, rows
-from tidemill.decode.open.declared_size import arrow_size, parquet_size
+from tidemill.decode.declared_size import arrow_size, parquet_size
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 TABLE = pl.DataFrame(

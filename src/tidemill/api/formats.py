@@ -10,7 +10,7 @@ from typing import Final
 from tidemill.api.problems import MediaTypeError
 from tidemill.decode.lines import looks_like_lines
 from tidemill.decode.open.registry import OPEN_READERS
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, TABLE_FORMATS, plugin_decoders
 
 TAKEN: Final = (
     "application/json",
@@ -44,6 +44,7 @@ def named_format(content_type: bytes | None, taken: tuple[str, ...] = JSON_FORMA
     kind = (content_type or b"").partition(b";")[0].strip().lower()
     decoders = plugin_decoders()
     plugins = {media_type: name for name in taken if name in decoders for media_type in decoders[name].media_types}
+    plugins |= {kind: name for name in taken if name in TABLE_FORMATS for kind in OPEN_READERS[name].media_types}
     if (media_type := kind.decode("latin-1")) in plugins:
         return plugins[media_type]
     name = _NAMED.get(kind)

@@ -28,7 +28,7 @@ from tidemill.catalog.keys import Principal
 from tidemill.decode.decoder import Decoder
 from tidemill.errors import Fault, FeedDefinitionError, InputError, UnavailableError
 from tidemill.feeds.definition import Feed
-from tidemill.feeds.formats import JSON_FORMATS
+from tidemill.feeds.formats import JSON_FORMATS, OPEN_FORMATS
 from tidemill.log.contract import Appended
 from tidemill.model.ids import new_receipt
 from tidemill.model.payload import EntryKind, LogEntry, Payload, format_with_tags
@@ -103,7 +103,8 @@ class Intake:
         tenant = principal.tenant
         feed = await self.feed(tenant, name)
         declared = _declared(incoming, feed, fetched=fetched)
-        raw = await self._read_body(incoming, bulk=fetched or feed.shape.kind == "samples")
+        bulk = fetched or feed.shape.kind == "samples" or declared.format in OPEN_FORMATS
+        raw = await self._read_body(incoming, bulk=bulk)
         received_ns = self._services.clock()
         apply_rules = bool(feed.rules) and not fetched and any(rule.action == "refuse" for rule in feed.rules)
         slow = apply_rules or formats.takes_plugin_format(feed.input.formats)  # plug-ins and rules may be slow

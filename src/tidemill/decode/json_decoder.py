@@ -14,6 +14,7 @@ from tidemill.decode.plugin import as_json
 from tidemill.decode.reader import PayloadReader
 from tidemill.decode.scan import BOM
 from tidemill.decode.spans import COLUMNS, DECODED, NOT_CUT, RecordSpans
+from tidemill.decode.table_json import TableForm
 from tidemill.decode.texts import Texts
 from tidemill.errors import Fault
 from tidemill.feeds.definition import Feed
@@ -29,9 +30,10 @@ class JsonDecoder:
     def __init__(self, feed: Feed, max_depth: int, turn: Callable[[], None]) -> None:
         self._plan = compile_plan(feed)
         self._own = own_plan(self._plan)
-        self._reader = PayloadReader(self._plan, feed.input.formats, max_depth, turn)
+        self._reader = PayloadReader(self._plan, feed.input.formats, max_depth, turn, TableForm.of_feed(feed))
         self._quick = compile_quick_check(self._plan, max_depth)
         self._formats = feed.input.formats
+        self._form = TableForm.of_feed(feed)
         self._max_depth = max_depth
 
     def check_payload(self, body: bytes, format: str) -> tuple[Fault, ...]:
@@ -52,7 +54,7 @@ class JsonDecoder:
             return Texts(body)
         if format not in JSON_FORMATS:
             try:
-                body = as_json(format, body)
+                body = as_json(format, body, self._form)
             except ValueError:
                 return Texts(body)
         body = body.removeprefix(BOM)

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tidemill.feeds.formats import plugin_decoders
+from tidemill.decode.table_json import TableForm, table_json
+from tidemill.feeds.formats import TABLE_FORMATS, plugin_decoders
 
 
 class PayloadDecoder(Protocol):
@@ -32,9 +33,11 @@ class PayloadDecoder(Protocol):
         ...
 
 
-def as_json(name: str, body: bytes) -> bytes:
-    """A payload of a plug-in's format as a JSON array of its records. Raises ValueError with a sentence for whatever
-    the plug-in raises."""
+def as_json(name: str, body: bytes, form: TableForm) -> bytes:
+    """A payload of a table (read as `form` says) or of a plug-in's format as a JSON array of its records. Raises
+    ValueError with a sentence for whatever the plug-in raises."""
+    if name in TABLE_FORMATS:
+        return table_json(name, body, form)
     try:
         records = [dict(record) for record in plugin_decoders()[name].records(body)]
         return _encode(records)

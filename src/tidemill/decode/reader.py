@@ -27,6 +27,7 @@ from tidemill.decode.plugin import as_json
 from tidemill.decode.reading import Reading
 from tidemill.decode.strict import read_record
 from tidemill.decode.strict_json import parse_json
+from tidemill.decode.table_json import TableForm
 from tidemill.feeds.formats import JSON_FORMATS
 from tidemill.feeds.paths import path_text
 from tidemill.model.payload import MAX_RECORDS, format_name, split_format
@@ -41,9 +42,15 @@ class PayloadReader:
     """Reads payloads of one feed. Thread-safe: it keeps nothing between calls. `turn`: a heartbeat, called often."""
 
     def __init__(
-        self, plan: DecodePlan, formats: tuple[str, ...], max_depth: int, turn: Callable[[], None] = lambda: None
+        self,
+        plan: DecodePlan,
+        formats: tuple[str, ...],
+        max_depth: int,
+        turn: Callable[[], None] = lambda: None,
+        form: TableForm = TableForm(),
     ) -> None:
         self._turn = turn
+        self._form = form
         self._plan = plan
         self._formats = formats
         self._plugged = [name for name in formats if name not in JSON_FORMATS]
@@ -116,7 +123,7 @@ class PayloadReader:
         if name not in self._plugged:
             return body, name
         try:
-            return as_json(name, body), _DECODED
+            return as_json(name, body, self._form), _DECODED
         except ValueError as error:
             undecodable[number] = "undecodable", str(error)
             return b"", _DECODED

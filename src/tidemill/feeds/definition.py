@@ -31,6 +31,15 @@ class Layout(Table, frozen=True):
     header_bytes: int = 0
 
 
+class Csv(Table, frozen=True):
+    """How CSV is written, in the format `csv` and only there. `columns` are the names of the columns; without them the
+    first line has them. `decimal` is what is before the decimals of fields of type `number` and of registers."""
+
+    separator: Literal[",", ";", "\t", "|"] = ","
+    decimal: Literal[".", ","] = "."
+    columns: tuple[str, ...] = ()
+
+
 class Input(Table, frozen=True):
     """How a payload splits into records.
 
@@ -52,6 +61,9 @@ class Input(Table, frozen=True):
     record; `flag` keeps the nearest double, and its points have the mark `not_exact`; `round` keeps the nearest double.
     Numbers with decimals or an exponent are always the nearest double.
 
+    `csv` (see [input.csv]), `arrow` (a stream of Arrow IPC) and `parquet` are tables: a row is a record, a column its
+    member of that name, an empty cell null. Say by the content type which it is, if a feed takes several formats.
+
     `open`: an open feed, whose records bring their name, tags and fields with them, in the formats `line_protocol`,
     `ndjson`, `csv`, `arrow` and `parquet`. It has an empty [registers], and neither tags, attributes, labels nor
     fields; the name of a record is the tag `_measurement`. `POST /v1/points` makes the definition of an open feed at
@@ -65,6 +77,7 @@ class Input(Table, frozen=True):
     not_exact: NotExact = "reject"
     open: bool = False
     layout: Layout | None = None
+    csv: Csv = Csv()
 
     @property
     def root(self) -> str:

@@ -48,6 +48,13 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "on_fault": "What a record that breaks the contract does: `refuse` the payload with 400, or be rejected.",
         "not_exact": "What an integer becomes that a double cannot hold exactly: a fault, a mark, or the nearest.",
         "layout": "The size of binary records.",
+        "open": "Whether records bring their names, tags and fields.",
+        "csv": "How CSV is written.",
+    },
+    "Csv": {
+        "separator": "The character between columns.",
+        "decimal": "The character before the decimals of numbers.",
+        "columns": "The names of the columns, where the first line does not have them.",
     },
     "Layout": {
         "record_bytes": "The bytes of a record.",

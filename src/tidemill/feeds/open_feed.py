@@ -6,7 +6,7 @@ from typing import Final
 from tidemill.feeds.formats import OPEN_FORMATS
 
 _TEXT: Final = """# Made by the service at the first payload of this open feed. Apply a changed version to add
-# rules, rollups or retention. How names and tags become series: docs/reference/open-feeds.md.
+# rules, rollups or retention. How names and tags become series: docs/how-to/open-feeds.md.
 name = "{name}"
 title = "Open feed: names, tags and fields come with the data"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tidemill.feeds.convert import DefinitionFault, did_you_mean
-from tidemill.feeds.definition import Feed, Registers
+from tidemill.feeds.definition import Csv, Feed, Registers
 from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, OPEN_FORMATS, TABLE_FORMATS, known_formats
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.members import Field, Tag
@@ -56,9 +56,16 @@ def _format_faults(feed: Feed) -> Iterator[DefinitionFault]:
 def _open_faults(feed: Feed) -> Iterator[DefinitionFault]:
     """Faults of an open feed, whose records bring names, tags and fields; and of formats that only such feeds take."""
     if not feed.input.open:
-        if tables := [name for name in feed.input.formats if name in TABLE_FORMATS]:
-            message = f"'{tables[0]}' is for open feeds: set [input] open = true"
+        if "line_protocol" in feed.input.formats:
+            message = "'line_protocol' is for open feeds: set [input] open = true"
             yield DefinitionFault(("input", "formats"), "conflict", message)
+        if feed.input.csv != Csv() and "csv" not in feed.input.formats:
+            yield DefinitionFault(("input", "csv"), "conflict", "this is for the format csv; leave it out")
+        if feed.input.csv.separator == feed.input.csv.decimal:
+            message = "a decimal comma needs another separator, such as ;"
+            yield DefinitionFault(("input", "csv", "separator"), "conflict", message)
+        if feed.input.columns is not None and set(feed.input.formats) & set(TABLE_FORMATS):
+            yield DefinitionFault(("input", "columns"), "conflict", "'columns' is for JSON documents; leave it out")
         return
     for name in feed.input.formats:
         if name not in OPEN_FORMATS:
@@ -70,7 +77,13 @@ def _open_faults(feed: Feed) -> Iterator[DefinitionFault]:
     if feed.registers != Registers():
         message = "an open feed has [registers] without options: every field of a record is one"
         yield DefinitionFault(("registers",), "conflict", message)
-    for option, value in (("on_fault", "reject"), ("records", "$"), ("columns", None), ("layout", None)):
+    for option, value in (
+        ("on_fault", "reject"),
+        ("records", "$"),
+        ("columns", None),
+        ("layout", None),
+        ("csv", Csv()),
+    ):
         if getattr(feed.input, option) != value:
             message = f"an open feed has {option} = {value!r}" if option == "on_fault" else "leave this out"
             yield DefinitionFault(("input", option), "conflict", message)

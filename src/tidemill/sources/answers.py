@@ -20,7 +20,8 @@ from tidemill.decode.lines import is_object, looks_like_lines
 from tidemill.decode.plugin import as_json
 from tidemill.decode.scan import BOM
 from tidemill.decode.strict_json import NotJson, parse_json
-from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, plugin_decoders
+from tidemill.decode.table_json import TableForm
+from tidemill.feeds.formats import JSON_FORMATS, LAYOUT_FORMATS, TABLE_FORMATS, plugin_decoders
 from tidemill.feeds.paths import ABSENT, Path, path_text, value_at_path
 from tidemill.feeds.source import SourceNothing
 from tidemill.sources.column_answers import column_records, columns_fault
@@ -74,8 +75,8 @@ def judge_answer(body: bytes, claimed: str, expected: ExpectedAnswer, max_depth:
     if form in JSON_FORMATS:
         return _judge_json(body, expected, max_depth)
     try:
-        if form in plugin_decoders():
-            as_json(form, body)
+        if form in plugin_decoders() or form in TABLE_FORMATS:
+            as_json(form, body, TableForm())
     except ValueError as error:
         return AnswerVerdict(None, why=f"it is not {form}: {error}")
     return trusted_verdict(claimed)

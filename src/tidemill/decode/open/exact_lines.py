@@ -7,7 +7,7 @@ numbers of tags and fields are bounded. A line with texts only has no number, so
 import re
 from typing import Final
 
-from tidemill.decode.open.records import NAME, NO_TIME, OpenPayload, Record, Tags
+from tidemill.decode.open.records import NAME, NO_TIME, OpenPayload, OpenRecord, Tags
 from tidemill.decode.open.regular_lines import MAX_FIELDS, MAX_NAME, MAX_TAGS
 from tidemill.model.time import MAX_NS, MIN_NS
 
@@ -68,7 +68,7 @@ def is_whole_line(line: bytes) -> bool:
     return match is not None and match.end() == len(line)
 
 
-def _record(line: bytes, match: re.Match[bytes] | None, unit_ns: int) -> Record:
+def _record(line: bytes, match: re.Match[bytes] | None, unit_ns: int) -> OpenRecord:
     """The record of a line. Raises LineError."""
     if match is None:
         raise LineError("invalid_line", _why(line))
@@ -80,7 +80,7 @@ def _record(line: bytes, match: re.Match[bytes] | None, unit_ns: int) -> Record:
         raise LineError("invalid_utf8", "it is not UTF-8") from None
     if not fields:
         raise LineError("missing", "it has no number: fields that are texts make no point")
-    return Record(tags, time, fields, texts, rounded)
+    return OpenRecord(tags, time, fields, texts, rounded)
 
 
 def _why(line: bytes) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from tidemill.decode.open.options import OpenOptions
-from tidemill.decode.open.records import NAME, NO_TIME, OpenPayload, Record, Tags
+from tidemill.decode.open.records import NAME, NO_TIME, OpenPayload, OpenRecord, Tags
 from tidemill.decode.open.regular_lines import MAX_FIELDS, MAX_NAME, MAX_TAGS
 from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import MAX_NS, MIN_NS, parse_instant
@@ -71,7 +71,7 @@ class _RecordError(Exception):
         self.code = code
 
 
-def _checked(given: JsonRecord, options: OpenOptions) -> Record:
+def _checked(given: JsonRecord, options: OpenOptions) -> OpenRecord:
     fields: dict[str, float] = {}
     texts: dict[str, str] = {}
     rounded = False
@@ -94,7 +94,7 @@ def _checked(given: JsonRecord, options: OpenOptions) -> Record:
             raise _RecordError(*fault)
     if any(len(text) > MAX_TEXT for text in texts.values()):
         raise _RecordError("too_long", f"a text has more than {MAX_TEXT} characters")
-    return Record(tags, _time(given.time, options.unit_ns), fields, texts, rounded)
+    return OpenRecord(tags, _time(given.time, options.unit_ns), fields, texts, rounded)
 
 
 def record_tags(name: str, tags: dict[str, str]) -> Tags:

@@ -26,7 +26,7 @@ NAME: Final = "_measurement"  # the tag that holds a record's name
 NO_TIME: Final = np.iinfo(np.int64).min  # a record without a time: it takes the time of receipt
 
 
-class Column(msgspec.Struct, frozen=True):
+class FieldColumn(msgspec.Struct, frozen=True):
     """The values of a field of a chunk (f64); `valid`: which rows have one (None: all)."""
 
     name: str
@@ -42,11 +42,11 @@ class Chunk(msgspec.Struct, frozen=True):
     identities: NDArray[np.int64]
     tags: Sequence[Tags]
     times: NDArray[np.int64]
-    fields: Sequence[Column]
+    fields: Sequence[FieldColumn]
     rounded: NDArray[np.int64] | None = None
 
 
-class Record(msgspec.Struct):
+class OpenRecord(msgspec.Struct):
     """One record. `time` in ns UTC (NO_TIME: none); `texts`: fields that are texts, kept as attributes."""
 
     tags: Tags
@@ -70,7 +70,7 @@ class OpenPayload:
         """Add rows."""
         self._records.chunks.append((self._number, chunk))
 
-    def add_record(self, index: int, record: Record) -> None:
+    def add_record(self, index: int, record: OpenRecord) -> None:
         """Add one record."""
         self._records.single.append((self._number, index, record))
 
@@ -94,7 +94,7 @@ class OpenRecords:
 
     def __init__(self, on_fault: Callable[[int, int, FaultCollector], None] | None = None) -> None:
         self.chunks: list[tuple[int, Chunk]] = []
-        self.single: list[tuple[int, int, Record]] = []
+        self.single: list[tuple[int, int, OpenRecord]] = []
         self.rejected = Rejected()
         self._on_fault = on_fault
 

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.open.records import NAME, NO_TIME, Chunk, Column
+from tidemill.decode.open.records import NAME, NO_TIME, Chunk, FieldColumn
 from tidemill.model.time import MAX_NS, MIN_NS
 
 SEPARATORS: Final = b" =,\n"
@@ -132,7 +132,7 @@ def chunk_of(frame: pl.DataFrame, template: Template, indexes: NDArray[np.int64]
         read = _numbers(frame[f"c{2 * (len(template.tags) + number) + 2}"], form)
         if read is None:
             return None
-        columns.append(Column(field, read[0]))
+        columns.append(FieldColumn(field, read[0]))
         if read[1] is not None:
             rounded |= read[1]
     marked = np.flatnonzero(rounded)

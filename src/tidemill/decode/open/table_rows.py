@@ -9,18 +9,17 @@ from numpy.typing import NDArray
 
 from tidemill.decode.open.ndjson import name_fault, record_tags
 from tidemill.decode.open.options import OpenOptions
-from tidemill.decode.open.records import NAME, NO_TIME, Chunk, Column, OpenPayload, Tags
+from tidemill.decode.open.records import NAME, NO_TIME, Chunk, FieldColumn, OpenPayload, Tags
 from tidemill.decode.open.regular_lines import MAX_TAGS
 from tidemill.decode.times import parse_texts
 from tidemill.model.time import MAX_NS, MIN_NS
 
 NAME_COLUMN: Final = "name"
-MAX_COLUMNS: Final = 10_000
 _EXACT: Final = float(1 << 53)
 _UNITS_NS: Final = {"ns": 1, "us": 1_000, "ms": 1_000_000}
 
 
-class Rows:
+class JudgedRows:
     """The rows of a table while they are judged: `bad` are at fault, and said so."""
 
     def __init__(self, numbers: NDArray[np.int64], payload: OpenPayload, first_line: int, word: str) -> None:
@@ -28,7 +27,7 @@ class Rows:
         self._payload, self._first, self._word = payload, first_line, word
 
     def reject(self, rows: NDArray[np.bool_], code: str, message: str) -> None:
-        """Rows are at fault, unless they are already."""
+        """JudgedRows are at fault, unless they are already."""
         for row in np.flatnonzero(rows & ~self.bad).tolist():
             number = int(self.numbers[row])
             self._payload.reject(number, f"{self._word} {number + self._first}", code, message)
@@ -51,7 +50,7 @@ def read_rows(
         payload.refuse(*fault)
         return
     payload.count += len(frame)
-    rows = Rows(numbers, payload, first_line, "row" if typed else "line")
+    rows = JudgedRows(numbers, payload, first_line, "row" if typed else "line")
     times = np.full(len(frame), NO_TIME)
     if options.time:
         times = _times(frame[options.time], options.unit_ns, rows)
@@ -64,7 +63,7 @@ def read_rows(
             fields.append(column)
             rounded |= inexact
     good = np.flatnonzero(~rows.bad)
-    kept = [Column(c.name, c.values[good], None if c.valid is None else c.valid[good]) for c in fields]
+    kept = [FieldColumn(c.name, c.values[good], None if c.valid is None else c.valid[good]) for c in fields]
     marked = np.flatnonzero(rounded[good])
     payload.add_chunk(Chunk(numbers[good], codes[good], sets, times[good], kept, marked if len(marked) else None))
 
@@ -106,7 +105,7 @@ def _fault_of_columns(
     return None
 
 
-def _times(column: pl.Series, unit_ns: int, rows: Rows) -> NDArray[np.int64]:
+def _times(column: pl.Series, unit_ns: int, rows: JudgedRows) -> NDArray[np.int64]:
     """The instants of a column, 0 where a row is at fault."""
     kind = column.dtype
     if isinstance(kind, pl.Datetime):
@@ -144,7 +143,9 @@ def _times(column: pl.Series, unit_ns: int, rows: Rows) -> NDArray[np.int64]:
     return times
 
 
-def _scaled(numbers: pl.Series, unit_ns: int, rows: Rows, at: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+def _scaled(
+    numbers: pl.Series, unit_ns: int, rows: JudgedRows, at: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Numbers as ns since the epoch, 0 where a row is at fault; `at`: the rows that they are of (None: all)."""
     low, high = -(-MIN_NS // unit_ns), MAX_NS // unit_ns
     inside = numbers.is_between(low, high)
@@ -161,7 +162,7 @@ def _scaled(numbers: pl.Series, unit_ns: int, rows: Rows, at: NDArray[np.int64] 
 
 
 def _identities(
-    frame: pl.DataFrame, names: Sequence[str], name: str, rows: Rows
+    frame: pl.DataFrame, names: Sequence[str], name: str, rows: JudgedRows
 ) -> tuple[NDArray[np.int64], list[Tags]]:
     """(identity of each row, the tags of each identity). An empty text is no tag."""
     if not frame.width:
@@ -184,7 +185,7 @@ def _identities(
     return identity, sets
 
 
-def _field(column: pl.Series, decimal: str, rows: Rows) -> tuple[Column, NDArray[np.bool_]]:
+def _field(column: pl.Series, decimal: str, rows: JudgedRows) -> tuple[FieldColumn, NDArray[np.bool_]]:
     """The numbers of a column, and which are rounded."""
     exact = column
     if column.dtype == pl.String:
@@ -208,4 +209,4 @@ def _field(column: pl.Series, decimal: str, rows: Rows) -> tuple[Column, NDArray
         for row in large.tolist():
             written = str(exact[row])
             rounded[row] = written.lstrip("+-").isdigit() and int(written) != int(values[row])
-    return Column(column.name, values, None if valid.all() else valid.to_numpy()), rounded
+    return FieldColumn(column.name, values, None if valid.all() else valid.to_numpy()), rounded

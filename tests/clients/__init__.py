@@ -1,0 +1,1 @@
+"""Clients that others wrote, from the package index, against a server."""
