@@ -1,6 +1,8 @@
 """`tidemill import` at a real API with a mill: files become points, once, in order, also after a kill."""
 
+import csv
 import gzip
+import io
 import json
 import os
 import signal
@@ -18,6 +20,7 @@ from tests.cli.running import Run, runner
 from tests.support.api import Api
 from tidemill.client import Tidemill
 from tidemill.client.files.csv_file import CsvDialect
+from tidemill.client.files.csv_lines import row_blocks
 from tidemill.client.files.formats import file_format, read_chunks
 from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.line_protocol import LineFaultError, parse_line
@@ -175,6 +178,27 @@ def test_line_protocol_goes_into_an_open_feed_as_it_is(run: Run, tidemill: Tidem
     (tmp_path / "a.csv").write_text("time,usage\n2026-01-01T00:00:00Z,1\n")
     refused = run("--feed", "hosts_import", tmp_path / "a.csv")
     assert refused.status == 2 and "an open feed takes line-protocol" in refused.err
+
+
+def test_a_feed_of_csv_gets_the_rows_as_they_are(run: Run, tidemill: Tidemill, tmp_path: Path) -> None:
+    text = METERS.replace("meters_read", "rows").replace(
+        "[time]", 'formats = ["csv"]\n[input.csv]\nseparator = ";"\n[time]'
+    )
+    tidemill.apply_feed(text)
+    row = '2026-01-01T00:00:00Z;"two\nlines";1,5'
+    (tmp_path / "rows.csv").write_text(f"time;meter;kwh\n2026-01-01T00:00:00Z;one;2,5\n{row}")
+    done = run("--feed", "rows", tmp_path / "rows.csv", "--wait", "30")
+    assert done.status == 0, done.err
+    assert values(tidemill, "one", "rows") == [2.5]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.text(st.sampled_from('a;\n"'), max_size=6), min_size=1, max_size=60), st.integers(1, 90))
+def test_rows_are_cut_between_rows(cells: list[str], size: int) -> None:
+    body = "".join('"{}";x\n'.format(cell.replace('"', '""')) for cell in cells).encode()
+    blocks = list(row_blocks(io.BytesIO(body), size))
+    rows = [row for block in blocks for row in csv.reader(io.StringIO(block.decode(), newline=""), delimiter=";")]
+    assert b"".join(blocks) == body and rows == [[cell, "x"] for cell in cells]
 
 
 def lines_of(path: Path, kind: str = "") -> list[dict[str, object]]:

@@ -13,16 +13,16 @@ from rich.progress import TextColumn
 from tidemill.cli.common import ShowProgress, err, out, progress_bar
 from tidemill.cli.points_options import open_client
 from tidemill.client import AsyncTidemill, InputProblemError, NotFoundProblemError, PayloadReceipt
-from tidemill.client.files.chunks import JSON, LINES, NDJSON, FileChunk
+from tidemill.client.files.chunks import CSV, JSON, LINES, NDJSON, FileChunk
 from tidemill.client.files.csv_file import CsvDialect
-from tidemill.client.files.formats import LINE_PROTOCOL, file_format, read_chunks
+from tidemill.client.files.formats import LINE_PROTOCOL, FeedTakes, file_format, read_chunks
 from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.journal import ImportJournal
 from tidemill.client.ordered import OrderedPayload, OrderedUploads
 from tidemill.crash_points import reach
 from tidemill.errors import AccessError, InputError, NotFoundError, TidemillError, UnavailableError
 
-_FORMAT_OF: Final = {NDJSON: "ndjson", JSON: "json", LINES: "line_protocol"}
+_FORMAT_OF: Final = {NDJSON: "ndjson", JSON: "json", LINES: "line_protocol", CSV: "csv"}
 _OPEN_KINDS: Final = (LINE_PROTOCOL, "ndjson", "json")
 _LOOK_S: Final = 0.2
 
@@ -68,6 +68,7 @@ class ImportRun:
         self._target, self._journal, self._label = target, journal, label
         self._formats: tuple[str, ...] = ()
         self._open = False
+        self._takes = FeedTakes()
         self._counts = ImportCounts()
         self._receipts: list[str] = []
         self._sending: dict[str, FileChunk] = {}
@@ -82,12 +83,14 @@ class ImportRun:
             except NotFoundError as error:
                 self._open = all((wanted or file.kind) == LINE_PROTOCOL for file in inputs)
                 if self._open:
-                    self._formats = ("line_protocol",)
+                    self._formats, self._takes = ("line_protocol",), FeedTakes(plain_lines=True)
                     return
                 hint = "`tidemill import --dry-run --draft FILE` drafts one, `tidemill feed apply FILE` makes it."
                 raise NotFoundError(f"{error.message}. {hint}") from None
-            self._formats = tuple(document["definition"]["input"]["formats"])
-            self._open = bool(document["definition"]["input"]["open"])
+            declared = document["definition"]["input"]
+            self._formats, self._open = tuple(declared["formats"]), bool(declared["open"])
+            plain_csv = "csv" in self._formats and not self._open
+            self._takes = FeedTakes(self._open, plain_csv, not declared["csv"]["columns"])
             last = self._journal.last_receipt
             if last is not None and not _has_receipt(client, last):
                 self._journal.clear()
@@ -108,7 +111,7 @@ class ImportRun:
                         if self._open and kind not in _OPEN_KINDS:
                             hint = "`tidemill import --dry-run --draft FILE` drafts a feed that says what is what."
                             raise InputError(f"{file.name}: an open feed takes {', '.join(_OPEN_KINDS)} files. {hint}")
-                        chunks = read_chunks(file, kind, dialect, plain_lines=self._open)
+                        chunks = read_chunks(file, kind, dialect, self._takes)
                         await self._send_file(client, file, self._payloads(file, chunks, show_progress))
                         self._counts.files += 1
                     except RefusedChunkError:

@@ -15,6 +15,7 @@ CHUNK_BYTES: Final = 4 << 20  # of a payload: half of what a server takes at onc
 LONGEST_BYTES: Final = 7 << 20  # of a line
 NDJSON: Final = "application/x-ndjson"
 JSON: Final = "application/json"
+CSV: Final = "text/csv"
 LINES: Final = "text/x-influx-line-protocol"
 
 

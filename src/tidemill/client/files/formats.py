@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from tidemill.client.files.chunks import FileChunk
 from tidemill.client.files.columnar import read_arrow, read_parquet
 from tidemill.client.files.csv_file import CsvDialect, read_csv
+from tidemill.client.files.csv_lines import read_plain_csv
 from tidemill.client.files.green_button import read_green_button
 from tidemill.client.files.home_assistant import read_home_assistant
 from tidemill.client.files.inputs import InputFile, first_bytes, open_input
@@ -52,9 +55,21 @@ def file_format(file: InputFile, wanted: str = "") -> str:
     return by_name
 
 
-def read_chunks(file: InputFile, kind: str, dialect: CsvDialect, *, plain_lines: bool = False) -> Iterator[FileChunk]:
-    """The chunks of a file, in order. `plain_lines`: line protocol stays as it is. Raises InputError that names the
-    file and says what to do."""
+class FeedTakes(msgspec.Struct, frozen=True):
+    """What a feed takes as it is: lines of line protocol; CSV, and whether the first line of that has the names of the
+    columns. All else is sent as JSON."""
+
+    plain_lines: bool = False
+    plain_csv: bool = False
+    csv_header: bool = True
+
+
+JSON_ALONE: Final = FeedTakes()
+
+
+def read_chunks(file: InputFile, kind: str, dialect: CsvDialect, takes: FeedTakes = JSON_ALONE) -> Iterator[FileChunk]:
+    """The chunks of a file, in order, as a feed takes them. Raises InputError that names the file and says what to
+    do."""
     try:
         if kind == "home-assistant":
             if file.path is None:
@@ -62,9 +77,11 @@ def read_chunks(file: InputFile, kind: str, dialect: CsvDialect, *, plain_lines:
             yield from read_home_assistant(file)
             return
         with open_input(file, seekable=kind in _SEEKABLE) as opened:
-            if kind == "csv":
+            if kind == "csv" and takes.plain_csv:
+                yield from read_plain_csv(opened, dialect, with_header=takes.csv_header)
+            elif kind == "csv":
                 yield from read_csv(opened, dialect)
-            elif kind == LINE_PROTOCOL and plain_lines:
+            elif kind == LINE_PROTOCOL and takes.plain_lines:
                 yield from read_plain_lines(opened)
             else:
                 yield from _READERS[kind](opened)
