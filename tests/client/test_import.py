@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.cli.running import Run, runner
-from tests.support.api import Api
+from tests.support.api import Api, running_api
 from tidemill.client import Tidemill
 from tidemill.client.files.csv_file import CsvDialect
 from tidemill.client.files.csv_lines import row_blocks
 from tidemill.client.files.formats import file_format, read_chunks
 from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.line_protocol import LineFaultError, parse_line
+from tidemill.log.limits import LogLimits
 
 METERS = """name = "meters_read"
 [input]
@@ -144,6 +145,16 @@ def test_bad_input_says_what_to_do(run: Run, tmp_path: Path) -> None:
     assert away.status == 1 and "Is a server running there?" in away.err
     utf8 = run("--feed", "meters_read", tmp_path / "latin.csv", "--encoding", "latin-1")
     assert utf8.status == 0, utf8.err
+
+
+def test_a_server_without_room_is_asked_again_later(run: Run, tmp_path: Path) -> None:
+    full = LogLimits(min_free_bytes=1 << 60, min_free_ratio=0)
+    file = tmp_path / "fixes.ndjson"
+    file.write_bytes(b'{"time": "2026-01-01T00:00:00Z"}\n')
+    with running_api(tmp_path / "data", limits=full) as api:
+        done = run("--feed", "location", file, "--url", api.url, "--patience", "0")
+    assert done.status == 1 and "Run the same command again" in done.err, done.err
+    assert "0 records of 0 files sent" in done.out
 
 
 def test_a_dry_run_drafts_a_feed_that_takes_the_file(run: Run, tidemill: Tidemill, tmp_path: Path) -> None:
