@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -118,6 +119,21 @@ def test_a_broker_that_is_not_there_is_a_state(polling, states):
     with polling(feed("mqtt://127.0.0.1:1")):
         state = until(lambda: (s := states().get("plant")) and s.state == "failing" and s)
     assert "look at source.url" in state.detail
+
+
+def test_a_broker_that_never_answers_is_hung_up_on(polling, states):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"mqtt://127.0.0.1:{listener.getsockname()[1]}"
+        silent = load_feed(FEED.replace("URL", url).replace("5s", "100ms").replace("MORE", ""), environment={})
+        with polling(silent):
+            state = until(lambda: (s := states().get("plant")) and s.failures >= 2 and s)
+        assert "timed out" in state.detail
+        for _ in range(2):
+            connection = listener.accept()[0]
+            connection.settimeout(60)
+            while connection.recv(4096):
+                pass  # the greeting, then the end
+            connection.close()
 
 
 def test_the_feed_of_the_page_is_one_that_loads():

@@ -19,6 +19,7 @@ from tidemill.sources.mqtt_spec import MqttSpec, tls_context
 SENT_AHEAD: Final = 500  # messages that a broker sends before one is acknowledged
 _MOST_UNASKED: Final = 10_000  # messages of QoS 0 that wait here: the broker does not wait for us
 _KEEPALIVE_S: Final = 30
+_GOODBYE_S: Final = 1.0
 _RETAIN_IF_NEW, _RETAIN_NEVER = 1, 2
 _REFUSED: Final = 128  # reason codes of a subscription from here on are failures
 
@@ -69,13 +70,12 @@ class MqttConnection(aiomqtt.Client):
 
     async def connect(self) -> Self:
         """Connect and subscribe. Raises aiomqtt.MqttError."""
-        await self.__aenter__()
-        spec = self._spec
         try:
-            for template in spec.templates:
+            await self.__aenter__()
+            for template in self._spec.templates:
                 await self._subscribe(template.filter)
         except BaseException:
-            await self.close()
+            self._abandon()
             raise
         return self
 
@@ -112,11 +112,24 @@ class MqttConnection(aiomqtt.Client):
             self._client.ack(message.mid, message.qos)
 
     async def close(self) -> None:
-        """End the connection; never raises."""
+        """End the connection, within a second; never raises."""
         try:
-            await self.__aexit__(None, None, None)
-        except aiomqtt.MqttError:
+            async with asyncio.timeout(_GOODBYE_S):
+                await self.__aexit__(None, None, None)
+        except (aiomqtt.MqttError, TimeoutError):
             return
+        finally:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        """Close what is left of a connection: aiomqtt leaves the socket of an attempt that took too long."""
+        if self._misc_task is not None:
+            self._misc_task.cancel()
+        sock: Any = self._client.socket()
+        if sock is not None and sock.fileno() >= 0:
+            self._loop.remove_reader(sock.fileno())
+            self._loop.remove_writer(sock.fileno())
+            sock.close()
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason_code: Any, properties: Any = None) -> None:
         self.session_present = bool(flags.session_present)
