@@ -20,7 +20,7 @@ from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.journal import ImportJournal
 from tidemill.client.ordered import OrderedPayload, OrderedUploads
 from tidemill.crash_points import reach
-from tidemill.errors import AccessError, InputError, NotFoundError, TidemillError, UnavailableError
+from tidemill.errors import AccessError, InputError, MissingPackageError, NotFoundError, TidemillError, UnavailableError
 
 _FORMAT_OF: Final = {NDJSON: "ndjson", JSON: "json", LINES: "line_protocol", CSV: "csv"}
 _OPEN_KINDS: Final = (LINE_PROTOCOL, "ndjson", "json")
@@ -116,7 +116,7 @@ class ImportRun:
                         self._counts.files += 1
                     except RefusedChunkError:
                         raise
-                    except InputError as error:
+                    except (InputError, MissingPackageError) as error:
                         faults.append(error.message)
         return faults
 
