@@ -54,6 +54,7 @@ _TABLES: Final = (
     source.SourceBasic,
     source.SourceKey,
     source.SourceOAuth2,
+    source.SourceMqtt,
 )
 
 

@@ -111,7 +111,10 @@ def alone(whole: Api, tmp_path_factory: pytest.TempPathFactory) -> Alone:
                 (packages / file).parent.mkdir(parents=True, exist_ok=True)
                 (packages / file).write_bytes(Path(str(file.locate())).read_bytes())
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TIDEMILL_")}
-    return Alone(folder, environment | {"TIDEMILL_URL": whole.url, "NO_PROXY": "*", "COLUMNS": "160"})
+    return Alone(
+        folder,
+        environment | {"TIDEMILL_URL": whole.url, "NO_PROXY": "*", "COLUMNS": "160", "XDG_STATE_HOME": str(folder)},
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -165,6 +168,8 @@ def test_the_commands_send_and_ask(alone: Alone) -> None:
         "source list",
         "jobs list",
         "replay list",
+        "import --feed alone levels.ndjson",
+        "export --feed alone -o all.ndjson",
     )
     assert "applied: 3 accepted, 0 rejected" in sent
     assert "2026-01-02T02:00:00Z" in table
@@ -174,6 +179,7 @@ def test_the_commands_send_and_ask(alone: Alone) -> None:
     assert "1 stands at" in why
     assert [text for text in (sent, table, day, metrics, written, why, *lists) if not text.startswith("0 ")] == []
     assert "alone" in lists[0] and "alone" in lists[1]
+    assert "3 accepted, 0 rejected" in lists[-2] and "rows" in lists[-1]
 
 
 def test_tail_follows_new_points(alone: Alone, tidemill: Tidemill) -> None:

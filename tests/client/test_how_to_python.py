@@ -13,7 +13,7 @@ from tidemill.store.migrate import migrate
 PAGES = Path(__file__).parents[2] / "docs/how-to"
 
 
-@pytest.mark.parametrize("page", ["python.md", "questions.md", "forecasts.md"])
+@pytest.mark.parametrize("page", ["python.md", "questions.md", "forecasts.md", "import.md"])
 def test_every_block_prints_what_the_page_shows(whole: Api, tmp_path: Path, page: str) -> None:
     """Each page at a server of its own: their feeds have the same names."""
     address = msgspec.structs.replace(whole.services.store.address, database=page.removesuffix(".md"))

@@ -47,6 +47,7 @@ def run_in_shell(command: str, url: str, folder: Path) -> str:
         "COLUMNS": "160",
         "NO_PROXY": "*",
         "CURL_HOME": str(folder),
+        "XDG_STATE_HOME": str(folder),
     }
     (folder / ".curlrc").write_text("silent\nshow-error\nfail-with-body\n")
     shell = ["bash", "-e", "-o", "pipefail", "-c", command]

@@ -20,6 +20,7 @@ from tidemill.cli import (
     feed,
     forecast,
     health,
+    import_files,
     jobs,
     keys,
     query,
@@ -172,6 +173,7 @@ app.command("forecast")(forecast.forecast)
 app.command("describe")(describe.describe)
 app.command("export")(export.export)
 app.command("tail")(tail.tail)
+app.command("import")(import_files.import_files)
 
 
 if __name__ == "__main__":

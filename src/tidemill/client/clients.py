@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -186,8 +186,15 @@ class AsyncTidemill(_Connected):
         if isinstance(step, Pause):
             await asyncio.sleep(step.seconds)
             return None
+        return await self.reply_to(step)
+
+    async def reply_to(self, request: HttpRequest, content: AsyncIterable[bytes] | None = None) -> HttpReply | NoReply:
+        """Make one request, once. `content`: the pieces of its body, in place of `body`."""
+        arguments = _arguments(request)
+        if content is not None:
+            arguments["content"] = content
         try:
-            return _reply_of(await self._http.request(**_arguments(step)))
+            return _reply_of(await self._http.request(**arguments))
         except httpx.HTTPError as error:
             return self._no_reply(error)
 

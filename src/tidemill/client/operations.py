@@ -167,6 +167,21 @@ class ClientOperations(ForecastOperations, QuestionOperations):
         yield from mapped(self._replies(series, selection, format), read_text)
 
     @Operation
+    def points_page(
+        self,
+        series: str,
+        format: Literal["csv", "ndjson", "arrow"],
+        *,
+        cursor: str | None = None,
+        **selection: Unpack[PointSelection],
+    ) -> Call[tuple[bytes, str | None]]:
+        """One page of the points of a series as bytes, and the cursor of the following page (null: there is none).
+        `cursor` null: the first page. A page of csv begins with the names of the columns."""
+        query = {**query_of(selection), "format": format, "limit": PAGE_POINTS, "cursor": cursor}
+        reply = yield from self._get(f"/v1/series/{quote(series, safe='')}/points", params_of(query))
+        return reply.body, next_cursor(reply.headers.get("link", ""))
+
+    @Operation
     def metrics(
         self,
         series: str,

@@ -20,7 +20,7 @@ from tidemill.feeds.variables import AS_WRITTEN, variable_refusal
 
 _REFERENCE: Final = re.compile(r"\$\{(?:file:([^}]*)|([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?)\}")
 _MAX_BYTES: Final = 64 * 1024
-_HOLDS_SECRETS: Final = frozenset({"url", "params", "headers", "options", "body", "basic", "api_key", "oauth2"})
+_HOLDS_SECRETS: Final = frozenset({"url", "params", "headers", "options", "body", "basic", "api_key", "oauth2", "mqtt"})
 _URL: Final[Key] = ("source", "url")
 _HINT: Final = "write its value again, or look at where it comes from"
 

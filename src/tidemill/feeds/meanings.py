@@ -150,7 +150,7 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "seal_rollups": "Whether windows become final when their points expire.",
     },
     "Source": {
-        "kind": "`http`, or the name of a plug-in.",
+        "kind": "`http`, `mqtt`, or the name of a plug-in.",
         "options": "The options of a plug-in.",
         "url": "What is requested; `{start}`, `{stop}`, `{cursor}` and names of `each` are filled in.",
         "params": "Query parameters, by name.",
@@ -179,6 +179,18 @@ MEANINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "allow": "The private networks (CIDR) that this source may reach, of those that the server allows.",
         "window": "Read the source in windows of time.",
         "page": "Read the source page by page.",
+        "mqtt": "What to subscribe to at a broker.",
+    },
+    "SourceMqtt": {
+        "topics": "Templates of topics, such as `plant/{site}/{device}/state`.",
+        "qos": "0, or 1: acknowledged once the log has the message.",
+        "retained": "Whether messages are taken that the broker kept from before.",
+        "client_id": "The name of this client at the broker; made once unless given.",
+        "session": "How long the broker keeps messages while this server is away.",
+        "protocol": "The version of MQTT.",
+        "ca": "The certificate of the broker's authority, PEM, as `${file:PATH}`.",
+        "certificate": "The client's certificate, PEM, as `${file:PATH}`.",
+        "key": "The key of the client's certificate, PEM, as `${file:PATH}`.",
     },
     "SourceBody": {
         "json": "A JSON body, as a table.",

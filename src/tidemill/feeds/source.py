@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 from tidemill.feeds.convert import Table
 
 HTTP: Final = "http"
+MQTT: Final = "mqtt"
 DEFAULT_EVERY: Final = "10s"
 
 
@@ -101,10 +102,44 @@ class SourcePaging(Table, frozen=True):
     max_pages: int = 1000
 
 
-class Source(Table, frozen=True):
-    """A pull connector. `kind`: `http`, or the name of a plug-in, which gets `options`.
+class SourceMqtt(Table, frozen=True):
+    """What to subscribe to at the broker `url` (`mqtts://host:8883`, or `mqtt://host:1883` without TLS), as the user of
+    `basic`. `topics` are templates: `plant/{site}/{device}/state` names two levels, `+` is a level without a name, `#`
+    at the end any number of levels.
 
-    `url`, `params`, `headers`, `body`, `basic`, `api_key`, `oauth2` and `options` may hold `${NAME}` or
+    Each message becomes a record, a line of JSON: `{"topic": {"name": "plant/a/p1/state", "site": "a", "device": "p1"},
+    "labels": [], "message": ...}`. `message` is the message's own JSON, byte for byte; of other text a JSON text,
+    of other bytes Base64. So a tag is at `$.topic.site`, a field at `$.message.level`, or at `$.message` where it is
+    one number. A message that the broker kept from before the subscription has the label `retained` ([labels] path =
+    `$.labels`, and the check `label_absent` flags or rejects it); with `retained = "skip"` it is not taken.
+
+    Messages that come within 0.3 s are one payload. A message is acknowledged to the broker once the log has it: while
+    this server is away the broker keeps it, for `session` at most. A message that the broker sends again is recognised,
+    and is not stored twice. `qos` is 0 or 1; messages that were published with QoS 2 come with QoS 1, and count once
+    by the same means. `client_id` is made once and kept, unless it is given; two servers need two.
+    `protocol`: `5`, or `3.1.1` for brokers that know no other (then the broker says how many messages it sends ahead).
+    `ca` is the certificate of the broker's authority as PEM, `certificate` and `key` are the client's own:
+    `"${file:/run/secrets/TENANT/ca.pem}"`.
+
+    `every` is how long nothing may come until the poll ledger says `empty` (60 s); `timeout` is for connecting.
+    `max_bytes`: longer messages are not sent by the broker."""
+
+    topics: tuple[str, ...]
+    qos: Literal[0, 1] = 1
+    retained: Literal["take", "skip"] = "take"
+    client_id: str | None = None
+    session: str = "7d"
+    protocol: Literal["5", "3.1.1"] = "5"
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+
+
+class Source(Table, frozen=True):
+    """A pull connector. `kind`: `http`; `mqtt`, which subscribes to a broker ([source.mqtt]); or the name of a plug-in,
+    which gets `options`.
+
+    `url`, `params`, `headers`, `body`, `basic`, `api_key`, `oauth2`, `mqtt` and `options` may hold `${NAME}` or
     `${NAME:-default}` from the environment and `${file:/run/secrets/TENANT/name}` (the variables that the setting
     `source_variables` gives the tenant, and files below its folder in that of the setting `secrets`). If they leave the
     `url` empty (`${NAME:-}`), nothing is polled. A value from a file, or from a variable without a default, is a secret
@@ -154,6 +189,7 @@ class Source(Table, frozen=True):
     allow: tuple[str, ...] = ()
     window: SourceWindow | None = None
     page: SourcePaging | None = None
+    mqtt: SourceMqtt | None = None
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -11,9 +11,10 @@ from tidemill.feeds.definition import Feed
 from tidemill.feeds.durations import duration_faults, requests_per_second
 from tidemill.feeds.key_lines import Key
 from tidemill.feeds.placeholders import placeholder_faults
-from tidemill.feeds.source import HTTP, Source, SourceNothing, SourcePaging, SourceWindow
+from tidemill.feeds.source import HTTP, MQTT, Source, SourceNothing, SourcePaging, SourceWindow
 from tidemill.feeds.timetable import timetable_faults
 from tidemill.feeds.validate_login import LOGIN_KEYS, login_faults
+from tidemill.feeds.validate_mqtt import mqtt_faults
 from tidemill.feeds.validate_paths import document_path_fault, plain_path_fault
 from tidemill.model.time import parse_instant
 from tidemill.model.zones import zone
@@ -24,7 +25,7 @@ def source_faults(feed: Feed) -> Iterator[DefinitionFault]:
     source = feed.source
     if source is None:
         return
-    yield from _kind_faults(source)
+    yield from mqtt_faults(feed, source) if source.kind == MQTT else _kind_faults(source)
     yield from timetable_faults(source)
     yield from placeholder_faults(feed, source)
     yield from login_faults(source)
@@ -47,12 +48,14 @@ def _kind_faults(source: Source) -> Iterator[DefinitionFault]:
             yield DefinitionFault(
                 ("source", "options"), "conflict", "options are for plug-ins; kind = 'http' takes none"
             )
+        if source.mqtt is not None:
+            yield DefinitionFault(("source", "mqtt"), "conflict", "[source.mqtt] is for kind = 'mqtt'")
         return
     offered = plugins.load_plugins(plugins.SOURCES)
     if source.kind not in offered:
         message = f"no installed package offers a source '{source.kind[:60]}'{did_you_mean(source.kind, offered)}"
         yield DefinitionFault(("source", "kind"), "unknown_source", message)
-    for name in ("url", "params", "headers", "window", "page", "drain", "allow", "rate", *LOGIN_KEYS):
+    for name in ("url", "params", "headers", "window", "page", "mqtt", "drain", "allow", "rate", *LOGIN_KEYS):
         if getattr(source, name):
             message = f"'{name}' is for kind = 'http'; a plug-in takes what it needs as options"
             yield DefinitionFault(("source", name), "conflict", message)

@@ -27,9 +27,10 @@ _NamedMembers = list[tuple[AnswerMember, str]]
 
 class DraftOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The user's choices, which take precedence over guesses. `tags` and `fields`: name -> path, in place of all
-    guessed tags or fields."""
+    guessed tags or fields. `title`: of a feed that polls nothing, whose draft has no [source]."""
 
     name: str = ""
+    title: str = ""
     format: str = ""
     records: str | None = None
     time: str | None = None
@@ -45,8 +46,9 @@ class DraftOptions(msgspec.Struct, frozen=True, kw_only=True):
 def draft_feed(
     url: str, structure: Structure, options: DraftOptions, variables: Mapping[str, str] | None = None
 ) -> str | None:
-    """The TOML text of a feed that polls `url`; None if no member could be a field. `variables` are those that a
-    [source] may read: a reference to another variable is renamed to one that it may read."""
+    """The TOML text of a feed that polls `url` ("": a feed without a source); None if no member could be a field.
+    `variables` are those that a [source] may read: a reference to another variable is renamed to one that it may
+    read."""
     used = _UsedPaths([options.time, *options.tags.values(), *options.fields.values()])
     names = _MemberNames([*options.tags, *options.fields])
     fields = _field_members(structure, options, used, names)
@@ -57,7 +59,7 @@ def draft_feed(
     time, zone = _time_lines(structure, options, used)
     lines = [
         f"name = {_quoted(options.name or feed_name(url))}",
-        f"title = {_quoted(f'Fetched from {urlsplit(url).hostname or url}')}",
+        f"title = {_quoted(options.title or f'Fetched from {urlsplit(url).hostname or url}')}",
         'duplicates = "last" # of two records of one series and time the later one stays',
         "",
         "[input]",
@@ -95,7 +97,8 @@ def draft_feed(
     for member in structure.with_roles("unused"):
         if not used.overlaps(member.path):
             lines += ["", f"# {_printable(f'{member.path} {member.explanation}')}."]
-    return "\n".join([*lines, *_source_lines(url, structure, options, variables or {})]) + "\n"
+    polled = _source_lines(url, structure, options, variables or {}) if url else []
+    return "\n".join([*lines, *polled]) + "\n"
 
 
 def _input_lines(structure: Structure) -> list[str]:

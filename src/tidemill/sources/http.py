@@ -85,6 +85,11 @@ class HttpClient:
         self._last_target: tuple[str, dict[str, str], RequestTarget] | None = None  # most requests repeat the last one
         self._kept: tuple[Origin, Connection] | None = None
 
+    @property
+    def policy(self) -> AddressPolicy:
+        """Which addresses this source may connect to."""
+        return self._policy
+
     async def get(
         self,
         url: str,

@@ -23,6 +23,7 @@ from tidemill.sources.addresses import AddressPolicy
 from tidemill.sources.answers import ExpectedAnswer
 from tidemill.sources.body import RequestBody, compile_body
 from tidemill.sources.bounds import Bounds
+from tidemill.sources.mqtt_spec import MqttSpec, compile_mqtt
 from tidemill.sources.pacing import Backoff, CircuitBreaker
 from tidemill.sources.paging import Paging, origin_of
 from tidemill.sources.poll_windows import PollWindows
@@ -34,7 +35,7 @@ class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):
     `item_values` are the values of `each`, `tag_names` the placeholders that tags use. `expected` is what the feed
     declares of an answer. `limit` is the URL's parameter of that name: an answer with so many records is probably
     incomplete; None: there is no such number. `interval_s`: the shortest time between requests to the host. `kind`
-    names the plug-in, which gets `options`, or is `http`."""
+    names the plug-in, which gets `options`, or is `http`, or `mqtt`: then there is `mqtt`, and no `url`."""
 
     tenant: str
     feed: str
@@ -63,6 +64,7 @@ class SourceSpec(msgspec.Struct, frozen=True, kw_only=True):
     expected: ExpectedAnswer
     limit: int | None
     secrets: tuple[str, ...]
+    mqtt: MqttSpec | None = None
 
     def tag_values(self, values: Mapping[str, str] | None = None) -> dict[str, str]:
         """The placeholder values that tags use. `values`: those of one request (`start`, `cursor`, ...)."""
@@ -137,6 +139,7 @@ def _compile_item(tenant: str, feed: Feed, source: Source, item_values: dict[str
         paging=_paging(source),
         expected=expected_answer(feed),
         limit=_limit(url),
+        mqtt=compile_mqtt(source),
         secrets=(*source.hidden, *(text.split()[-1] for text in login.values() if source.hidden)),
     )
 

@@ -27,6 +27,10 @@ class SourceStep(Protocol):
 def make_step(run: SourceRun) -> SourceStep:
     """The step for the source of a run."""
     spec = run.spec
+    if spec.mqtt is not None:
+        from tidemill.sources.steps.mqtt_step import MqttStep  # here: most servers need no client of brokers
+
+        return MqttStep(run, spec.mqtt)
     if spec.kind != HTTP:
         return PluginStep(run)
     if spec.windows is not None:
