@@ -4,6 +4,86 @@
  */
 
 export interface paths {
+    "/api/v1/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Take Prometheus' remote write, 1.0 or 2.0
+         * @description A write request in protobuf, packed with snappy. `204` means durable. Samples at fault are in the ledger; exemplars, histograms and metadata are passed over.
+         */
+        post: operations["writePrometheus"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v2/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write line protocol, as InfluxDB 2 takes it
+         * @description The body is line protocol. The key as `Authorization: Token KEY`, as `Bearer KEY`, as the password of Basic, or as the parameter `p`. A database or bucket is the open feed of its name; the tenant is that of the key. `204` means durable; `400` with `partial write` means that the lines without fault are stored.
+         */
+        post: operations["writeInflux2"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v3/write_lp": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write line protocol, as InfluxDB 3 takes it
+         * @description The body is line protocol. The key as `Authorization: Token KEY`, as `Bearer KEY`, as the password of Basic, or as the parameter `p`. A database or bucket is the open feed of its name; the tenant is that of the key. `204` means durable; `400` with `partial write` means that the lines without fault are stored.
+         */
+        post: operations["writeInflux3"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Healthy, for InfluxDB's clients
+         * @description `status` is `pass` while the server answers.
+         */
+        get: operations["health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -77,6 +157,26 @@ export interface paths {
          * @description Counters and gauges of this process in Prometheus' text format, for administrators.
          */
         get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/ping": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Alive, for InfluxDB's clients
+         * @description `204`: the server is there. `/readyz` says whether payloads can be acknowledged.
+         */
+        get: operations["ping"];
         put?: never;
         post?: never;
         delete?: never;
@@ -771,7 +871,11 @@ export interface paths {
          */
         get: operations["listManyPoints"];
         put?: never;
-        post?: never;
+        /**
+         * Send records that bring their names, tags and fields
+         * @description To an open feed, which is made if there is none of its name. Line protocol, NDJSON, CSV, an Arrow IPC stream or Parquet, by content type or by a look at the body, up to 64 MiB. Records at fault are rejected with their reasons; the others are stored.
+         */
+        post: operations["postPoints"];
         delete?: never;
         options?: never;
         head?: never;
@@ -793,8 +897,10 @@ export interface paths {
          *     `group_by` agree (by default all tags; `[]`: all series); `across` says what the values of several series of a
          *     selection become in a window. `expressions` are numbers made of the names of selections by `+ - * / %`, parentheses
          *     and `abs min max round sqrt`, for each aggregate; a value is null where one of its values is, or by division by
-         *     zero. A file (`format`) has a row for each group, selection or expression, and window, with the columns `name`,
-         *     `tag.NAME` for each tag, `time` and the aggregates.
+         *     zero. `evidence` adds up what is known of a group's series, and `gaps` are those of each series; `thin` answers raw
+         *     points of groups with one series each. An answer about a closed range has an `ETag`: with it in `If-None-Match` the
+         *     same question is answered 304. A file (`format`) has a row for each group, selection or expression, and window, with
+         *     the columns `name`, `tag.NAME` for each tag, `time` and the aggregates.
          */
         post: operations["querySeries"];
         delete?: never;
@@ -1789,6 +1895,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/write": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Write line protocol, as InfluxDB 1 takes it
+         * @description The body is line protocol. The key as `Authorization: Token KEY`, as `Bearer KEY`, as the password of Basic, or as the parameter `p`. A database or bucket is the open feed of its name; the tenant is that of the key. `204` means durable; `400` with `partial write` means that the lines without fault are stored.
+         */
+        post: operations["writeInflux1"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1820,7 +1946,7 @@ export interface components {
         };
         /**
          * Answer
-         * @description The answer to a question. `time`: the starts of the windows. `every` null: the whole range is one window. The members from `source` on are those of `GET /v1/points`.
+         * @description The answer to a question. `time`: the starts of the windows; empty for raw points, whose `times` each item has. `every` null: the whole range is one window, or the points are raw. The members from `source` on are those of `GET /v1/points`; `next` is the `cursor` of the following page, null on the last one and without `limit`.
          */
         Answer: {
             every: string | null;
@@ -1833,10 +1959,12 @@ export interface components {
             took_ms: number;
             time: string[];
             items: components["schemas"]["AnswerColumns"][];
+            next: string | null;
+            gaps: components["schemas"]["ReasonedGap"][] | null;
         };
         /**
          * AnswerColumns
-         * @description A selection or an expression of one group: `columns` has an array for each aggregate, each as long as `time`. `series`: the ids of the series that it was made of. `unit`: of the selection, where its series have one unit.
+         * @description A selection or an expression of one group: `columns` has an array for each aggregate, each as long as `time`; of raw points `value`, as long as `times`. `series`: the ids of the series that it was made of. `unit`: of the selection, where its series have one unit. `thinned_from`: how many points these were chosen from (null: all are here). `evidence`, if asked for, has the members of `GET /v1/points`, added up over the series.
          */
         AnswerColumns: {
             name: string;
@@ -1848,6 +1976,11 @@ export interface components {
             columns: {
                 [key: string]: (number | null)[];
             };
+            times: string[] | null;
+            thinned_from: number | null;
+            evidence: {
+                [key: string]: (number | null)[];
+            } | null;
         };
         /**
          * ApiPart
@@ -2218,6 +2351,17 @@ export interface components {
             key: components["schemas"]["KeyItem"];
             secret: string;
             notes: string[];
+        };
+        /**
+         * Csv
+         * @description How CSV is written, in the format `csv` and only there. `columns` are the names of the columns; without them the first line has them. `decimal` is what is before the decimals of fields of type `number` and of registers.
+         */
+        Csv: {
+            /** @enum {string} */
+            separator: "," | ";" | "\t" | "|";
+            /** @enum {string} */
+            decimal: "." | ",";
+            columns: string[];
         };
         /**
          * DecompositionAnswer
@@ -3169,8 +3313,18 @@ export interface components {
             missing: string[];
         };
         /**
+         * InfluxHealth
+         * @description The health of the server, as clients of InfluxDB read it.
+         */
+        InfluxHealth: {
+            name: string;
+            message: string;
+            status: string;
+            version: string;
+        };
+        /**
          * Input
-         * @description How a payload splits into records. `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed decoders (entry-point group `tidemill.decoders`). `records` is the path of the record, or of the array of records, in a JSON document; with `[*]` and `.*` it leads to records in groups and under keys (all forms are in [paths.md](paths.md)). `columns` instead is the path of an object of parallel arrays: item n of each array belongs to record n, and a member that is no array holds for each record (tags, attributes, units and factors of fields, the name of a register and what [time] reads, no fields). Arrays that the feed reads have one length. An item whose fields are all null is no record, unless all fields are optional. `on_fault` is the effect of a record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data. `not_exact`: the effect of an integer that a double, which every value becomes, cannot hold exactly (beyond 2^53 most are such), in whatever format and type it comes, before scale and unit. `reject` makes it a fault of the record; `flag` keeps the nearest double, and its points have the mark `not_exact`; `round` keeps the nearest double. Numbers with decimals or an exponent are always the nearest double.
+         * @description How a payload splits into records. `formats`: `json` and `ndjson`; or one of `binary` (records of a fixed [input.layout]), `base64` and `hex` (such bytes as text, spaces and line breaks ignored), whatever content type the payload has; or formats of installed decoders (entry-point group `tidemill.decoders`). `records` is the path of the record, or of the array of records, in a JSON document; with `[*]` and `.*` it leads to records in groups and under keys (all forms are in [paths.md](paths.md)). `columns` instead is the path of an object of parallel arrays: item n of each array belongs to record n, and a member that is no array holds for each record (tags, attributes, units and factors of fields, the name of a register and what [time] reads, no fields). Arrays that the feed reads have one length. An item whose fields are all null is no record, unless all fields are optional. `on_fault` is the effect of a record that breaks the contract (not JSON, missing, wrong type, out of range, not finite): `refuse` answers 400 at once and keeps bytes and reasons in the ledger; `reject` takes the payload and rejects the record in the mill. A payload without records is such a fault for `refuse`, unless the feed has a source, which may have no data. `not_exact`: the effect of an integer that a double, which every value becomes, cannot hold exactly (beyond 2^53 most are such), in whatever format and type it comes, before scale and unit. `reject` makes it a fault of the record; `flag` keeps the nearest double, and its points have the mark `not_exact`; `round` keeps the nearest double. Numbers with decimals or an exponent are always the nearest double. `csv` (see [input.csv]), `arrow` (a stream of Arrow IPC) and `parquet` are tables: a row is a record, a column its member of that name, an empty cell null. Say by the content type which it is, if a feed takes several formats. `open`: an open feed, whose records bring their name, tags and fields with them, in the formats `line_protocol`, `ndjson`, `csv`, `arrow` and `parquet`. It has an empty [registers], and neither tags, attributes, labels nor fields; the name of a record is the tag `_measurement`. `POST /v1/points` makes the definition of an open feed at its first payload.
          */
         Input: {
             formats: string[];
@@ -3180,7 +3334,9 @@ export interface components {
             on_fault: "refuse" | "reject";
             /** @enum {string} */
             not_exact: "reject" | "flag" | "round";
+            open: boolean;
             layout: components["schemas"]["Layout"] | null;
+            csv: components["schemas"]["Csv"];
         };
         /**
          * InstantHit
@@ -5121,6 +5277,41 @@ export interface components {
             speed: number;
             user_id: string;
         };
+        /** @description The receipt of a payload of an open feed. */
+        PointsOutcome: {
+            id: string;
+            feed: string;
+            received_at: string;
+            bytes: number;
+            sha256: string;
+            /** @enum {string} */
+            state: "stored" | "applied" | "refused" | "poison" | "deleted";
+            accepted: number | null;
+            rejected: number | null;
+            reasons: {
+                [key: string]: number;
+            };
+            missing: number | null;
+            rules_version: number;
+            links: components["schemas"]["Links"];
+            /** @description With `Prefer: wait`: the first faults of records, at most 100. */
+            errors?: {
+                path: string;
+                code: string;
+                message: string;
+            }[];
+        };
+        /** @description As InfluxDB answers: 1 and 3 `error` (3 with `data`, the lines at fault), 2 `code` and `message`. */
+        InfluxError: {
+            error?: string;
+            code?: string;
+            message?: string;
+            data?: {
+                original_line: string;
+                line_number: number;
+                error_message: string;
+            }[];
+        };
         NewSeries: {
             name?: string;
             unit?: string;
@@ -5186,6 +5377,119 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    writePrometheus: {
+        parameters: {
+            query?: {
+                /** @description The open feed. */
+                feed?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-protobuf": string;
+            };
+        };
+        responses: {
+            /** @description Durable; `X-Tidemill-Receipt` is the receipt. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    writeInflux2: {
+        parameters: {
+            query: {
+                /** @description The bucket: the feed. */
+                bucket: string;
+                /** @description The unit of times that are numbers. */
+                precision?: "ns" | "us" | "ms" | "s";
+                /** @description The organization; not looked at. */
+                org?: string;
+            };
+            header?: {
+                /** @description The content coding of the body: gzip or zstd, whole streams. It is undone first: what is checked, hashed and kept is the unpacked body. A body whose coding cannot be undone is kept packed and refused (`invalid_encoding`). `x-gzip` is gzip; none, an empty one and identity are the same. */
+                "Content-Encoding"?: "gzip" | "x-gzip" | "zstd" | "identity" | "";
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Durable; `X-Tidemill-Receipt` is the receipt. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    writeInflux3: {
+        parameters: {
+            query: {
+                /** @description The database: the feed. */
+                db: string;
+                /** @description The unit of times that are numbers. */
+                precision?: "auto" | "nanosecond" | "microsecond" | "millisecond" | "second";
+                /** @description `false`: a body with a line at fault is refused as a whole. */
+                accept_partial?: string;
+                /** @description Not looked at: every acknowledgement means durable. */
+                no_sync?: string;
+            };
+            header?: {
+                /** @description The content coding of the body: gzip or zstd, whole streams. It is undone first: what is checked, hashed and kept is the unpacked body. A body whose coding cannot be undone is kept packed and refused (`invalid_encoding`). `x-gzip` is gzip; none, an empty one and identity are the same. */
+                "Content-Encoding"?: "gzip" | "x-gzip" | "zstd" | "identity" | "";
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Durable; `X-Tidemill-Receipt` is the receipt. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InfluxHealth"];
+                };
+            };
+        };
+    };
     healthz: {
         parameters: {
             query?: never;
@@ -5300,6 +5604,26 @@ export interface operations {
                 };
                 content: {
                     "text/plain": string;
+                };
+            };
+        };
+    };
+    ping: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": null;
                 };
             };
         };
@@ -6652,6 +6976,84 @@ export interface operations {
                     "application/vnd.apache.parquet": string;
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    postPoints: {
+        parameters: {
+            query?: {
+                /** @description The open feed. */
+                feed?: string;
+                /** @description The unit of times that are numbers. */
+                precision?: "ns" | "us" | "ms" | "s" | "m" | "h";
+                /** @description The name of records that bring none. */
+                name?: string;
+                /** @description CSV, Arrow, Parquet: the column of times; empty: the time of receipt. */
+                time?: string;
+                /** @description CSV, Arrow, Parquet: the columns of tags, with commas between them. */
+                tags?: string;
+                /** @description CSV: what is between columns: `,`, `;`, a tab or `|`. */
+                separator?: string;
+                /** @description CSV: what is before the decimals: `.` or `,`. */
+                decimal?: string;
+            };
+            header?: {
+                /** @description `wait=N`: answer `200` with the applied outcome if it is known within N seconds. */
+                Prefer?: string;
+                /** @description The same key and body within 7 days is the same receipt; the same key with another body is `409`. */
+                "Idempotency-Key"?: string;
+                /** @description The content coding of the body: gzip or zstd, whole streams. It is undone first: what is checked, hashed and kept is the unpacked body. A body whose coding cannot be undone is kept packed and refused (`invalid_encoding`). `x-gzip` is gzip; none, an empty one and identity are the same. */
+                "Content-Encoding"?: "gzip" | "x-gzip" | "zstd" | "identity" | "";
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/x-influx-line-protocol": string;
+                "text/csv": string;
+                "application/x-ndjson": string;
+                "application/vnd.apache.arrow.stream": string;
+                "application/vnd.apache.parquet": string;
+                "application/octet-stream": string;
+                "text/plain": unknown;
+            };
+        };
+        responses: {
+            /** @description Applied: the outcome, with the first 100 faults. */
+            200: {
+                headers: {
+                    /** @description Where the receipt, or the series, is. */
+                    Location?: string;
+                    /** @description The wait that was kept to. */
+                    "Preference-Applied"?: string;
+                    /** @description `true`: an earlier request had this key and body; this is its receipt. */
+                    "Idempotency-Replayed"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PointsOutcome"];
+                };
+            };
+            /** @description Durable: the receipt. */
+            202: {
+                headers: {
+                    /** @description Where the receipt, or the series, is. */
+                    Location?: string;
+                    /** @description `true`: an earlier request had this key and body; this is its receipt. */
+                    "Idempotency-Replayed"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PointsOutcome"];
+                };
+            };
         };
     };
     querySeries: {
@@ -6690,10 +7092,14 @@ export interface operations {
                     start?: string;
                     /** @description Last instant, excluded. RFC 3339, a date (midnight in `tz` or UTC), or a number since the epoch with `unit`. */
                     end?: string;
+                    /** @description Unit of `start` and `end` where they are numbers. */
+                    unit?: string;
                     /** @description Length of windows to aggregate over: 100ms, 15m, 1h, 1d, 1w, 1mo, 1q (3mo), 1y. */
                     every?: string;
                     /** @description In place of `every`: at most so many windows, of the shortest length that allows it: 1us, 2us, 5us, 10us, 20us, 50us, 100us, 200us, 500us, 1ms, 2ms, 5ms, 10ms, 20ms, 50ms, 100ms, 200ms, 500ms, 1s, 2s, 5s, 10s, 15s, 30s, 1m, 2m, 5m, 10m, 15m, 30m, 1h, 2h, 3h, 6h, 12h, 1d, 1w, 1mo, 3mo, 1y, 10y, 100y. */
                     points?: number;
+                    /** @description With `points`: raw points, at most so many of each series. `minmax` chooses the smallest and the largest of equal stretches of time, `lttb` those with the largest triangles; both keep the first and the last point, and the smallest and the largest value. Missing samples are left out. */
+                    thin?: string;
                     /** @description Aggregates of a window of `every` (without it, of the whole range), separated by commas: mean, min, max, sum, count, missing, first, last, stddev, median, mode, increase, rate, integral, time_weighted_mean, and quantiles such as `p95` or `p99.9`; `mean` unless given. `count` is of values, `missing` of samples without one (null); a window of such samples alone is answered only with `missing`. A quantile interpolates linearly (type 7); `mode` is the most frequent value, of several the smallest. `increase` is by how much a counter rose from the point before the window to its last one: the sum of the rises from point to point, where a value that fell counts from 0; `rate` is the same for each second between those two points. `integral` is the area under the straight lines from point to point over the same time, in the unit times seconds, and `time_weighted_mean` the integral divided by that time. These four are null where no point of the window has one before it, and no `fill` makes them up. */
                     agg?: string[];
                     /** @description IANA zone of the times in the answer, and of calendar windows. */
@@ -6708,6 +7114,12 @@ export interface operations {
                     marked?: string;
                     /** @description The answer as it stood at this instant, by what had been received; refused where that cannot be known, because points were deleted, replayed or expired since. Without `thin`, `evidence`, `quality` and `marked`; of windows the aggregates mean, min, max, sum, count, missing, first, last, stddev and median. */
                     as_of?: string;
+                    /** @description `true`: every window of the range; for each series `n`, `expected` (null: not known), `rejected`, `late` (null: without rollups) and `flagged`; and the `gaps` with their reasons. In columns as json only. */
+                    evidence?: string;
+                    /** @description Most windows or points of a page, at most 100000: as json 10000 unless given; in other formats the answer is whole unless given. */
+                    limit?: string;
+                    /** @description Where the last page ended: its `next`, or from its `Link` header. */
+                    cursor?: string;
                     /**
                      * @description Format of the answer.
                      * @enum {string}
@@ -6740,6 +7152,13 @@ export interface operations {
                     "application/vnd.apache.arrow.stream": string;
                     "application/vnd.apache.parquet": string;
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -7478,6 +7897,13 @@ export interface operations {
                     "application/json": components["schemas"]["AnomaliesAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getAutocorrelation: {
@@ -7517,6 +7943,13 @@ export interface operations {
                     "application/json": components["schemas"]["AutocorrelationAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getCalendar: {
@@ -7552,6 +7985,13 @@ export interface operations {
                     "application/json": components["schemas"]["CalendarAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getChangePoints: {
@@ -7586,6 +8026,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ChangePointsAnswer"];
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -7630,6 +8077,13 @@ export interface operations {
                     "application/json": components["schemas"]["ComparisonAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getCorrelation: {
@@ -7673,6 +8127,13 @@ export interface operations {
                     "application/json": components["schemas"]["CorrelationAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getCoverage: {
@@ -7712,6 +8173,13 @@ export interface operations {
                     "application/json": components["schemas"]["CoverageAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getDecomposition: {
@@ -7747,6 +8215,13 @@ export interface operations {
                     "application/json": components["schemas"]["DecompositionAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getDescription: {
@@ -7781,6 +8256,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["DescriptionAnswer"];
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -7821,6 +8303,13 @@ export interface operations {
                     "application/json": components["schemas"]["DistributionAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getDuration: {
@@ -7855,6 +8344,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["DurationAnswer"];
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -7898,6 +8394,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ForecastAnswer"];
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -7967,6 +8470,13 @@ export interface operations {
                     "application/json": components["schemas"]["SeriesMetrics"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getPeriodogram: {
@@ -8009,6 +8519,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PeriodogramAnswer"];
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -8142,6 +8659,13 @@ export interface operations {
                     "application/json": components["schemas"]["ProfileAnswer"];
                 };
             };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
         };
     };
     getSpectrum: {
@@ -8184,6 +8708,13 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["SpectrumAnswer"];
                 };
+            };
+            /** @description `If-None-Match` has the `ETag` of this answer. */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
@@ -8513,6 +9044,43 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Story"];
                 };
+            };
+        };
+    };
+    writeInflux1: {
+        parameters: {
+            query: {
+                /** @description The database: the feed. */
+                db: string;
+                /** @description The unit of times that are numbers. */
+                precision?: "n" | "ns" | "u" | "us" | "ms" | "s" | "m" | "h";
+                /** @description The retention policy; one other than autogen is part of the feed's name: `db-rp`. */
+                rp?: string;
+                /** @description A user's name; not looked at. */
+                u?: string;
+                /** @description The key. */
+                p?: string;
+            };
+            header?: {
+                /** @description The content coding of the body: gzip or zstd, whole streams. It is undone first: what is checked, hashed and kept is the unpacked body. A body whose coding cannot be undone is kept packed and refused (`invalid_encoding`). `x-gzip` is gzip; none, an empty one and identity are the same. */
+                "Content-Encoding"?: "gzip" | "x-gzip" | "zstd" | "identity" | "";
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "text/plain": string;
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description Durable; `X-Tidemill-Receipt` is the receipt. */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
         };
     };
