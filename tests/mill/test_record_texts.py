@@ -19,6 +19,7 @@ from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
 from tidemill.decode.texts import MAX_RECORD_TEXT
 from tidemill.feeds.load import load_feed
+from tidemill.feeds.open_feed import open_feed_text
 from tidemill.mill import ledger
 
 HEX = worst.BINARY.replace('"binary"', '"hex"')
@@ -26,7 +27,8 @@ LONGS = worst.COUNTED.replace('path = "$.value"', 'path = "$.value"\ntype = "uin
 DIGITS = worst.COUNTED.replace('path = "$.value"', 'path = "$.value"\ntype = "text_number"')
 UNITS = DIGITS + 'unit_in_text = true\nunit = "kWh"\n'
 STRICTLY = worst.PLAIN.replace('"reject"', '"refuse"')
-DECODERS = {text: Decoder(load_feed(text)) for text in (*worst.FEEDS, HEX, LONGS, DIGITS, UNITS, STRICTLY)}
+OPEN = open_feed_text("f")
+DECODERS = {text: Decoder(load_feed(text)) for text in (*worst.FEEDS, HEX, LONGS, DIGITS, UNITS, STRICTLY, OPEN)}
 
 
 class Sent(NamedTuple):
@@ -73,6 +75,8 @@ PAYLOADS = {
     "wrong_size": Sent(worst.BINARY, "binary", b"abc"),
     "duplicate_time": Sent(worst.SERIES, "json", SERIES % b"[1,1]"),
     "unequal_length": Sent(worst.SERIES, "json", SERIES % b"[1]"),
+    "invalid_line": Sent(OPEN, "line_protocol", b"m,=a v=1"),
+    "too_many_members": Sent(OPEN, "line_protocol", b"m,%b v=1" % b",".join(b"t%d=1" % n for n in range(2_000))),
     "conflict": Sent(worst.SERIES, "json", SERIES.replace(b"{", b'{"interval":"1s",') % b"[1,2]"),
 }
 # Ways in which records come, some of them in documents that the fast reader does not cut, or nobody.

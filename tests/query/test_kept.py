@@ -24,7 +24,7 @@ from tidemill.store.queries import packaged_queries, query
 
 SPAN = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T00:02:00Z"}
 FIELDS = ("value", "b", "c")
-KINDS = ("raw", "open", "newest", "good", "windows", "whole", "one of many", "last of all", "csv", "feed", "state")
+KINDS = ("raw", "open", "newest", "good", "windows", "whole", "one of many", "last of all", "csv", "feed", "subject")
 _ONE_MORE = "* REPLACE (value + 1 AS value, version + 1 AS version)"
 PURGES = {
     "purge": query("purge", "DELETE FROM points WHERE series = {series:UInt64} AND time < {until:DateTime}"),
@@ -58,10 +58,16 @@ def _answers(asking: Queries, key: str, kinds: Sequence[str]) -> dict[str, Any]:
         "last of all": lambda: many(feed="telemetry", agg="last"),
         "csv": lambda: many(feed="telemetry", every="1m", format="csv", limit="100", **SPAN),
         "feed": lambda: whole(asking.feeds.points("default", TELEMETRY, asked(FeedPointsQuery, field="value", **SPAN))),
-        "state": lambda: asking.analysis.subject("default", key, None, None).key[2:],
+        "subject": lambda: _subject(asking, key),
     }
     assert set(reads) == set(KINDS)
     return {name: _outcome(reads[name]) for name in kinds}
+
+
+def _subject(asking: Queries, key: str) -> Any:
+    """What an analysis knows of a series, without the rows and their hash: merges change those, with no statement."""
+    subject = asking.analysis.subject("default", key, None, None)
+    return (*subject.key[2:5], subject.last_ns)
 
 
 def _outcome(work: Callable[[], Any]) -> Any:

@@ -5,7 +5,7 @@ A column is a member of each record. A cell of CSV is a text, or a number, true 
 line of CSV with another number of columns is a text instead of a record, which no feed takes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -34,19 +34,24 @@ class TableForm(msgspec.Struct, frozen=True):
     @classmethod
     def of_feed(cls, feed: Feed) -> "TableForm":
         """The form of a feed's tables."""
-        fields = [field.path for field in feed.fields.values() if field.type in _NUMBERS and field.path is not None]
-        names = frozenset(str(parse_path(path)[0]) for path in fields)
+        fields = [field.path for field in feed.fields.values() if field.type in _NUMBERS]
+        names = _first_keys(fields)
         registers, csv = feed.registers, feed.input.csv
         if registers is None:
             return cls(names, frozenset(), csv.separator, csv.decimal, csv.columns)
         if registers.value_path is not None:
-            own = frozenset([str(parse_path(registers.value_path)[0])])
-            return cls(own, frozenset(), csv.separator, csv.decimal, csv.columns)
+            return cls(_first_keys([registers.value_path]), frozenset(), csv.separator, csv.decimal, csv.columns)
         return cls(None, frozenset(registers.except_keys), csv.separator, csv.decimal, csv.columns)
 
     def is_number(self, name: str) -> bool:
         """Whether the cells of a column of CSV are numbers or truth values."""
         return name not in self.texts if self.numbers is None else name in self.numbers
+
+
+def _first_keys(paths: Iterable[str | None]) -> frozenset[str]:
+    """The columns in which paths begin; `$`, the whole record, begins in none."""
+    parts = [parse_path(path) for path in paths if path is not None]
+    return frozenset(str(each[0]) for each in parts if each)
 
 
 DEFAULT_FORM: Final = TableForm()
