@@ -30,6 +30,7 @@ SLOW = {
     "api/test_damaged.py",
     "api/test_deletions.py",
     "api/test_feed_trial.py",
+    "api/test_flow.py",
     "api/test_forecasts.py",
     "api/test_hung_store.py",
     "api/test_large_files.py",
@@ -57,6 +58,7 @@ SLOW = {
     "decode/test_nested.py",
     "deploy/test_proxy.py",
     "e2e/test_meters.py",
+    "mill/test_ahead.py",
     "mill/test_any_log.py",
     "mill/test_as_of.py",
     "mill/test_changes.py",
@@ -96,6 +98,7 @@ SLOW = {
     "store/test_client.py",
     "store/test_engine_process.py",
     "store/test_session_reuse.py",
+    "store/test_value_codec.py",
     "test_readme.py",
 }
 

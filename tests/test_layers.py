@@ -1,6 +1,7 @@
 """The data's way through the tree is straight: imports run downward only, and siblings do not import each other."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,7 @@ def place(name: str) -> int:
     return next(index for index, layer in enumerate(LAYERS) if name in layer)
 
 
+@cache
 def imported_names(path: Path) -> set[str]:
     """What a module imports, by full names."""
     names = set[str]()
