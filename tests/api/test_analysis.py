@@ -341,5 +341,5 @@ def test_more_values_than_are_answered_name_the_limit_and_windows_of_them_are_an
     key = create(whole, [float(n % 1000) for n in range(100_001)], interval="1s")
     document = problem(get(whole, key, "decomposition"), 422, "query_limit")
     assert document["errors"][0]["code"] == "max_analysis_points"
-    assert "100,000" in document["detail"] and "every=" in document["detail"]
+    assert "100,000" in document["detail"] and "in windows of 5s" in document["detail"]
     assert answered(whole, key, "decomposition", every="1m")["count"] > 1_600

@@ -13,6 +13,8 @@ import pytest
 import zstandard
 
 from tests.api.samples import body, fix, row
+from tests.api.test_prometheus import PROTOBUF, sample, snappy
+from tests.api.test_prometheus import series as remote_series
 from tests.support.api import Api, running_api
 from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
@@ -31,6 +33,7 @@ from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog
 from tidemill.model.ids import new_receipt
 from tidemill.model.replay import Replay, ReplayOutcome, ReplayRequest
+from tidemill.settings import Settings
 
 DOCUMENT = Document().data
 OPERATIONS = {
@@ -46,6 +49,13 @@ DOCUMENTED = [
     if status != "default"
 ]
 INTAKE = {("put", "/location"), ("post", "/v1/feeds/{feed}"), ("post", "/v1/series")}
+OPEN = {  # routes of open feeds, each with the parameter that names the feed
+    ("post", "/v1/points"): "feed",
+    ("post", "/write"): "db",
+    ("post", "/api/v2/write"): "bucket",
+    ("post", "/api/v3/write_lp"): "db",
+    ("post", "/api/v1/write"): "feed",
+}
 PUT_FEED = ("put", "/v1/feeds/{feed}")
 POST_REPLAY = ("post", "/v1/replays")
 POST_JOB = ("post", "/v1/jobs")
@@ -84,6 +94,7 @@ class Houses(msgspec.Struct):
     keyed: Api
     full: Api
     tired: Api
+    bounded: Api
     guessed: Api
     known: dict[str, str]
 
@@ -107,17 +118,20 @@ def houses(api: Api, whole: Api, keyed: Api, tmp_path_factory: pytest.TempPathFa
     known["deletion_id"] = whole.client.delete("/v1/feeds/dropzone/points?end=1900-01-01", headers=WAIT).json()["id"]
     fresh = {"series": series["id"], "horizon": 2}
     known["forecast"] = whole.client.post("/v1/forecasts", json=fresh, headers=WAIT).json()["id"]
+    bounded_folder = tmp_path_factory.mktemp("bounded")
+    one_series = Settings(data=str(bounded_folder), max_series=1)  # the tenant has more, and none of the new name
     with (
         running_api(full, store=address, limits=LogLimits(min_free_bytes=1 << 60)) as no_disk,
         running_api(
             tired, store=address, store_settings={"max_memory_usage": 1, "max_untracked_memory": 0}
         ) as impatient,
+        running_api(bounded_folder, store=address, settings=one_series) as bounded,
         running_api(tmp_path_factory.mktemp("guessed"), open_access=False) as guessed,
     ):
         forecast = CatalogForecasts(whole.services.catalog).get("default", known["forecast"])
         for other in (api, impatient):  # where the store cannot say whether it may be shown
             CatalogForecasts(other.services.catalog).put(forecast)
-        yield Houses(api, whole, keyed, no_disk, impatient, guessed, known)
+        yield Houses(api, whole, keyed, no_disk, impatient, bounded, guessed, known)
 
 
 def url(path: str, known: dict[str, str]) -> str:
@@ -416,6 +430,32 @@ def guessing_at_sign_in(houses: Houses) -> httpx.Response:
     return answer
 
 
+def of_open_feed(houses: Houses, method: str, path: str, status: int) -> httpx.Response:
+    """A payload of an open feed, or one that is answered with this status."""
+    names = {409: "dropzone", 410: "documented_removed"}
+    house = {202: houses.alone, 422: houses.bounded, 503: houses.tired, 507: houses.full}.get(status, houses.whole)
+    if status == 408:
+        return too_slow(houses, method, f"{path}?{OPEN[method, path]}=documented_open")
+    if status == 503:
+        log = house.services.log
+        assert isinstance(log, SqliteLog)
+        log.close()
+    name = names.get(status, f"documented_open_{status}")
+    content, headers = b"m,host=a v=1 1700000000000000000", WAIT if status == 200 else {}
+    if path == "/api/v1/write":
+        content = snappy(remote_series({"__name__": "m"}, sample(1.0, 1_700_000_000_000)))
+        headers = PROTOBUF
+    if status == 410:
+        house.client.post(path, params={OPEN[method, path]: name}, content=content, headers=headers)
+        house.client.delete(f"/v1/feeds/{name}", params={"data": "keep"})
+    if status in (400, 413):
+        content = b"m" if status == 400 else b" " * 70_000_000
+    if status == 415:
+        headers = {"Content-Encoding": "compress"}
+    params = {OPEN[method, path]: name} | ({"precision": "weeks"} if status == 400 else {})
+    return house.client.post(path, params=params, content=content, headers=headers)
+
+
 def of_keys(houses: Houses, method: str, path: str, status: int) -> httpx.Response:
     """A request about the keys of a tenant of its own, so that no other request needs one."""
     client, admin = houses.keyed.client, key(houses.keyed, "admin", "lonely" if status == 409 else "keys")
@@ -473,6 +513,8 @@ REACH: dict[int, Reach] = {
 def test_every_documented_status_is_reached(houses: Houses, method: str, path: str, status: int) -> None:
     if path == "/v1/session" or (path in SPECIAL and status not in ALIKE):
         answer = SPECIAL[path](houses, method, path, status)
+    elif (method, path) in OPEN and status not in ALIKE:
+        answer = of_open_feed(houses, method, path, status)
     else:
         answer = REACH[status](houses, method, path)
     assert answer.status_code == status, answer.text

@@ -156,6 +156,7 @@ def _complete_operation(operation: dict[str, Any], handler: HTTPRouteHandler | N
     if path != ALIVE:
         problems.add(421)
     answers = {status: answer for status, answer in operation["responses"].items() if status[0] in "23"}
+    answers.get("204", {}).pop("content", None)  # such an answer has none
     own = {status: operation["responses"][str(status)] for status in problems if _is_own(operation, status)}
     answers |= {str(status): own.get(status) or _problem(status) for status in sorted(problems)}
     operation["responses"] = answers | {"default": _problem(0)}

@@ -176,7 +176,6 @@ _INFLUX_PROBLEMS: Final = {
     400: "Lines are at fault, or the request is.",
     401: "The key is missing or unknown.",
     403: "The key may not write.",
-    408: "The body came too slowly.",
     409: "The feed is no open feed, or the Idempotency-Key had another body.",
     410: "The feed was removed.",
     413: "The body is over a limit.",
@@ -207,7 +206,7 @@ def _influx_write(version: str, where: dict[str, Any], precisions: tuple[str, ..
                 for status, text in _INFLUX_PROBLEMS.items()
             },
         },
-        "problems": tuple(_INFLUX_PROBLEMS),
+        "problems": (408, *_INFLUX_PROBLEMS),  # 408 comes before a version is known
     }
 
 
@@ -246,7 +245,7 @@ OPERATIONS["/v1/points"] = {
             "200": _answer("PointsOutcome", "Applied: the outcome, with the first 100 faults.", *_RECEIPT_HEADERS),
             "202": _answer("PointsOutcome", "Durable: the receipt.", "Location", "Idempotency-Replayed"),
         },
-        "problems": (*_PROBLEMS, 422),
+        "problems": (*sorted({*_PROBLEMS} - {404}), 422),
     }
 }
 OPERATIONS["/api/v1/write"] = {
