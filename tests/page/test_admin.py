@@ -26,7 +26,7 @@ def test_a_key_is_made_kept_and_revoked(visit: Visits, keyed: tuple[Server, dict
     page = signed_in(visit, server, secrets["admin"], "/admin")
     keys = page.get_by_role("table", name="Keys")
     expect(keys.get_by_role("row", name=re.compile("an administrator"))).to_contain_text("yours")
-    page.get_by_label("Name").fill("dashboard")
+    page.get_by_label("Name").fill("wall panel")
     page.get_by_role("button", name="Create the key").click()
     new = page.get_by_role("region", name="The new key")
     secret = new.locator("code").inner_text()
@@ -38,9 +38,9 @@ def test_a_key_is_made_kept_and_revoked(visit: Visits, keyed: tuple[Server, dict
     expect(new).to_contain_text(secret)
     new.get_by_role("button", name="I have kept it").click()
     expect(page.locator("body")).not_to_contain_text(secret)
-    keys.get_by_role("button", name="Revoke dashboard").click()
-    page.get_by_role("dialog").get_by_role("button", name="Revoke dashboard").click()
-    expect(keys).not_to_contain_text("dashboard")
+    keys.get_by_role("button", name="Revoke wall panel").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke wall panel").click()
+    expect(keys).not_to_contain_text("wall panel")
     assert server.client.get("/v1/feeds", headers={"Authorization": f"Bearer {secret}"}).status_code == 401
 
 
