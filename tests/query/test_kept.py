@@ -2,6 +2,7 @@
 
 import random
 import re
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -224,3 +225,47 @@ def test_what_is_kept_is_bounded() -> None:
     kept.put("while a write is under way", None, 1, 1)
     assert kept.get("large") is None
     assert kept.get("while a write is under way") is None
+
+
+def test_long_keys_count_and_the_longest_are_not_kept_themselves() -> None:
+    fd = shared_memory()
+    GenerationCounter(fd)
+    generations = Generations(fd)
+    kept: Kept[int] = Kept(generations, 10_000, 2_000)
+    generation = generations.of_series(POINTS, [1])
+    keys = [b"%01000d" % number for number in range(100)]
+    for key in keys:
+        kept.put(key, generation, 1, 0)
+    assert 1 <= sum(kept.get(key) is not None for key in keys) <= 7
+    longest, other = b"%01000000d" % 1, b"%01000000d" % 2
+    references = sys.getrefcount(longest)
+    kept.put(longest, generation, 5, 0)
+    assert sys.getrefcount(longest) == references
+    assert (kept.get(longest), kept.get(other)) == (5, None)
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "arrow"])
+def test_a_page_that_another_follows_now_is_another_page(store: Store, writer: Writer, form: str) -> None:
+    """These forms say in the head of the answer alone that there is a next page."""
+    key = writer.series("telemetry", "value")
+    writer.points(key, [START, START + 60 * SECOND], [1.0, 2.0], seq=5)
+    asking = queries(store)
+    given = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T01:00:00Z", "every": "1m", "limit": "2"}
+
+    def pages(*known: str) -> list[Any]:
+        one = asked(PointsQuery, agg="mean", format=form, **given)
+        many = asked(ManyPointsQuery, series=key, format=form, **given)
+        return [
+            asking.points.read_points("default", key, one, known),
+            asking.many_points.read_many("default", many, NOW, known),
+        ]
+
+    before = pages()
+    tags = [page.etag for page in before]
+    assert all(page.unchanged for page in pages(*tags))
+    writer.points(key, [START + 120 * SECOND], [3.0], seq=6)
+    after = pages(*tags)
+    assert [whole(page) for page in after] == [whole(page) for page in before]
+    assert [(page.next is None, page.unchanged) for page in (*before, *after)] == [(True, False)] * 2 + [
+        (False, False)
+    ] * 2

@@ -1,7 +1,8 @@
 """Pages that were answered before, sent again for as long as no write began that may change them (`kept.py`).
 
-A page of bytes has the tag of its content: so it needs no question of its own to the store, and stays the same across
-writes that do not change the page. What says how long the server took is no part of the content.
+A page of bytes has the tag of its content and of the cursor of the next page: so it needs no question of its own to the
+store, and stays the same across writes that do not change the page. What says how long the server took is no part of
+the content.
 """
 
 import re
@@ -67,6 +68,7 @@ class KeptPages:
     def _content_tag(self, key: bytes, page: Page) -> str:
         digest = blake2b(key, digest_size=_TAG_BYTES, person=__version__.encode()[:16])
         digest.update(_taking(_bytes(page), 0.0) if self._is_timed(page) else _bytes(page))
+        digest.update((page.next or "").encode())
         return digest.hexdigest()
 
 
