@@ -213,7 +213,7 @@ def test_points_that_were_sent_twice_are_asked_again(store: Store, writer: Write
 
 def test_what_is_kept_is_bounded() -> None:
     fd = shared_memory()
-    GenerationCounter(fd)
+    GenerationCounter(fd).settle()
     generations = Generations(fd)
     kept: Kept[int] = Kept(generations, 10_000, 2_000)
     generation = generations.of_series(POINTS, [1])
@@ -229,7 +229,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_long_keys_count_and_the_longest_are_not_kept_themselves() -> None:
     fd = shared_memory()
-    GenerationCounter(fd)
+    GenerationCounter(fd).settle()
     generations = Generations(fd)
     kept: Kept[int] = Kept(generations, 10_000, 2_000)
     generation = generations.of_series(POINTS, [1])
