@@ -4,8 +4,9 @@ import random
 import re
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 
@@ -14,8 +15,10 @@ from tests.query.support import SECOND, START, asked, document, queries, whole
 from tests.query.test_feeds import TELEMETRY
 from tests.query.test_many_points import NOW
 from tidemill.errors import NotFoundError
+from tidemill.query.answers import Page
 from tidemill.query.feeds import FeedPointsQuery
 from tidemill.query.kept import Kept
+from tidemill.query.kept_pages import HEAD_BYTES, KeptPages
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.queries import Queries
@@ -269,3 +272,37 @@ def test_a_page_that_another_follows_now_is_another_page(store: Store, writer: W
     assert [(page.next is None, page.unchanged) for page in (*before, *after)] == [(True, False)] * 2 + [
         (False, False)
     ] * 2
+
+
+@pytest.mark.parametrize("read", [0, 1, 4])
+def test_closing_a_long_page_ends_its_query_however_much_of_it_was_sent(read: int) -> None:
+    ended: list[bool] = []
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            for number in range(6):
+                yield bytes([number]) * (1 << 19)
+        finally:
+            ended.append(True)
+
+    page = KeptPages(Generations()).answer("long", None, lambda: Page(pieces()), (), has_tag=True)
+    body: Any = page.body
+    assert [next(body)[0] for _ in range(read)] == list(range(read))
+    assert not ended
+    body.close()
+    assert ended and next(body, None) is None
+
+
+@pytest.mark.parametrize("shape", ["rows", "columns"])
+def test_the_time_that_an_answer_took_is_in_its_head_whatever_the_zone(
+    store: Store, writer: Writer, shape: str
+) -> None:
+    key = writer.series("telemetry", "value")
+    writer.points(key, [START], [1.0], seq=5)
+    zone = max(sorted(available_timezones()), key=len)
+    query = asked(ManyPointsQuery, series=key, points="100", tz=zone, shape=shape, **SPAN)
+    first, again = (queries(store).many_points.read_many("default", query, NOW) for _ in range(2))
+    taken = re.search(rb'"windows":\d+,"points_read":\d+,"took_ms":[\d.]+', whole(first))
+    assert taken is not None
+    assert taken.end() + 3 * 20 <= HEAD_BYTES, "also with numbers of 20 digits"
+    assert first.etag is not None and first.etag == again.etag
