@@ -22,6 +22,8 @@ from tests.mill.verifying import prove
 from tests.support.rounds import rounds
 from tidemill.decode.decoder import Decoder
 from tidemill.mill.ahead import InsertAhead
+from tidemill.model.deletion import Deletion
+from tidemill.store.client import Store
 
 Build = Callable[..., House]
 FEED = """
@@ -160,6 +162,38 @@ def test_a_batch_ends_in_time_and_the_rest_is_applied_after_it(build: Build) -> 
         assert house.applied == applied
         assert len(house.all("payloads")) == applied, "nothing of the next portion is written"
     prove(house)
+
+
+def test_a_batch_that_ends_in_time_applies_no_deletion_twice(build: Build) -> None:
+    house = prepared(build, **EACH, apply_s=0.0)
+    house.send("first", [record(1, 1.0)])
+    house.work()
+    series = house.all("points")[0]["series"]
+    growing(house, 1)
+    house.ask(Deletion(kind="series", feed="first", series=f"{series:016x}"))
+    growing(house, 1)
+    assert [house.mill.apply_batch() for _ in range(2)] == [2, 1]
+    prove(house)
+
+
+def test_what_a_batch_left_for_lack_of_time_is_not_taken_for_applied(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = prepared(build, **EACH, apply_s=0.0)
+    asked = list[str]()
+    ask = Store.frame
+
+    def noticed(self: Store, name: str, **values: Any) -> Any:
+        asked.append(name)
+        return ask(self, name, **values)
+
+    monkeypatch.setattr(Store, "frame", noticed)
+    for second in range(4):
+        house.send("last", [record(second, 1.0)])
+    assert house.work() == 4
+    assert "mill_applied" not in asked
+    house.mill._applier.apply_again(house.entries()[0])
+    assert "mill_applied" in asked
 
 
 def run(house: House, crash_at: str) -> int:

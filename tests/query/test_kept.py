@@ -2,9 +2,11 @@
 
 import random
 import re
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from zoneinfo import available_timezones
 
 import pytest
 
@@ -13,8 +15,10 @@ from tests.query.support import SECOND, START, asked, document, queries, whole
 from tests.query.test_feeds import TELEMETRY
 from tests.query.test_many_points import NOW
 from tidemill.errors import NotFoundError
+from tidemill.query.answers import Page
 from tidemill.query.feeds import FeedPointsQuery
 from tidemill.query.kept import Kept
+from tidemill.query.kept_pages import HEAD_BYTES, KeptPages
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.points_query import PointsQuery
 from tidemill.query.queries import Queries
@@ -212,7 +216,7 @@ def test_points_that_were_sent_twice_are_asked_again(store: Store, writer: Write
 
 def test_what_is_kept_is_bounded() -> None:
     fd = shared_memory()
-    GenerationCounter(fd)
+    GenerationCounter(fd).settle()
     generations = Generations(fd)
     kept: Kept[int] = Kept(generations, 10_000, 2_000)
     generation = generations.of_series(POINTS, [1])
@@ -224,3 +228,81 @@ def test_what_is_kept_is_bounded() -> None:
     kept.put("while a write is under way", None, 1, 1)
     assert kept.get("large") is None
     assert kept.get("while a write is under way") is None
+
+
+def test_long_keys_count_and_the_longest_are_not_kept_themselves() -> None:
+    fd = shared_memory()
+    GenerationCounter(fd).settle()
+    generations = Generations(fd)
+    kept: Kept[int] = Kept(generations, 10_000, 2_000)
+    generation = generations.of_series(POINTS, [1])
+    keys = [b"%01000d" % number for number in range(100)]
+    for key in keys:
+        kept.put(key, generation, 1, 0)
+    assert 1 <= sum(kept.get(key) is not None for key in keys) <= 7
+    longest, other = b"%01000000d" % 1, b"%01000000d" % 2
+    references = sys.getrefcount(longest)
+    kept.put(longest, generation, 5, 0)
+    assert sys.getrefcount(longest) == references
+    assert (kept.get(longest), kept.get(other)) == (5, None)
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson", "arrow"])
+def test_a_page_that_another_follows_now_is_another_page(store: Store, writer: Writer, form: str) -> None:
+    """These forms say in the head of the answer alone that there is a next page."""
+    key = writer.series("telemetry", "value")
+    writer.points(key, [START, START + 60 * SECOND], [1.0, 2.0], seq=5)
+    asking = queries(store)
+    given = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-01T01:00:00Z", "every": "1m", "limit": "2"}
+
+    def pages(*known: str) -> list[Any]:
+        one = asked(PointsQuery, agg="mean", format=form, **given)
+        many = asked(ManyPointsQuery, series=key, format=form, **given)
+        return [
+            asking.points.read_points("default", key, one, known),
+            asking.many_points.read_many("default", many, NOW, known),
+        ]
+
+    before = pages()
+    tags = [page.etag for page in before]
+    assert all(page.unchanged for page in pages(*tags))
+    writer.points(key, [START + 120 * SECOND], [3.0], seq=6)
+    after = pages(*tags)
+    assert [whole(page) for page in after] == [whole(page) for page in before]
+    assert [(page.next is None, page.unchanged) for page in (*before, *after)] == [(True, False)] * 2 + [
+        (False, False)
+    ] * 2
+
+
+@pytest.mark.parametrize("read", [0, 1, 4])
+def test_closing_a_long_page_ends_its_query_however_much_of_it_was_sent(read: int) -> None:
+    ended: list[bool] = []
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            for number in range(6):
+                yield bytes([number]) * (1 << 19)
+        finally:
+            ended.append(True)
+
+    page = KeptPages(Generations()).answer("long", None, lambda: Page(pieces()), (), has_tag=True)
+    body: Any = page.body
+    assert [next(body)[0] for _ in range(read)] == list(range(read))
+    assert not ended
+    body.close()
+    assert ended and next(body, None) is None
+
+
+@pytest.mark.parametrize("shape", ["rows", "columns"])
+def test_the_time_that_an_answer_took_is_in_its_head_whatever_the_zone(
+    store: Store, writer: Writer, shape: str
+) -> None:
+    key = writer.series("telemetry", "value")
+    writer.points(key, [START], [1.0], seq=5)
+    zone = max(sorted(available_timezones()), key=len)
+    query = asked(ManyPointsQuery, series=key, points="100", tz=zone, shape=shape, **SPAN)
+    first, again = (queries(store).many_points.read_many("default", query, NOW) for _ in range(2))
+    taken = re.search(rb'"windows":\d+,"points_read":\d+,"took_ms":[\d.]+', whole(first))
+    assert taken is not None
+    assert taken.end() + 3 * 20 <= HEAD_BYTES, "also with numbers of 20 digits"
+    assert first.etag is not None and first.etag == again.etag

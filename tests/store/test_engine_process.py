@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -15,9 +16,10 @@ import polars as pl
 import psutil
 import pytest
 
-from tests.support.engine import Engine
+from tests.support.engine import Engine, generations_of
 from tidemill.errors import StoreQueryError, StoreUnavailableError
 from tidemill.store.client import Store
+from tidemill.store.generations import POINTS, SERIES
 from tidemill.store.queries import query
 
 QUERIES = {
@@ -31,6 +33,8 @@ QUERIES = {
         query("keys", "SELECT k FROM t ORDER BY k"),
         query("one", "SELECT 1 AS x"),
         query("slow", "SELECT count() AS n FROM numbers(1000000000000) WHERE number % 7 = 1"),
+        query("endless deletion", "ALTER TABLE t DELETE WHERE throwIf(k > 0) SETTINGS mutations_sync = 0"),
+        query("end mutations", "KILL MUTATION WHERE 1"),
         query("wide", "SELECT number, toString(number) AS s FROM numbers(1000000)"),
     )
 }
@@ -119,6 +123,21 @@ def test_segmentation_fault_ends_the_process(engine: Engine) -> None:
     engine.process.send_signal(signal.SIGSEGV)
     assert engine.process.wait(5) == -signal.SIGSEGV
     engine.start()
+
+
+def test_nothing_is_kept_while_a_mutation_goes_on_that_an_earlier_process_began(engine: Engine, store: Store) -> None:
+    generations = generations_of(store.address)
+    assert generations.of_all(POINTS) is not None
+    store.command("create")
+    store.insert("t", keys(0, 10))
+    store.command("endless deletion")
+    engine.kill()
+    engine.start()
+    assert [generations.of_all(area) for area in (POINTS, SERIES)] == [None, None]
+    with closing(Store(engine.address, queries=QUERIES)) as again:
+        again.command("end mutations")
+        assert again.frame("keys").height == 10
+    until(lambda: generations.of_all(POINTS) is not None and generations.of_all(SERIES) is not None, 60)
 
 
 def test_second_engine_on_a_folder_names_the_first(engine: Engine) -> None:

@@ -120,9 +120,10 @@ class Applier:
                 self._ahead.give_up()
             self._known.drop_all()  # the states may not have been written
             self._announced_until = max(self._announced_until, highest)
-            raise
-        finally:
             self._applied_until = max(self._applied_until, highest)
+            raise
+        highest = max((entry.seq for entry in entries[:count]), default=0)
+        self._applied_until = max(self._applied_until, highest)
         self._known.trim()
         return count
 
@@ -181,7 +182,9 @@ class Applier:
         last = None
         for deletes, run in groupby(entries, key=lambda entry: entry.payload.kind is EntryKind.DELETE):
             if deletes:
-                self._delete(list(run))
+                deletions = list(run)
+                self._delete(deletions)
+                last = deletions[-1].seq
                 continue
             for separable in store_history.split_runs(self._without_deleted(list(run)), self._pipeline.looks_back):
                 for portion in self._growth.cut_portions(separable):

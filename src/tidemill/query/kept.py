@@ -8,6 +8,7 @@ nothing is kept.
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -16,7 +17,9 @@ from tidemill.store.generations import POINTS, SERIES, Generation, Generations
 
 T = TypeVar("T")
 _BYTES_A_PLACE: Final = 80  # of a generation, beside the value
-_BYTES_A_KEY: Final = 500
+_BYTES_A_KEY: Final = 500  # of a small key and the entry
+_MOST_KEY_BYTES: Final = 1 << 10  # of a longer key (it may list every hidden series) only a digest is kept
+_DIGEST_BYTES: Final = 32
 
 
 class _Entry(msgspec.Struct, Generic[T], frozen=True):
@@ -26,8 +29,8 @@ class _Entry(msgspec.Struct, Generic[T], frozen=True):
 
 
 class Kept(Generic[T]):
-    """The values used last, of at most `most_bytes` in all; a value above `most_value_bytes` is not kept. Thread-safe.
-    Whoever gets a value must not change it."""
+    """The values used last, of at most `most_bytes` in all with their keys; a value above `most_value_bytes` is not
+    kept. A key is bytes of any length, or a small tuple. Thread-safe. Whoever gets a value must not change it."""
 
     def __init__(self, generations: Generations, most_bytes: int, most_value_bytes: int) -> None:
         self._generations, self._most, self._most_value = generations, most_bytes, most_value_bytes
@@ -37,6 +40,7 @@ class Kept(Generic[T]):
 
     def get(self, key: object) -> T | None:
         """The value kept under a key, if it is still right."""
+        key = _short(key)
         with self._lock:
             entry = self._entries.get(key)
             if entry is None:
@@ -51,7 +55,9 @@ class Kept(Generic[T]):
         """Keep a value that follows from what was read after `generation` was taken; null: a write was under way."""
         if generation is None or size_bytes > self._most_value:
             return
-        size = size_bytes + _BYTES_A_KEY + _BYTES_A_PLACE * len(generation.places)
+        key = _short(key)
+        size = size_bytes + _BYTES_A_KEY + (len(key) if isinstance(key, bytes) else 0)
+        size += _BYTES_A_PLACE * len(generation.places)
         with self._lock:
             if key in self._entries:
                 self._remove(key)
@@ -62,6 +68,13 @@ class Kept(Generic[T]):
 
     def _remove(self, key: object) -> None:
         self._bytes -= self._entries.pop(key).size_bytes
+
+
+def _short(key: object) -> object:
+    """A key to keep in place of one that may be long."""
+    if isinstance(key, bytes) and len(key) > _MOST_KEY_BYTES:
+        return "long", blake2b(key, digest_size=_DIGEST_BYTES).digest()  # no other key is such a tuple
+    return key
 
 
 def generation_of(generations: Generations, series: Iterable[int]) -> Generation | None:

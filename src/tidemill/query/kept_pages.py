@@ -1,12 +1,14 @@
 """Pages that were answered before, sent again for as long as no write began that may change them (`kept.py`).
 
-A page of bytes has the tag of its content: so it needs no question of its own to the store, and stays the same across
-writes that do not change the page. What says how long the server took is no part of the content.
+A page of bytes has the tag of its content and of the cursor of the next page: so it needs no question of its own to the
+store, and stays the same across writes that do not change the page. What says how long the server took is no part of
+the content.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -21,7 +23,7 @@ from tidemill.store.generations import Generation, Generations
 _MOST_BYTES: Final = 16 << 20
 _MOST_PAGE_BYTES: Final = 1 << 20
 _TAG_BYTES: Final = 12
-_HEAD_BYTES: Final = 600
+HEAD_BYTES: Final = 600  # of a JSON page, which have its `took_ms`
 _TOOK: Final = re.compile(rb'"took_ms":[0-9.eE+-]+')
 
 
@@ -67,6 +69,7 @@ class KeptPages:
     def _content_tag(self, key: bytes, page: Page) -> str:
         digest = blake2b(key, digest_size=_TAG_BYTES, person=__version__.encode()[:16])
         digest.update(_taking(_bytes(page), 0.0) if self._is_timed(page) else _bytes(page))
+        digest.update((page.next or "").encode())
         return digest.hexdigest()
 
 
@@ -79,25 +82,31 @@ def _at_once(page: Page) -> Page:
         pieces.append(piece)
         size += len(piece)
         if size > _MOST_PAGE_BYTES:
-            return msgspec.structs.replace(page, body=_continued(pieces, page.body))
+            return msgspec.structs.replace(page, body=_Continued(pieces, page.body))
     return msgspec.structs.replace(page, body=b"".join(pieces))
 
 
-def _continued(pieces: list[bytes], rest: Iterator[bytes]) -> Iterator[bytes]:
-    """The pieces of a body that was read in part. Closing it closes the rest, and so the query."""
-    try:
-        yield from pieces
-        yield from rest
-    finally:
-        close = getattr(rest, "close", None)
+class _Continued(Iterator[bytes]):
+    """The pieces of a body that was read in part. Closing it closes the rest, and so the query, however much of it was
+    sent."""
+
+    def __init__(self, pieces: Iterable[bytes], rest: Iterator[bytes]) -> None:
+        self._pieces, self._rest = deque(pieces), rest
+
+    def __next__(self) -> bytes:
+        return self._pieces.popleft() if self._pieces else next(self._rest)
+
+    def close(self) -> None:
+        self._pieces.clear()
+        close = getattr(self._rest, "close", None)
         if close is not None:
             close()
 
 
 def _taking(body: bytes, took_ms: float) -> bytes:
     """The body of a JSON page with another `took_ms`, if it has one."""
-    head = _TOOK.sub(b'"took_ms":%.3f' % took_ms, body[:_HEAD_BYTES], count=1)
-    return head + body[_HEAD_BYTES:]
+    head = _TOOK.sub(b'"took_ms":%.3f' % took_ms, body[:HEAD_BYTES], count=1)
+    return head + body[HEAD_BYTES:]
 
 
 def _bytes(page: Page) -> bytes:

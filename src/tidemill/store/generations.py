@@ -85,10 +85,11 @@ class GenerationCounter:
     """Counts the writes of a store, whose only instance it is. Thread-safe. Without `fd` nobody else sees the counts.
 
     `is_settled` says whether no mutation is under way: a DELETE that failed (it ran out of time) may go on behind, and
-    counts as under way until then.
+    counts as under way until then. So may one that an earlier process of the store did not end: everything counts as
+    being written until the first `settle`.
     """
 
-    def __init__(self, fd: int | None = None, is_settled: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, fd: int | None = None, is_settled: Callable[[], bool] = lambda: True) -> None:
         memory = mmap.mmap(-1, _BYTES) if fd is None else mmap.mmap(fd, _BYTES)
         self._words = memoryview(memory).cast("Q")
         self._is_settled = is_settled
@@ -98,6 +99,9 @@ class GenerationCounter:
         self._words[_INCARNATION] = secrets.randbits(63) + 1
         for place in _begun_places():
             self._words[_ended(place)] = self._words[place]
+        resumed = [*_counted(POINTS, None), *_counted(SERIES, None)]
+        self._add(resumed)
+        self._unsettled.append(resumed)
 
     @contextmanager
     def writing(self, statement: bytes, buckets: tuple[int, ...] | None) -> Iterator[None]:
@@ -121,7 +125,8 @@ class GenerationCounter:
             self._add([_ended(place) for place in places])
 
     def settle(self) -> None:
-        """Count statements that failed as ended, once nothing of them can go on. Takes nothing where none failed."""
+        """Count statements that failed, or that an earlier process left, as ended, once nothing of them can go on.
+        Takes nothing where there are none."""
         with self._lock:
             failed = list(self._unsettled)
         if failed and self._is_settled():

@@ -8,6 +8,7 @@ query wrote stay in its connection and would head the next answer. Opening a con
 
 import threading
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -120,6 +121,8 @@ class SessionPool:
         remove_truncated_parts(path, self._keeper)
         self.broken = read_broken_parts(self.control)
         self.writes = EngineWrites(path, EngineSession(self._address, SessionState()))
+        with suppress(EngineError):  # whoever looks after failed writes asks again
+            self.generations.settle()
 
     def acquire(self, state: SessionState) -> EngineSession:
         """A session in exactly this state; a new one if none is idle. Raises EngineError for a bad setting."""
