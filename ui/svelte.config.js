@@ -1,7 +1,17 @@
 import { vitePreprocess } from "@sveltejs/vite-plugin-svelte";
 
+/** The style of each class that tells a component apart. */
+const styles = new Map();
+
+/** Five characters, as each stands in many class attributes. Throws where two styles share them: change one of the two. */
+function cssHash({ hash, css, filename }) {
+  const name = `s${hash(css).slice(-5)}`;
+  if ((styles.get(name) ?? css) !== css) throw new Error(`${filename}: another component has the class ${name} too`);
+  styles.set(name, css);
+  return name;
+}
+
 export default {
   preprocess: vitePreprocess(),
-  // Four characters tell the components apart; each stands in many class attributes.
-  compilerOptions: { runes: true, cssHash: ({ hash, css }) => `s${hash(css).slice(0, 4)}` },
+  compilerOptions: { runes: true, cssHash },
 };

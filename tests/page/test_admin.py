@@ -63,6 +63,22 @@ def test_retention_is_set_as_a_version(visit: Visits, served: Server) -> None:
     assert (after["points"], after["version"]) == ("900d", before["version"] + 1)
 
 
+def test_retention_that_another_administrator_set_meanwhile_stays(visit: Visits, served: Server) -> None:
+    """The version that was looked at is the condition of the change: 412 is said, and nothing is changed."""
+    page = visit(served.url, allowed=("answered 412", "status of 412")).open("/admin?tab=limits")
+    page.get_by_role("button", name="Change the retention of signals").click()
+    changed = served.client.put("/v1/feeds/signals/retention", json={"points": "800d", "seal_rollups": False})
+    assert changed.status_code == 200
+    dialog = page.get_by_role("dialog", name="Retention of signals")
+    dialog.get_by_label("Keep points for").fill("700d")
+    dialog.get_by_role("button", name="Keep points of signals for 700d").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Another version is in force.")
+    dialog.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("grid", name="Retention by feed")).to_contain_text("800d")
+    after = next(row for row in served.client.get("/v1/limits").json()["retention"] if row["feed"] == "signals")
+    assert after["points"] == "800d"
+
+
 def test_a_proof_is_asked_for_and_followed(visit: Visits, served: Server) -> None:
     page = visit(served.url).open("/admin?tab=parts")
     page.get_by_role("button", name="Verify now").click()

@@ -46,6 +46,26 @@ def test_a_reader_has_no_admin_page_and_signs_out(visit: Visits, keyed: Keyed) -
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
+def test_a_sign_out_that_fails_is_said_to_have_failed(visit: Visits, keyed: Keyed) -> None:
+    """The cookie is still good then: the page that was open is back."""
+    server, secrets = keyed
+    browsing = visit(server.url, allowed=("answered 503", "status of 503"))
+    page = browsing.open("/feeds")
+    page.get_by_label("Key").fill(secrets["reader"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Feeds")
+    page.route("**/v1/session", lambda route: route.fulfill(status=503, body="{}"))
+    page.get_by_role("button", name=re.compile("^Tenant default")).click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator(".trouble")).to_contain_text("Not signed out")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Feeds")
+    page.unroute("**/v1/session")
+    page.get_by_role("button", name=re.compile("^Tenant default")).click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+    expect(page.locator(".trouble")).to_have_text("")
+
+
 def test_sign_in_follows_no_foreign_address(visit: Visits, keyed: Keyed) -> None:
     server, secrets = keyed
     page = visit(server.url).open("/sign-in?to=//evil.example/x")

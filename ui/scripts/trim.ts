@@ -27,12 +27,18 @@ const UPLOT: readonly Cut[] = [
 const PRELOAD = "\0vite/preload-helper.js";
 
 export function trim(): Plugin {
+  let cut = false;
   return {
     name: "trim",
     apply: "build",
     enforce: "pre",
     load(id) {
-      return id === PRELOAD ? "export const __vitePreload = (load) => load();" : null;
+      if (id !== PRELOAD) return null;
+      cut = true;
+      return "export const __vitePreload = (load) => load();";
+    },
+    buildEnd(error) {
+      if (!error && !cut) this.error("Vite has no preload helper of that name: see scripts/trim.ts");
     },
     transform(code, id) {
       if (!id.endsWith("/uplot/dist/uPlot.esm.js")) return null;

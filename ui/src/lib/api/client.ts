@@ -34,23 +34,42 @@ export async function send(input: Request | string, init?: RequestInit): Promise
 
 type Method = "GET" | "PUT" | "POST" | "DELETE";
 
-interface Asked extends Omit<RequestInit, "body"> {
-  params?: { path?: Record<string, unknown>; query?: Record<string, unknown> };
+interface Asked extends Omit<RequestInit, "body" | "headers"> {
+  params?: { path?: Record<string, unknown>; query?: Record<string, unknown>; header?: Record<string, string> };
+  headers?: Record<string, string>;
   /** Sent as JSON. */
   body?: unknown;
 }
 
-/** Fill the path and the query of an operation, send it, and read its JSON; `data` is undefined where there is none. */
-async function call(method: Method, operation: string, { params = {}, body, headers, ...rest }: Asked = {}): Promise<{ data: unknown; response: Response }> {
+/** What `take` makes of the body of an answer. A connection that is lost while the body comes is no answer either. */
+export async function whole<T>(path: string, init: RequestInit, take: (answer: Response) => Promise<T>): Promise<T> {
+  const answer = await send(path, init);
+  try {
+    return await take(answer);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw unreachable(`${init.method ?? "GET"} ${answer.url}`);
+  }
+}
+
+/** The JSON of an answer; undefined where it has no body. */
+export function json<T>(path: string, init: RequestInit = {}): Promise<T> {
+  return whole(path, init, async (answer) => {
+    const text = await answer.text();
+    return (text ? JSON.parse(text) : undefined) as T;
+  });
+}
+
+/** Fill the path, the query and the headers of an operation, send it, and read its JSON. */
+async function call(method: Method, operation: string, { params = {}, body, headers, ...rest }: Asked = {}): Promise<{ data: unknown }> {
   const path = operation.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(params.path?.[name])));
   const search = new URLSearchParams();
   for (const [key, value] of Object.entries(params.query ?? {})) {
     for (const one of [value].flat()) if (one !== undefined && one !== null) search.append(key, String(one));
   }
-  const json = body === undefined ? {} : { body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } };
-  const response = await send(search.size ? `${path}?${search}` : path, { method, headers, ...rest, ...json });
-  const text = await response.text();
-  return { data: text ? JSON.parse(text) : undefined, response };
+  const init: RequestInit = { ...rest, method, headers: { ...(body === undefined ? {} : { "Content-Type": "application/json" }), ...params.header, ...headers } };
+  if (body !== undefined) init.body = JSON.stringify(body);
+  return { data: await json(search.size ? `${path}?${search}` : path, init) };
 }
 
 const asking = (method: Method) => (operation: string, asked?: Asked) => call(method, operation, asked);

@@ -58,16 +58,28 @@ export async function problemOf(response: Response, request: string): Promise<Pr
 
 /** How often a question is asked again by itself. */
 const MOST_TRIES = 3;
+/** ms; the pages of many browsers do not ask at one instant what failed for all of them. */
+const SPREAD_MS = 1000;
+
+export const spread = (): number => Math.random() * SPREAD_MS;
 
 /** Ask again after as long as the server says, unless `tries` were made already; the timer, to give that up. */
 export function askLater(problem: Problem, tries: number, ask: () => void): ReturnType<typeof setTimeout> | undefined {
   if (problem.retryAfter === null || tries >= MOST_TRIES) return undefined;
-  problem.again = Date.now() + problem.retryAfter * 1000;
-  return setTimeout(ask, problem.retryAfter * 1000);
+  const wait = problem.retryAfter * 1000 + spread();
+  problem.again = Date.now() + wait;
+  return setTimeout(ask, wait);
 }
 
 /** No answer came at all: the server is away, or the network is. `status` is 0. */
 export function unreachable(request: string): Problem {
   const detail = "The server did not answer. It is asked again when you retry, or by itself when the stream is back.";
   return new Problem({ title: "No answer", detail, code: "unreachable" }, 0, request);
+}
+
+/** What failed, as a panel shows it: of an answer that this page could not read `status` is -1, which no answer has. */
+export function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  const detail = error instanceof Error ? error.message : String(error);
+  return new Problem({ title: "The page could not read this answer", detail, code: "unreadable" }, -1, "");
 }

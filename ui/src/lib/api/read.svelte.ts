@@ -4,7 +4,7 @@
  * now it is asked again after as long as it says (`Retry-After`), three times.
  */
 import { askWhenBack, giveUp } from "./back";
-import { askLater, Problem } from "./problem";
+import { askLater, asProblem, type Problem } from "./problem";
 
 const SLOW_MS = 300;
 
@@ -14,11 +14,12 @@ export class Read<T> {
   slow = $state(false);
   /** When `data` came (ms); 0 before the first. */
   at = $state(0);
-  /** What is asked once the server is back, where this question failed as it was away. */
+  /** What is asked once the server is back or wants to be asked: where other questions follow this one, those too. */
   again: () => unknown = () => this.run();
   readonly #ask: (signal: AbortSignal) => Promise<T>;
   #running: AbortController | null = null;
   #later: ReturnType<typeof setTimeout> | undefined;
+  /** How often in a row it was asked again as the server said, when it is asked next. */
   #tries = 0;
 
   constructor(ask: (signal: AbortSignal) => Promise<T>) {
@@ -27,11 +28,7 @@ export class Read<T> {
 
   /** Ask, whatever is on its way; that one is given up. */
   async run(): Promise<void> {
-    this.#tries = 0;
-    await this.#turn();
-  }
-
-  async #turn(): Promise<void> {
+    const tries = this.#tries;
     this.stop();
     const running = new AbortController();
     this.#running = running;
@@ -44,13 +41,14 @@ export class Read<T> {
       this.at = Date.now();
     } catch (error) {
       if (running.signal.aborted) return;
-      const problem = error instanceof Problem ? error : unexpected(error);
-      this.#later = askLater(problem, this.#tries, () => {
-        this.#tries += 1;
-        void this.#turn();
+      const problem = asProblem(error);
+      this.#later = askLater(problem, tries, () => {
+        this.#later = undefined;
+        this.#tries = tries + 1;
+        this.again();
       });
       this.problem = problem;
-      askWhenBack(problem, this.again);
+      askWhenBack(problem, this, this.again);
     } finally {
       clearTimeout(timer);
       if (this.#running === running) {
@@ -78,16 +76,12 @@ export class Read<T> {
   }
 
   stop(): void {
-    giveUp(this.again);
+    giveUp(this);
     clearTimeout(this.#later);
     this.#later = undefined;
+    this.#tries = 0;
     this.#running?.abort();
     this.#running = null;
     this.slow = false;
   }
-}
-
-function unexpected(error: unknown): Problem {
-  const detail = error instanceof Error ? error.message : String(error);
-  return new Problem({ title: "The page could not read this answer", detail, code: "unreadable" }, 0, "");
 }

@@ -2,8 +2,8 @@
 import { tick } from "svelte";
 import { router } from "$lib/url/router.svelte";
 import { href } from "$lib/url/match";
-import { access, send } from "./client";
-import { Problem } from "./problem";
+import { access, json, send } from "./client";
+import { asProblem, Problem } from "./problem";
 
 export interface SessionView {
   tenant: string | null;
@@ -14,6 +14,8 @@ export interface SessionView {
   version: string;
 }
 
+/** How long it is said that a sign-out did not succeed. */
+const STAYED_MS = 20_000;
 const NOBODY: SessionView = { tenant: null, scopes: [], key: null, open_access: false, csrf: null, version: "" };
 
 class Session {
@@ -22,6 +24,10 @@ class Session {
   known = $state(false);
   /** Counts sign-ins in other tabs of this browser. */
   elsewhere = $state(0);
+  /** That a sign-out did not succeed, as a sentence; "" else. */
+  stayed = $state("");
+  /** Tenant and key of who used this page last. */
+  #who = "";
   /** The cookie is that of all tabs: each says when it has changed it. */
   readonly #tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("tidemill-session");
 
@@ -42,6 +48,12 @@ class Session {
     return this.openAccess ? "" : ` -H "Authorization: Bearer $TIDEMILL_KEY"`;
   }
 
+  /** A curl line of a path or a whole URL, as a shell reads it: an apostrophe in it does not end the text. */
+  curl(url: string, options = ""): string {
+    const whole = url.startsWith("/") ? location.origin + url : url;
+    return `curl${this.curlKey}${options} '${whole.replaceAll("'", "%27")}'`;
+  }
+
   may(scope: string): boolean {
     return this.view.scopes.includes(scope);
   }
@@ -50,7 +62,7 @@ class Session {
   async load(): Promise<void> {
     access.signIn = () => this.#toSignIn();
     try {
-      this.#take((await (await send("/v1/session")).json()) as SessionView);
+      this.#take(await json<SessionView>("/v1/session"));
     } catch (error) {
       if (!(error instanceof Problem) || error.status !== 401) {
         this.known = true;
@@ -61,33 +73,61 @@ class Session {
     if (!this.signedIn) this.#toSignIn();
   }
 
-  /** Begin a session with a key. Throws the server's Problem for a wrong one. */
-  async signIn(key: string): Promise<void> {
+  /**
+   * Begin a session with a key. Throws the server's Problem for a wrong one. True when somebody else used this page
+   * before: what it keeps is theirs, so it has to be loaded anew.
+   */
+  async signIn(key: string): Promise<boolean> {
+    const before = this.#who;
     const headers = { "Content-Type": "application/json" };
-    const answer = await send("/v1/session", { method: "POST", headers, body: JSON.stringify({ key }) });
-    this.#take((await answer.json()) as SessionView);
+    this.#take(await json<SessionView>("/v1/session", { method: "POST", headers, body: JSON.stringify({ key }) }));
     this.#tabs?.postMessage("in");
+    return before !== "" && before !== this.#who;
   }
 
-  /** End the session. The page that is open is left first, so that it asks nothing more. */
+  /**
+   * End the session. The page that is open is left first, so that it asks nothing more. Where the server did not end
+   * the session the cookie is still good: `stayed` says so, and the page that was left is back.
+   */
   async signOut(): Promise<void> {
-    this.view = { ...NOBODY, version: this.view.version };
+    const { view } = this;
+    const { url } = router.here;
+    this.stayed = "";
+    this.view = { ...NOBODY, version: view.version };
     router.go(href("signIn"));
     await tick();
-    await send("/v1/session", { method: "DELETE" });
+    try {
+      await send("/v1/session", { method: "DELETE" });
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 401) {
+        this.stayed = `Not signed out: ${asProblem(error).title}. This browser still has its session.`;
+        setTimeout(() => (this.stayed = ""), STAYED_MS);
+        this.view = view;
+        router.go(url, "replace");
+        return this.load();
+      }
+    }
     this.#tabs?.postMessage("out");
     await this.load();
   }
 
-  /** Another tab signed in or out. */
+  /** Another tab signed in or out. What this one keeps is of who it was: for somebody else it begins anew. */
   async #changed(): Promise<void> {
+    const before = this.#who;
     await this.load();
-    if (this.signedIn) this.elsewhere += 1;
+    if (!this.signedIn) return;
+    const anew = before !== "" && before !== this.#who;
+    if (anew) this.known = false;
+    this.elsewhere += 1;
+    if (!anew) return;
+    await tick();
+    location.reload();
   }
 
   #take(view: SessionView): void {
     this.view = view;
     this.known = true;
+    if (view.tenant !== null) this.#who = `${view.tenant} ${view.key?.id ?? ""}`;
     access.csrf = view.csrf ?? "";
   }
 

@@ -1,5 +1,5 @@
 /** Bytes of a payload as the server keeps them: a stretch of them, and their hash computed in the browser. */
-import { send } from "$lib/api/client";
+import { whole } from "$lib/api/client";
 
 /** How many bytes are asked for at a time. */
 export const STRETCH = 65_536;
@@ -14,8 +14,7 @@ export function payloadPath(receipt: string): string {
 export async function payloadBytes(receipt: string, start: number, end: number, signal?: AbortSignal): Promise<Uint8Array> {
   if (end <= start) return new Uint8Array();
   const headers = { Range: `bytes=${start}-${end - 1}` };
-  const answer = await send(payloadPath(receipt), { headers, ...(signal ? { signal } : {}) });
-  return new Uint8Array(await answer.arrayBuffer());
+  return whole(payloadPath(receipt), { headers, ...(signal ? { signal } : {}) }, async (answer) => new Uint8Array(await answer.arrayBuffer()));
 }
 
 /** Whether the browser can hash: only in a secure context (HTTPS, or loopback). */
@@ -25,7 +24,6 @@ export function canHash(): boolean {
 
 /** sha256 of a whole payload, as hexadecimal digits. */
 export async function payloadHash(receipt: string, signal?: AbortSignal): Promise<string> {
-  const answer = await send(payloadPath(receipt), signal ? { signal } : {});
-  const digest = await crypto.subtle.digest("SHA-256", await answer.arrayBuffer());
+  const digest = await crypto.subtle.digest("SHA-256", await whole(payloadPath(receipt), signal ? { signal } : {}, (answer) => answer.arrayBuffer()));
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,6 +1,6 @@
 /** What stands still, from `/readyz`: the sentences of the bar below the head. Asked every 10 s while visible. */
 import { askFailed } from "$lib/api/back";
-import { send } from "$lib/api/client";
+import { json } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
 import { stream } from "$lib/stream/stream.svelte";
 import type { components } from "$lib/api/api";
@@ -26,6 +26,7 @@ class Health {
   seen: Seen | null = $state.raw(null);
   /** Since when the server does not answer (ms); null while it does. */
   silentSince: number | null = $state(null);
+  #looking: Promise<void> | null = null;
 
   /** What stands still, a sentence each; none when all is well. */
   get sentences(): string[] {
@@ -33,10 +34,15 @@ class Health {
     return this.seen ? standing(this.seen) : [];
   }
 
-  async look(): Promise<void> {
+  /** Ask, unless an answer is on its way. */
+  look(): Promise<void> {
+    this.#looking ??= this.#ask().finally(() => (this.#looking = null));
+    return this.#looking;
+  }
+
+  async #ask(): Promise<void> {
     try {
-      const answer = await send("/readyz", { signal: AbortSignal.timeout(PATIENCE_MS) });
-      this.#take(fromReady((await answer.json()) as Ready));
+      this.#take(fromReady(await json<Ready>("/readyz", { signal: AbortSignal.timeout(PATIENCE_MS) })));
     } catch (error) {
       if (error instanceof Problem && error.status === 503 && "ready" in error.document) {
         this.#take(fromReady(error.document as unknown as Ready));

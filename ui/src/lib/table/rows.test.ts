@@ -19,5 +19,6 @@ describe("rows of a table", () => {
 
   it("are copied as one line each", () => {
     expect(toTsv(["a", "b"], [["x\ty", 1.5], [null, "z\n"]])).toBe("a\tb\nx y\t1.5\n\tz ");
+    expect(toTsv(["a", "b", "c"], [["=1+1", "-0.5", "-1e-7"], ["@a", -2, "-2+A1"]])).toBe("a\tb\tc\n'=1+1\t-0.5\t-1e-7\n'@a\t-2\t'-2+A1");
   });
 });

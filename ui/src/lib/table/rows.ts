@@ -46,8 +46,14 @@ export function moveCell(key: string, ctrl: boolean, cell: Cell, rows: number, c
   }
 }
 
-/** Rows with their head, tab separated. A cell keeps to its cell: tabs and ends of lines become blanks. */
+/** What a spreadsheet would calculate when it is pasted; a number is none of it. */
+const FORMULA = /^[=+@-](?![\d.]+(e[+-]?\d+)?$)/i;
+
+/**
+ * Rows with their head, tab separated. A cell keeps to its cell: tabs and ends of lines become blanks, and a text that a
+ * spreadsheet would take for a formula begins with an apostrophe.
+ */
 export function toTsv(head: string[], rows: (string | number | null)[][]): string {
-  const cell = (value: string | number | null) => (value === null ? "" : String(value).replace(/[\t\r\n]+/g, " "));
+  const cell = (value: string | number | null) => (value === null ? "" : String(value).replace(/[\t\r\n]+/g, " ").replace(FORMULA, "'$&"));
   return [head, ...rows].map((row) => row.map(cell).join("\t")).join("\n");
 }

@@ -1,6 +1,6 @@
 /** What the cards of a series have in common: the series and those beside it, its range, zone, windows and requests. */
 import type { components } from "$lib/api/api";
-import { api, ask, send } from "$lib/api/client";
+import { api, ask, json } from "$lib/api/client";
 import { pathOf } from "$lib/api/path";
 import { Read } from "$lib/api/read.svelte";
 import { shortLabel } from "$lib/format/series";
@@ -24,7 +24,7 @@ interface Known {
 }
 
 export async function read<T>(path: string, signal: AbortSignal): Promise<T> {
-  return (await (await send(path, { signal })).json()) as T;
+  return json<T>(path, { signal });
 }
 
 export class Analyse {

@@ -5,8 +5,8 @@
 
 import { untrack } from "svelte";
 import { askWhenBack, giveUp } from "$lib/api/back";
-import { send } from "$lib/api/client";
-import { askLater, Problem } from "$lib/api/problem";
+import { json } from "$lib/api/client";
+import { askLater, asProblem, type Problem } from "$lib/api/problem";
 import { breakAtGaps } from "$lib/chart/gaps";
 import type { Anomaly, ChangeNote, ChartModel, Fan, Range, Value } from "$lib/chart/model";
 import { browserZone } from "$lib/format/time";
@@ -33,7 +33,7 @@ const answers = new Lru<unknown>(64);
 async function read<T>(path: string, signal: AbortSignal, keep = KEEP_MS): Promise<T> {
   const kept = answers.get(path, keep);
   if (kept !== undefined) return kept as T;
-  const value = (await (await send(path, { signal })).json()) as T;
+  const value = await json<T>(path, { signal });
   answers.set(path, value);
   return value;
 }
@@ -87,8 +87,6 @@ export class Explore {
   live = $state(Date.now());
   #colours = new Map<string, number>();
   #tries = $state(0);
-  /** How often in a row it was asked again as the server said. */
-  #again = 0;
 
   readonly query = $derived(router.query("explore"));
   readonly zone = $derived(this.query.tz || browserZone());
@@ -182,7 +180,6 @@ export class Explore {
   });
 
   retry(): void {
-    this.#again = 0;
     this.#tries += 1;
   }
 
@@ -319,55 +316,59 @@ export class Explore {
 
   #load(part: "whole" | "range", work: (signal: AbortSignal) => Promise<void>): () => void {
     const controller = new AbortController();
-    const again = () => this.retry();
-    const timer = setTimeout(() => (this.slow = true), SLOW_MS);
+    let timer: ReturnType<typeof setTimeout> | undefined;
     let later: ReturnType<typeof setTimeout> | undefined;
     const end = () => {
       clearTimeout(timer);
       this.slow = false;
     };
-    work(controller.signal).then(
-      () => {
-        if (controller.signal.aborted) return;
-        this.#problems = { ...this.#problems, [part]: null };
-        this.#again = 0;
-        end();
-      },
-      (error: unknown) => {
-        if (controller.signal.aborted) return;
-        const problem = error instanceof Problem ? error : new Problem({ title: "The page could not read this answer", detail: String(error) }, 0, "");
-        later = askLater(problem, this.#again, () => {
-          this.#again += 1;
-          this.#tries += 1;
-        });
-        this.#problems = { ...this.#problems, [part]: problem };
-        askWhenBack(problem, again);
-        end();
-      },
-    );
+    // `tries`: how often in a row this part was asked again as the server said.
+    const ask = (tries: number) => {
+      clearTimeout(later);
+      giveUp(controller);
+      timer = setTimeout(() => (this.slow = true), SLOW_MS);
+      work(controller.signal).then(
+        () => {
+          if (controller.signal.aborted) return;
+          this.#problems = { ...this.#problems, [part]: null };
+          end();
+        },
+        (error: unknown) => {
+          if (controller.signal.aborted) return;
+          const problem = asProblem(error);
+          later = askLater(problem, tries, () => ask(tries + 1));
+          this.#problems = { ...this.#problems, [part]: problem };
+          askWhenBack(problem, controller, () => ask(0));
+          end();
+        },
+      );
+    };
+    ask(0);
     return () => {
       controller.abort();
-      giveUp(again);
+      giveUp(controller);
       clearTimeout(later);
       end();
     };
   }
 
-  /** An overlay: its failure is a note, and the chart lives on. */
+  /** An overlay: its failure is a note, the chart lives on, and it alone is asked again. */
   #aside(name: string, work: (signal: AbortSignal) => Promise<void>, clear: () => void): () => void {
     const controller = new AbortController();
-    const again = () => this.retry();
     const drop = () => (this.notes = this.notes.filter((note) => !note.startsWith(`${name}: `)));
-    work(controller.signal).then(drop, (error: unknown) => {
-      if (controller.signal.aborted) return;
-      clear();
-      drop();
-      this.notes = [...this.notes, `${name}: ${error instanceof Problem ? error.detail || error.title : String(error)}`];
-      if (error instanceof Problem) askWhenBack(error, again);
-    });
+    const ask = (): Promise<unknown> =>
+      work(controller.signal).then(drop, (error: unknown) => {
+        if (controller.signal.aborted) return;
+        const problem = asProblem(error);
+        clear();
+        drop();
+        this.notes = [...this.notes, `${name}: ${problem.detail || problem.title}`];
+        askWhenBack(problem, controller, ask);
+      });
+    void ask();
     return () => {
       controller.abort();
-      giveUp(again);
+      giveUp(controller);
     };
   }
 

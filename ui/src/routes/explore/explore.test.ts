@@ -88,6 +88,7 @@ describe("what is asked for", () => {
     expect(filePath(view, null, "csv")).not.toContain("shape");
     expect(rejectionsPath("a1", view)).toContain("time_start=1970-01-01T00:00:00Z");
     expect(notebook(view, "3m", "http://localhost", ["p1 · bar"])).toContain('every="3m"');
+    expect(notebook(view, null, "http://localhost", ['p": "", **exec("x"), "\n'])).toContain('"p\\": \\"\\", **exec(\\"x\\"), \\"\\n": "');
   });
 });
 

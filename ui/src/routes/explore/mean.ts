@@ -1,7 +1,7 @@
 /** The mean of all series that a search matches, more than can be drawn each: one line over those that are shown. */
 
 import type { components } from "$lib/api/api";
-import { api, ask, send } from "$lib/api/client";
+import { api, ask, json } from "$lib/api/client";
 import { Problem } from "$lib/api/problem";
 import { count } from "$lib/format/numbers";
 import { parseMs } from "./answers.ts";
@@ -18,7 +18,7 @@ export interface Mean {
 
 /** The mean in windows of `every` of the series that match `search` and are in `unit`. Throws Problem. */
 export async function meanOf(search: string, unit: string, view: View, every: string, signal: AbortSignal): Promise<Mean> {
-  const page = (await (await send(`/v1/series?limit=${MOST}&extent=false&${search}`, { signal })).json()) as components["schemas"]["SeriesPage"];
+  const page = await json<components["schemas"]["SeriesPage"]>(`/v1/series?limit=${MOST}&extent=false&${search}`, { signal });
   const series = page.items.filter((item) => (item.unit ?? "") === unit).map((item) => item.id);
   if (page.next || !series.length) {
     const detail = page.next ? `More than ${count(MOST)} series match; narrow by tag` : `no series that matches is in ${unit || "the same unit"}`;

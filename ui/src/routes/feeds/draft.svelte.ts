@@ -4,7 +4,7 @@
  * while the page is open, also when another part of it is looked at.
  */
 import { SvelteMap } from "svelte/reactivity";
-import { api, ask, send } from "$lib/api/client";
+import { api, ask, json } from "$lib/api/client";
 import type { components } from "$lib/api/api";
 import { Read } from "$lib/api/read.svelte";
 import { asked, NO_SAMPLE, type Sample, typed } from "./sample";
@@ -37,6 +37,7 @@ export class Draft {
     this.base = base;
     this.text = text;
     this.trial = new Read((signal) => this.#try(signal));
+    this.trial.again = () => this.now();
   }
 
   get differs(): boolean {
@@ -109,6 +110,7 @@ export class Draft {
   }
 
   stop(): void {
+    this.#asked += 1;
     clearTimeout(this.#timer);
     this.trial.stop();
   }
@@ -130,8 +132,7 @@ export class Draft {
   async #put(query: Record<string, string>, headers: Record<string, string>): Promise<FeedChange> {
     const search = new URLSearchParams(query).toString();
     const path = `/v1/feeds/${encodeURIComponent(this.feed)}${search ? `?${search}` : ""}`;
-    const answer = await send(path, { method: "PUT", body: this.text, headers: { "Content-Type": "application/toml", ...headers } });
-    return (await answer.json()) as FeedChange;
+    return json<FeedChange>(path, { method: "PUT", body: this.text, headers: { "Content-Type": "application/toml", ...headers } });
   }
 }
 

@@ -1,5 +1,5 @@
 /** The sample that a definition is tried on: a text, bytes that are none, or the payload of a receipt. */
-import { send } from "$lib/api/client";
+import { json, whole } from "$lib/api/client";
 import type { components } from "$lib/api/api";
 import { base64, hexRows, hexSpans, type Span, textOf, textSpans } from "$lib/editor/bytes";
 import { bytes as bytesText, count } from "$lib/format/numbers";
@@ -50,10 +50,9 @@ export function checkLength(size: number, what: string): void {
 /** The payload of a receipt. Throws Problem, SampleTooLong. */
 export async function ofReceipt(id: string, says = ""): Promise<Sample> {
   const path = `/v1/receipts/${encodeURIComponent(id)}/payload`;
-  const answer = await send(path, { headers: { Range: `bytes=0-${MAX_SAMPLE - 1}` } });
-  const whole = Number(/\/(\d+)$/.exec(answer.headers.get("Content-Range") ?? "")?.[1] ?? 0);
-  checkLength(whole, `The payload ${id}`);
-  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const range = { headers: { Range: `bytes=0-${MAX_SAMPLE - 1}` } };
+  const [said, bytes] = await whole(path, range, async (answer) => [answer.headers.get("Content-Range") ?? "", new Uint8Array(await answer.arrayBuffer())] as const);
+  checkLength(Number(/\/(\d+)$/.exec(said)?.[1] ?? 0), `The payload ${id}`);
   checkLength(bytes.length, `The payload ${id}`);
   return ofBytes(bytes, `${says || "payload"}, ${bytesText(bytes.length)}`, id);
 }
@@ -61,10 +60,9 @@ export async function ofReceipt(id: string, says = ""): Promise<Sample> {
 /** The receipt of the payload that a feed rejected something of last, else of its last; "" where nothing came. */
 export async function lastReceipt(feed: string): Promise<{ id: string; says: string }> {
   const name = encodeURIComponent(feed);
-  const json = async (path: string) => (await send(path)).json();
-  const rejected = (await json(`/v1/rejections?feed=${name}&limit=1`)) as components["schemas"]["RejectionPage"];
+  const rejected = await json<components["schemas"]["RejectionPage"]>(`/v1/rejections?feed=${name}&limit=1`);
   const first = rejected.items[0]?.receipt;
   if (first) return { id: first, says: "the last payload with a rejected record" };
-  const receipts = (await json(`/v1/receipts?feed=${name}&limit=1`)) as { items: { id: string }[] };
+  const receipts = await json<{ items: { id: string }[] }>(`/v1/receipts?feed=${name}&limit=1`);
   return { id: receipts.items[0]?.id ?? "", says: "the last payload" };
 }

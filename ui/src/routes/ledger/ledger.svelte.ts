@@ -1,6 +1,6 @@
 /** What the ledger shows: counts by time and facet, the rows that were fetched, which of them are chosen. */
 import type { components } from "$lib/api/api";
-import { send } from "$lib/api/client";
+import { json } from "$lib/api/client";
 import { Read } from "$lib/api/read.svelte";
 import { beginsOf, stepOf } from "$lib/chart/stack";
 import { byClass, CLASSES, type LedgerClass } from "$lib/ledger/classes";
@@ -31,7 +31,7 @@ export interface Counts {
 }
 
 async function get<T>(url: string, signal: AbortSignal): Promise<T> {
-  return (await (await send(url, { signal })).json()) as T;
+  return json<T>(url, { signal });
 }
 
 export class Ledger {
