@@ -7,7 +7,7 @@ import type { Receipt } from "./tail";
 const KEPT = 200;
 const CROWD = 10;
 /** At most so often the list is shown anew. */
-const SHOW_MS = 300;
+const SHOW_MS = 400;
 
 type StreamReceipt = components["schemas"]["ReceiptEvent"];
 type ListedReceipt = components["schemas"]["Receipt"];
