@@ -9,10 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.declared_size import arrow_size, parquet_size
+from tidemill.decode.declared_size import MAX_COLUMNS, NestedColumnError, arrow_size, parquet_size
 from tidemill.model.payload import MAX_RECORDS
 
-MAX_COLUMNS: Final = 10_000
 MAX_BYTES: Final = 256 << 20  # that a table may take in memory
 MAX_VALUES: Final = 8 << 20  # of CSV, whatever they are
 _MAX_MESSAGE: Final = 200
@@ -97,6 +96,8 @@ def typed_table(body: bytes, name: str) -> pl.DataFrame:
         raise TableError("empty_body", f"there is nothing here; send {what}")
     try:
         rows, size = size_of(body)
+    except NestedColumnError as error:
+        raise TableError("wrong_type", str(error)) from None
     except ValueError as error:
         raise TableError("undecodable", f"it is not {what}: {error}") from None
     if rows > MAX_RECORDS:
