@@ -87,6 +87,9 @@ HOSTILE: Final[dict[str, tuple[str, Callable[[], bytes]]]] = {
     "groups in groups": ("parquet", lambda: nested_parquet(10_000)),
     "lists in lists": ("arrow", lambda: nested_arrow(60)),
     "a page of many values": ("parquet", lambda: lying_parquet(500_000_000, 1, 1, 1)),
+    "columns behind a line feed in quotes": ("csv", lambda: b'time,"a\nb"' + b"," * 79_000 + b"\n1\n" * 90),
+    "a number of a million digits": ("line_protocol", lambda: b"m f=" + b"1" * 1_000_000 + b"x 1"),
+    "arrays in an array": ("ndjson", lambda: b"[" * 100_000),
     "a group of many rows": ("parquet", lambda: lying_parquet(500_000_000, 1, 1, 500_000_000)),
 }
 

@@ -15,6 +15,9 @@ CODES = {
     "groups in groups": ["wrong_type"],
     "lists in lists": ["wrong_type"],
     "a page of many values": ["too_long"],
+    "columns behind a line feed in quotes": ["too_many_members"],
+    "a number of a million digits": ["too_long"],
+    "arrays in an array": ["invalid_json"],
     "a group of many rows": ["too_many_records"],
 }
 
