@@ -72,6 +72,17 @@ def test_every_format_makes_the_same_records(format: str, body: bytes) -> None:
     assert not faults(decoded(body, format))
 
 
+def test_a_row_without_a_number_is_at_fault() -> None:
+    assert faults(decoded(b"time,a,b\n1,,\n2,3,\n", "csv")) == {0: ("missing",)}
+    nulls = pl.DataFrame({"time": [1, 2], "a": [None, 1.5]})
+    assert faults(decoded(arrow(nulls), "arrow")) == faults(decoded(parquet(nulls), "parquet")) == {0: ("missing",)}
+
+
+def test_a_column_may_have_any_name() -> None:
+    batch = decoded(b"time,#,##,a\n1,x,,2\n", "csv;tags=%23%2C%23%23")
+    assert rows(batch) == [(1, 0, (("#", "x"),), 1, "a", 2.0)]
+
+
 def test_a_row_at_fault_is_named_and_the_others_are_stored() -> None:
     body = b"time,host,v\n1,a,1\n2,b,x\n3,c\n4,d,nan\nsoon,e,5\n\n7,f,7\n"
     batch = decoded(body, "csv;tags=host&precision=s")
@@ -98,6 +109,8 @@ def test_a_row_at_fault_is_named_and_the_others_are_stored() -> None:
         ("csv;tags=hosts", b"time,host,v\n1,a,1\n", "missing", "hosts"),
         ("csv", b"time\n1\n", "missing", "field"),
         ("csv", b"", "empty_body", "CSV"),
+        ("csv;tags=host%2Chost", b"time,host,a\n1,x,2\n", "conflict", "twice"),
+        ("csv;tags=name", b"time,name,a\n1,x,2\n", "conflict", "name"),
         ("csv", b"time,a,a\n1,2,3\n", "duplicate_key", "'a'"),
         ("csv", b'time,a\n1,"2\n3,4\n', "undecodable", "quote"),
         ("csv", ",".join(f"c{n}" for n in range(10_001)).encode() + b"\n1\n", "too_many_members", "columns"),
