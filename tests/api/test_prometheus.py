@@ -78,10 +78,22 @@ def test_a_sample_at_fault_is_rejected_and_the_others_are_stored() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"\xff", b"\x0a\x05ab", b"\x0b", series({"\udcff".encode("utf-8", "surrogatepass").decode("latin-1"): "x"})[:-2]],
+    [
+        b"\xff",
+        b"\x0a\x05ab",
+        b"\x0b",
+        series(UP, part(2, b"\x08\x05\x10\x05")),
+        series({"\udcff".encode("utf-8", "surrogatepass").decode("latin-1"): "x"})[:-2],
+    ],
 )
 def test_bytes_that_are_no_write_request_are_refused(body: bytes) -> None:
     assert [fault.code for fault in DECODER.check_open(body, "prometheus").refused] == ["undecodable"]
+
+
+@pytest.mark.parametrize("references", [b"\x00", b"\x00\x00\x00"])
+def test_a_label_of_version_2_without_a_value_is_refused(references: bytes) -> None:
+    body = part(4, b"job") + part(5, part(1, references) + sample(2.0, 9))
+    assert [fault.code for fault in DECODER.check_open(body, "prometheus2").refused] == ["undecodable"]
 
 
 def test_snappy_copies_and_limits() -> None:
@@ -107,6 +119,7 @@ def test_remote_write_is_durable_and_counted(whole: Api) -> None:
     ("body", "headers", "status"),
     [
         (varint(1 << 31) + b"\x00a", PROTOBUF, 413),
+        (varint(10_000_000) + b"\x00a", PROTOBUF, 413),
         (b"\x05\x10ab", PROTOBUF, 400),
         (snappy(b"\xff\xff"), V2, 400),
         (b"{}", {"Content-Type": "application/json"}, 415),

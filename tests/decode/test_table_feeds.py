@@ -85,6 +85,18 @@ def test_thousands_of_meters_are_columns_side_by_side() -> None:
     assert batch.registers.filter(pl.col("field") == "m7")["value"].to_list() == [0.7, 1.7, 2.7]
 
 
+@pytest.mark.parametrize(
+    ("head", "word"),
+    [(b"n" * 5000, "characters"), (b",".join(b"%d" % n + b"n" * 1000 for n in range(200)), "repeats")],
+    ids=["a long name", "many names"],
+)
+def test_names_are_not_repeated_into_gigabytes(head: bytes, word: str) -> None:
+    body = b"time," + head + b"\n" + (b"1," * (head.count(b",") + 1) + b"1\n") * 2000
+    rejections = decoded(FEED, body, "csv").rejections
+    assert rejections["reasons"].to_list() == [["undecodable"]]
+    assert word in rejections["detail"][0]
+
+
 def test_columns_may_be_declared() -> None:
     feed = load_feed(TEXT + '[input.csv]\ncolumns = ["time", "pump", "pressure"]\n')
     batch = decoded(feed, b"1769860800,p1,5\n1769860801,p1,6\n", "csv")

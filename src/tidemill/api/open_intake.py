@@ -23,7 +23,7 @@ from tidemill.api.unpack import EncodingError
 from tidemill.catalog.keys import Principal
 from tidemill.decode.open.decoder import OpenCheck
 from tidemill.decode.open.options import OpenOptions, settled_precision
-from tidemill.errors import ConflictError, Fault, FeedRemovedError, InputError, LimitError, NotFoundError
+from tidemill.errors import ConflictError, Fault, FeedRemovedError, InputError, LimitError, NotFoundError, TidemillError
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.open_feed import open_feed_text
 from tidemill.feeds.validate import is_feed_name
@@ -100,10 +100,10 @@ class OpenIntake:
     ) -> tuple[Payload, OpenCheck]:
         check, stored = OpenCheck(0, 0, (), (), {}), encoding or ""
         try:
+            limits = {"max_size": self._settings.max_unpacked, "max_ratio": self._settings.max_ratio}
             if encoding == "snappy":
-                raw = unpack.unpack_snappy(raw, max_size=self._settings.max_unpacked)
+                raw = unpack.unpack_snappy(raw, **limits)
             elif encoding is not None:
-                limits = {"max_size": self._settings.max_unpacked, "max_ratio": self._settings.max_ratio}
                 raw = unpack.unpack_body(raw, encoding, **limits)
             chosen = format or formats.open_format_of(raw)
             unit = settled_precision(options.precision, raw)
@@ -112,6 +112,11 @@ class OpenIntake:
             self._limit.admit(tenant, feed.name, check.series)
         except EncodingError as error:
             check = msgspec.structs.replace(check, refused=error.faults)
+        except TidemillError:
+            raise
+        except Exception as error:
+            message = f"it cannot be read ({type(error).__name__}): {str(error)[:200]}"
+            check = msgspec.structs.replace(check, refused=(Fault("$", "undecodable", message),))
         payload = Payload(
             receipt=new_receipt(received_ns),
             tenant=tenant,

@@ -39,13 +39,12 @@ def content_encoding(header: bytes | None) -> str | None:
     return name
 
 
-def unpack_snappy(body: bytes, *, max_size: int) -> bytes:
+def unpack_snappy(body: bytes, *, max_size: int, max_ratio: int) -> bytes:
     """The unpacked body of a block of Snappy, whose length is checked first. Raises LimitError or EncodingError."""
+    allowed = min(max_size, max(RATIO_FLOOR, max_ratio * len(body)))
     try:
-        if unpacked_length(body)[0] > max_size:
-            raise LimitError(
-                "max_unpacked", max_size, f"The body unpacks to more than max_unpacked ({max_size} bytes)."
-            )
+        if unpacked_length(body)[0] > allowed:
+            raise _limit_error(allowed, max_size, max_ratio)
         return unpack_block(body)
     except ValueError as error:
         message = f"The body is no whole block of snappy: {error}."

@@ -1,21 +1,36 @@
 """How many rows an Arrow IPC stream or a Parquet file has and how many bytes it unpacks to, read from its own headers:
-so that a small body that unpacks to gigabytes is refused before anything is unpacked.
+so that a small body that unpacks to gigabytes is refused before anything is unpacked. So is one with nested columns,
+which no feed takes: readers of such files recurse into a schema as deep as it is.
 
 Sources: Apache Arrow, "Encapsulated message format", `Message.fbs`; Apache Parquet, `parquet.thrift`; Apache Thrift,
 "Thrift compact protocol".
 """
 
+import base64
+import binascii
 import struct
 from typing import Any, Final
 
 _CELL: Final = 8  # bytes of a value in memory, however it is packed
 _DEPTH: Final = 16
 _MAX_PAGES: Final = 100_000
-_RECORD_BATCH, _DICTIONARY = 3, 2
+_MAX_HEADER_VALUES: Final = 4 << 20  # of a footer, each of which takes up to 100 bytes of memory
+MAX_COLUMNS: Final = 10_000
+_SCHEMA, _DICTIONARY, _RECORD_BATCH = 1, 2, 3
+_REPEATED: Final = 2
+_ARROW_SCHEMA: Final = b"ARROW:schema"
+
+
+class NestedColumnError(ValueError):
+    """A column holds lists or structs."""
+
+    def __init__(self, name: bytes) -> None:
+        shown = name[:60].decode("utf-8", "replace")
+        super().__init__(f"the column '{shown}' is nested: it holds lists or structs, and no feed takes such a column")
 
 
 def arrow_size(body: bytes) -> tuple[int, int]:
-    """(rows, bytes in memory) of an Arrow IPC stream. Raises ValueError."""
+    """(rows, bytes in memory) of an Arrow IPC stream. Raises ValueError, NestedColumnError among them."""
     try:
         return _arrow_size(memoryview(body))
     except (struct.error, IndexError) as error:
@@ -41,6 +56,8 @@ def _arrow_size(body: memoryview) -> tuple[int, int]:
         if body_length < 0 or at + body_length > len(body):
             raise ValueError("it is cut off")
         kind = root.number(1, "<B")
+        if kind == _SCHEMA:
+            _check_schema(root.table(2))
         if kind in (_RECORD_BATCH, _DICTIONARY):
             batch = root.table(2)
             batch = batch.table(1) if kind == _DICTIONARY else batch
@@ -49,6 +66,18 @@ def _arrow_size(body: memoryview) -> tuple[int, int]:
             size += _batch_size(batch, body[at : at + body_length], count)
         at += body_length
     return rows, size
+
+
+def _check_schema(schema: "_FlatTable") -> None:
+    """Raise NestedColumnError for a schema with a nested column, ValueError for one with too many."""
+    at, columns = schema.vector(1)
+    if columns > MAX_COLUMNS:
+        raise ValueError(f"there are {columns} columns, at most {MAX_COLUMNS} are taken")
+    for slot in range(at, at + 4 * columns, 4):
+        field = _FlatTable(schema.buffer, slot + struct.unpack_from("<I", schema.buffer, slot)[0])
+        if field.vector(5)[1]:
+            name, length = field.vector(0)
+            raise NestedColumnError(bytes(schema.buffer[name : name + length]))
 
 
 def _batch_size(batch: "_FlatTable", body: memoryview, count: int) -> int:
@@ -105,7 +134,7 @@ class _FlatTable:
 
 
 def parquet_size(body: bytes) -> tuple[int, int]:
-    """(rows, bytes in memory) of a Parquet file. Raises ValueError."""
+    """(rows, bytes in memory) of a Parquet file. Raises ValueError, NestedColumnError among them."""
     if len(body) < 12 or body[:4] != b"PAR1" or body[-4:] != b"PAR1":
         raise ValueError("it does not begin and end with PAR1, so it is cut off or another format")
     (length,) = struct.unpack_from("<I", body, len(body) - 8)
@@ -118,31 +147,62 @@ def parquet_size(body: bytes) -> tuple[int, int]:
 
 
 def _parquet_size(body: bytes, footer: dict[int, Any]) -> tuple[int, int]:
-    rows, size, pages = int(footer[3]), 0, 0
-    for group in footer.get(4, []):
+    _check_elements(footer[2])
+    for pair in footer.get(5, []):
+        if pair[1] == _ARROW_SCHEMA:
+            _check_arrow_schema(pair[2])
+    groups = footer.get(4, [])
+    size = pages = 0
+    for group in groups:
         for column in group[1]:
-            data = column[3]
-            at = min(offset for offset in (data.get(11, data[9]), data[9]) if offset > 0)
-            end = at + data[7]
-            values = max(int(data[5]), 0)
-            own = 0
-            while at < end:
-                reader = _Thrift(body, at)
-                head = reader.struct(0)
-                own += max(int(head[2]), 0)
-                at = reader.at + max(int(head[3]), 0)
-                pages += 1
-                if pages > _MAX_PAGES:
-                    raise ValueError(f"it has more than {_MAX_PAGES} pages")
-            size += max(own, values * _CELL)
-    return rows, size
+            own, values, pages = _column_size(body, column[3], pages)
+            size += max(own, max(values, int(group[3])) * _CELL)
+    return max(int(footer[3]), sum(int(group[3]) for group in groups)), size
+
+
+def _check_elements(elements: list[Any]) -> None:
+    """Raise NestedColumnError where an element of a Parquet schema, but its root, has children or is repeated."""
+    for element in elements[1:]:
+        if element.get(5) or element.get(3) == _REPEATED:
+            raise NestedColumnError(element[4])
+    if len(elements) > MAX_COLUMNS + 1:
+        raise ValueError(f"there are {len(elements) - 1} columns, at most {MAX_COLUMNS} are taken")
+
+
+def _check_arrow_schema(written: bytes) -> None:
+    """The same of the schema that writers of Arrow keep beside that of Parquet, and readers follow."""
+    try:
+        message = memoryview(base64.b64decode(written, validate=True))
+        if message[:4] == b"\xff\xff\xff\xff":
+            message = message[8:]
+        _check_schema(_FlatTable(message, struct.unpack_from("<I", message, 0)[0]).table(2))
+    except (struct.error, IndexError, binascii.Error) as error:
+        raise ValueError(f"its schema of Arrow is broken ({error})") from None
+
+
+def _column_size(body: bytes, data: dict[int, Any], pages: int) -> tuple[int, int, int]:
+    """(bytes of the unpacked pages of a column, the most values that it may have by its headers, `pages` and its
+    own)."""
+    at = min(offset for offset in (data.get(11, data[9]), data[9]) if offset > 0)
+    end = at + data[7]
+    own = values = 0
+    while at < end:
+        reader = _Thrift(body, at)
+        head = reader.struct(0)
+        own += max(int(head[2]), 0)
+        values += sum(max(int(head[kind][1]), 0) for kind in (5, 8) if kind in head)
+        at = reader.at + max(int(head[3]), 0)
+        pages += 1
+        if pages > _MAX_PAGES:
+            raise ValueError(f"it has more than {_MAX_PAGES} pages")
+    return own, max(values, int(data[5])), pages
 
 
 class _Thrift:
     """Reads the compact protocol of Thrift. Raises IndexError at the end of the bytes."""
 
     def __init__(self, body: bytes, at: int) -> None:
-        self._body, self.at = body, at
+        self._body, self.at, self._values = body, at, 0
 
     def struct(self, depth: int) -> dict[int, Any]:
         """The fields of a struct, by number."""
@@ -157,6 +217,9 @@ class _Thrift:
         return fields
 
     def _value(self, kind: int, depth: int) -> Any:
+        self._values += 1
+        if self._values > _MAX_HEADER_VALUES:
+            raise ValueError(f"its headers hold more than {_MAX_HEADER_VALUES} values")
         if kind in (1, 2, 3):
             return self._byte()
         if kind in (4, 5, 6):
@@ -167,7 +230,7 @@ class _Thrift:
         if kind == 8:
             length = self._varint()
             self.at += length
-            return None
+            return self._body[self.at - length : self.at]
         if kind in (9, 10):
             return self._list(depth)
         if kind == 12:

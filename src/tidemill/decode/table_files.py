@@ -1,5 +1,6 @@
 """Reads CSV, Arrow IPC streams and Parquet into tables of bounded size, or says why that cannot be."""
 
+import csv
 import io
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -9,14 +10,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tidemill.decode.declared_size import arrow_size, parquet_size
+from tidemill.decode.csv_rows import STRAY_QUOTE, CsvRows, csv_rows
+from tidemill.decode.declared_size import MAX_COLUMNS, NestedColumnError, arrow_size, parquet_size
 from tidemill.model.payload import MAX_RECORDS
 
-MAX_COLUMNS: Final = 10_000
 MAX_BYTES: Final = 256 << 20  # that a table may take in memory
 MAX_VALUES: Final = 8 << 20  # of CSV, whatever they are
 _MAX_MESSAGE: Final = 200
-_QUOTE: Final = b'"'
 
 
 class TableError(ValueError):
@@ -29,7 +29,7 @@ class TableError(ValueError):
 
 class CsvTable(msgspec.Struct, frozen=True):
     """A table of texts (an empty one is null). `rows`: the index of each row in the payload; `ragged`: (index,
-    sentence) of lines with another number of columns than the first, which are no rows of the table."""
+    sentence) of rows with another number of columns than the first, or stray quotes, which are not in the table."""
 
     table: pl.DataFrame
     rows: NDArray[np.int64]
@@ -42,52 +42,61 @@ def csv_table(body: bytes, separator: str, columns: Sequence[str] | None) -> Csv
     if not body.strip():
         raise TableError("empty_body", "there is nothing here; send CSV with a line of column names")
     mark, lines = separator.encode(), body.count(b"\n")
-    width = body.partition(b"\n")[0].count(mark) + 1
     if lines > MAX_RECORDS + 1:
         raise TableError("too_many_records", f"there are more than {MAX_RECORDS} rows; send them in several bodies")
-    if width > MAX_COLUMNS:
-        raise TableError("too_many_members", f"there are {width} columns, at most {MAX_COLUMNS} are taken")
-    if width * lines > MAX_VALUES:
+    if body.count(mark) + lines > MAX_VALUES:
         raise TableError("too_many_records", f"there are more than {MAX_VALUES} values; send them in several bodies")
+    rows = csv_rows(body, mark)
+    if rows.open:
+        raise TableError("undecodable", "it is not CSV that can be read: its last quote is not closed")
+    filled = rows.ends > rows.starts
     head = columns is None
-    wanted = width if columns is None else len(columns)
-    text, rows, ragged = _without_ragged(body, mark, wanted, head=head)
+    wanted = _named_columns(body, rows, int(np.argmax(filled)), separator) if columns is None else len(columns)
+    even = (rows.counts == wanted) & ~rows.stray
+    ragged = [
+        (n - head, STRAY_QUOTE if rows.stray[n] else f"it has {rows.counts[n]} columns, there should be {wanted}")
+        for n in np.flatnonzero(filled & ~even).tolist()
+    ]
+    kept = np.flatnonzero(filled & even)
     table = _guarded(
         lambda: pl.read_csv(
-            text, separator=separator, infer_schema=False, quote_char='"', null_values=[""], has_header=head,
-            new_columns=columns,
+            _text_of(body, rows, kept), separator=separator, infer_schema=False, quote_char='"', null_values=[""],
+            has_header=head, new_columns=columns,
         ),
         "CSV",
     )  # fmt: skip
-    if rows is None or len(rows) != len(table):  # with quotes a row may have several lines
-        rows = np.arange(len(table))
-    return CsvTable(table, rows, ragged)
+    if len(table) != len(kept) - head:
+        raise TableError("undecodable", f"it is not CSV that can be read: of {len(kept) - head} rows {len(table)} are")
+    return CsvTable(table, kept[int(head) :] - head, ragged)
 
 
-def _without_ragged(
-    body: bytes, mark: bytes, wanted: int, *, head: bool
-) -> tuple[bytes, NDArray[np.int64] | None, list[tuple[int, str]]]:
-    """(the body without empty lines and those with other than `wanted` columns, the indexes of its rows, those lines).
-    Of a body with quotes nothing is taken out: the columns' engine judges it."""
-    if _QUOTE in body:
-        return body, None, []
-    octets = np.frombuffer(body, np.uint8)
-    ends = np.flatnonzero(octets == 0x0A)
-    if not body.endswith(b"\n"):
-        ends = np.append(ends, len(body))
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    counts = np.diff(np.searchsorted(np.flatnonzero(octets == mark[0]), ends), prepend=0) + 1
-    empty = ends == starts
-    uneven = np.flatnonzero((counts != wanted) & ~empty)
-    first = int(head)
-    if not len(uneven) and not empty.any():
-        return body, np.arange(len(ends) - first), []
-    ragged = [(n - first, f"it has {counts[n]} columns, there should be {wanted}") for n in uneven.tolist()]
-    kept = ~empty
-    kept[uneven] = False
-    lines = body.split(b"\n")
-    text = b"\n".join([lines[number] for number in np.flatnonzero(kept).tolist()])
-    return text, np.flatnonzero(kept[first:]), ragged
+def _named_columns(body: bytes, rows: CsvRows, head: int, separator: str) -> int:
+    """The number of columns that the row `head` names. Raises TableError where it cannot be their names."""
+    width = int(rows.counts[head])
+    if width > MAX_COLUMNS:
+        raise TableError("too_many_members", f"there are {width} columns, at most {MAX_COLUMNS} are taken")
+    if rows.stray[head]:
+        raise TableError("undecodable", f"it is not CSV that can be read: in the names of its columns, {STRAY_QUOTE}")
+    try:
+        names = next(csv.reader([body[rows.starts[head] : rows.ends[head]].decode()], delimiter=separator))
+    except UnicodeDecodeError:
+        raise TableError("invalid_utf8", "the names of its columns are not UTF-8") from None
+    except csv.Error as error:
+        raise TableError("too_long", f"the names of its columns cannot be read: {error}") from None
+    known: set[str] = set()
+    for name in names:
+        if name in known:
+            raise TableError("duplicate_key", f"the column '{name[:60]}' is there twice")
+        known.add(name)
+    return width
+
+
+def _text_of(body: bytes, rows: CsvRows, kept: NDArray[np.int64]) -> bytes:
+    """The rows that are `kept`."""
+    if len(kept) == len(rows.ends):
+        return body
+    bounds = zip(rows.starts[kept].tolist(), rows.ends[kept].tolist(), strict=True)
+    return b"\n".join([body[start:end] for start, end in bounds])
 
 
 def typed_table(body: bytes, name: str) -> pl.DataFrame:
@@ -97,6 +106,8 @@ def typed_table(body: bytes, name: str) -> pl.DataFrame:
         raise TableError("empty_body", f"there is nothing here; send {what}")
     try:
         rows, size = size_of(body)
+    except NestedColumnError as error:
+        raise TableError("wrong_type", str(error)) from None
     except ValueError as error:
         raise TableError("undecodable", f"it is not {what}: {error}") from None
     if rows > MAX_RECORDS:

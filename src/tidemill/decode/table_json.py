@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 import polars as pl
 
-from tidemill.decode.table_files import csv_table, typed_table
+from tidemill.decode.open.regular_lines import MAX_NAME
+from tidemill.decode.table_files import MAX_BYTES, TableError, csv_table, typed_table
 from tidemill.feeds.definition import Feed
 from tidemill.feeds.paths import parse_path
 
@@ -74,6 +75,12 @@ def _lines(table: pl.DataFrame, is_number: Callable[[str], bool], decimal: str) 
     """The JSON object of each row."""
     if not table.width:
         return []
+    names, texts = sum(len(name.encode()) + 4 for name in table.columns), pl.col(pl.String).str.len_bytes().sum()
+    if any(len(name) > MAX_NAME for name in table.columns):
+        raise TableError("too_long", f"the name of a column has more than {MAX_NAME} characters")
+    if names * len(table) + sum(map(int, table.select(texts).row(0) if len(table) else ())) > MAX_BYTES:
+        message = f"its rows as JSON have more than {MAX_BYTES} bytes, for each repeats the columns' names"
+        raise TableError("too_long", f"{message}; send them in several bodies")
     parts: list[Any] = []
     for number, name in enumerate(table.columns):
         key = ("{" if number == 0 else ",") + msgspec.json.encode(name).decode() + ":"

@@ -7,7 +7,9 @@ import msgspec
 import numpy as np
 
 from tidemill.decode.batch import Batch
+from tidemill.decode.csv_rows import csv_bounds
 from tidemill.decode.fault_collector import FaultCollector
+from tidemill.decode.open.ndjson import is_array
 from tidemill.decode.open.options import stored_options
 from tidemill.decode.open.records import OpenPayload, OpenRecords, Tags
 from tidemill.decode.open.registry import OPEN_READERS
@@ -111,18 +113,19 @@ def _index(pair: tuple[int, Any]) -> int:
 
 
 def _lines(body: bytes, format: str) -> tuple[list[int], list[int]] | None:
-    """Starts and ends of the lines of a payload of lines; a line is a record by its number. Else None."""
+    """Starts and ends of the lines of a payload of lines, or of the rows of CSV; each is a record by its number. Else
+    None."""
     name = split_format(format)[0]
     reader = OPEN_READERS.get(name)
     if reader is None:
         return None
-    head = 0
     if name == "csv":
-        head = 1
-    elif not reader.lines or (name == "ndjson" and body.lstrip().startswith(b"[")):
+        firsts, lasts = csv_bounds(body)
+        return firsts[1:].tolist(), lasts[1:].tolist()
+    if not reader.lines or (name == "ndjson" and is_array(body)):
         return None
     ends = np.flatnonzero(np.frombuffer(body, np.uint8) == 0x0A)
     if not body.endswith(b"\n"):
         ends = np.append(ends, len(body))
     starts = np.concatenate([[0], ends[:-1] + 1])
-    return starts[head:].tolist(), ends[head:].tolist()
+    return starts.tolist(), ends.tolist()

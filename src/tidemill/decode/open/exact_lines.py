@@ -20,7 +20,7 @@ _LINE: Final = re.compile(
 _NEXT_FIELD: Final = re.compile(rb'((?:[^=, \n\\]|\\[^\n])++)=("(?:[^"\\]|\\[\s\S])*+"|[^ ,\r\n"]++),?')
 _PARTS: Final = re.compile(rb"(?:[^,\\]|\\[\s\S])*+")
 _TAG: Final = re.compile(rb"((?:[^=\\]|\\[\s\S])++)=((?:[^=\\]|\\[\s\S])++)")
-_NUMBER: Final = re.compile(rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NUMBER: Final = re.compile(rb"[-+]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][-+]?[0-9]++)?")
 _INTEGER: Final = re.compile(rb"([-+]?[0-9]{1,20})([iu])")
 _TIME: Final = re.compile(rb"[-+]?[0-9]{1,19}")
 _ESCAPE: Final = re.compile(r"\\([,= ])")
@@ -48,7 +48,7 @@ def read_exactly(body: bytes, first: int, unit_ns: int, payload: OpenPayload) ->
     while at < len(body):
         end = body.find(b"\n", at)
         end = len(body) if end < 0 else end
-        start = at + len(body[at:end]) - len(body[at:end].lstrip(b" \t\x00"))
+        start = at + len(body[at:end]) - len(body[at:end].lstrip(b" \t"))
         if start < end and body[start] != 0x23 and body[start:end].strip():
             records += 1
             match = _LINE.match(body, start)
@@ -164,6 +164,8 @@ def read_number(value: bytes, key: str) -> tuple[float, bool]:
         if not low <= number <= high:
             raise LineError("out_of_range", f"invalid integer: '{key[:60]}' is no integer of 64 bits")
         return float(number), int(float(number)) != number
+    if len(value) > MAX_NAME:
+        raise LineError("too_long", f"the number of '{key[:60]}' has {len(value)} bytes, at most {MAX_NAME} are taken")
     if _NUMBER.fullmatch(value) is None:
         shown = value[:40].decode("utf-8", "replace")
         raise LineError("not_a_number", f"invalid number: '{key[:60]}' is {shown!r}; a text stands in double quotes")

@@ -1,11 +1,13 @@
 """Reads records of open feeds as JSON, one a line or in an array:
 `{"name": "cpu", "tags": {"host": "a"}, "fields": {"usage": 1.5}, "time": "2026-01-31T12:00:00Z"}`."""
 
+import json
 import re
 from typing import Any, Final
 
 import msgspec
 
+from tidemill.decode.open.line_protocol import MAX_PAIRS
 from tidemill.decode.open.options import OpenOptions
 from tidemill.decode.open.records import NAME, NO_TIME, OpenPayload, OpenRecord, Tags
 from tidemill.decode.open.regular_lines import MAX_FIELDS, MAX_NAME, MAX_TAGS
@@ -13,6 +15,7 @@ from tidemill.model.payload import MAX_RECORDS
 from tidemill.model.time import MAX_NS, MIN_NS, parse_instant
 
 MAX_TEXT: Final = 64 << 10
+_MARK: Final = b"\xef\xbb\xbf"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -31,31 +34,44 @@ _array = msgspec.json.Decoder(list[msgspec.Raw])
 
 def read_json_lines(body: bytes, options: OpenOptions, payload: OpenPayload) -> None:
     """Read a payload of JSON records."""
-    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    body = body.removeprefix(_MARK)
+    if not body.strip():
+        payload.refuse("empty_body", "there is nothing here; send records")
+        return
+    if body.rstrip().count(b"\n") >= MAX_RECORDS or body.count(b",") > MAX_PAIRS:
+        payload.refuse("too_many_records", f"there are more than {MAX_RECORDS} records; send them in several bodies")
+        return
     pieces: list[Any]
-    if body.startswith(b"["):
+    if is_array(body):
         try:
-            pieces = [bytes(piece) for piece in _array.decode(body)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            pieces = _array.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             payload.refuse("invalid_json", str(error))
+            return
+        if not pieces or len(pieces) > MAX_RECORDS:
+            few = "empty_body", "there is nothing here; send records"
+            many = "too_many_records", f"there are more than {MAX_RECORDS} records; send them in several bodies"
+            payload.refuse(*(many if pieces else few))
             return
     else:
         pieces = body.split(b"\n")
-    if not body or not pieces:
-        payload.refuse("empty_body", "there is nothing here; send records")
-        return
-    if len(pieces) > MAX_RECORDS:
-        payload.refuse("too_many_records", f"there are more than {MAX_RECORDS} records; send them in several bodies")
-        return
     for index, piece in enumerate(pieces):
-        if piece.strip():
+        written = bytes(piece)
+        if written.strip():
             payload.count += 1
-            _read(piece, index, options, payload)
+            _read(written, index, options, payload)
+
+
+def is_array(body: bytes) -> bool:
+    """Whether records are in an array, not one a line."""
+    return body.removeprefix(_MARK).lstrip().startswith(b"[")
 
 
 def _read(piece: bytes, index: int, options: OpenOptions, payload: OpenPayload) -> None:
     try:
         given = _record.decode(piece)
+        if b"\\" in piece or piece.count(b'"') != 2 * _texts(given):
+            json.loads(piece, object_pairs_hook=_without_duplicates, parse_int=str)
         payload.add_record(index, _checked(given, options))
     except msgspec.ValidationError as error:
         payload.reject(index, f"line {index + 1}", "wrong_type", str(error))
@@ -63,6 +79,23 @@ def _read(piece: bytes, index: int, options: OpenOptions, payload: OpenPayload) 
         payload.reject(index, f"line {index + 1}", "invalid_json", str(error))
     except _RecordError as error:
         payload.reject(index, f"line {index + 1}", error.code, str(error))
+
+
+def _texts(given: JsonRecord) -> int:
+    """The texts of a record as it is usually written, keys among them: two quotes are around each."""
+    named, timed = bool(given.name), given.time is not None
+    values = sum(isinstance(value, str) for value in given.fields.values())
+    tags = bool(given.tags) + 2 * len(given.tags)
+    return 1 + len(given.fields) + values + tags + 2 * named + timed + isinstance(given.time, str)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> None:
+    """Raise _RecordError where a key of an object is there twice."""
+    keys: set[str] = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise _RecordError("duplicate_key", f"the key '{key[:60]}' is there twice")
+        keys.add(key)
 
 
 class _RecordError(Exception):
@@ -123,7 +156,7 @@ def _time(value: str | int | float | None, unit_ns: int) -> int:
             return parse_instant(value)
         except ValueError as error:
             raise _RecordError("time_invalid", str(error)) from None
-    time = value * unit_ns if isinstance(value, int) else round(value * unit_ns)
-    if not MIN_NS <= time <= MAX_NS:
+    time = value * unit_ns
+    if not MIN_NS <= time <= MAX_NS:  # infinities too
         raise _RecordError("time_out_of_range", "its time is outside 1900-01-01 to 2262-04-11")
-    return time
+    return round(time)

@@ -71,6 +71,10 @@ def parse_options(given: Mapping[str, str]) -> OpenOptions:
             faults.append(Fault(f"$query.{name}", "too_long", f"must be printable and at most {MAX_OPTION} characters"))
     if not faults and given.get("separator", ",") == "," and given.get("decimal") == ",":
         faults.append(Fault("$query.decimal", "conflict", "a decimal comma needs another separator, such as ;"))
+    tags = [name for name in given.get("tags", "").split(",") if name]
+    if len(set(tags)) < len(tags) or ("name" in tags and not given.get("name")):
+        message = "a column is named twice, or is 'name', which has the records' names and is no tag; leave it out"
+        faults.append(Fault("$query.tags", "conflict", message))
     if faults:
         raise InputError(
             "The query cannot be read: " + "; ".join(f"{f.path}: {f.message}" for f in faults), tuple(faults)

@@ -9,6 +9,7 @@ Sources: prometheus/prompb `remote.proto`, `types.proto`, `io/prometheus/write/v
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -30,6 +31,10 @@ class ProtobufError(ValueError):
     """Bytes are not a message of protobuf."""
 
 
+class _TooManySamplesError(Exception):
+    """There are more samples than a payload may hold."""
+
+
 def read_prometheus(body: bytes, _options: OpenOptions, payload: OpenPayload) -> None:
     """Read a write request of version 1.0."""
     _read(payload, lambda: _series_of_v1(body))
@@ -45,9 +50,9 @@ def _read(payload: OpenPayload, series: Any) -> None:
     try:
         for labels, own in series():
             samples.add(labels, own)
-            if samples.count > MAX_RECORDS:
-                payload.refuse("too_many_records", f"there are more than {MAX_RECORDS} samples")
-                return
+    except _TooManySamplesError:
+        payload.refuse("too_many_records", f"there are more than {MAX_RECORDS} samples; send them in several bodies")
+        return
     except (ProtobufError, UnicodeDecodeError, IndexError, struct.error) as error:
         payload.refuse("undecodable", f"it is no write request of Prometheus: {error}")
         return
@@ -55,31 +60,48 @@ def _read(payload: OpenPayload, series: Any) -> None:
 
 
 def _series_of_v1(body: bytes) -> Iterator[tuple[list[tuple[str, str]], list[bytes]]]:
-    """(labels, samples) of each series."""
+    """(labels, samples) of each series; of labels at most one more than are taken."""
     for number, series in messages(body):
         if number == 1:
             labels, samples = [], []
             for part, value in messages(series):
-                if part == 1:
-                    texts = dict(messages(value))
-                    labels.append((texts.get(1, b"").decode(), texts.get(2, b"").decode()))
+                if part == 1 and len(labels) <= MAX_TAGS:
+                    labels.append(_label(value))
                 elif part == 2:
-                    samples.append(value)
+                    _append(samples, value)
             yield labels, samples
+
+
+def _label(body: bytes) -> tuple[str, str]:
+    key = text = b""
+    for number, value in messages(body):
+        if number == 1:
+            key = value
+        elif number == 2:
+            text = value
+    return key.decode(), text.decode()
+
+
+def _append(samples: list[bytes], sample: bytes) -> None:
+    if len(samples) >= MAX_RECORDS:
+        raise _TooManySamplesError
+    samples.append(sample)
 
 
 def _series_of_v2(body: bytes) -> Iterator[tuple[list[tuple[str, str]], list[bytes]]]:
     symbols = [value.decode() for number, value in messages(body) if number == 4]
     for number, series in messages(body):
         if number == 5:
-            labels, samples = [], []
+            numbers: list[int] = []
+            samples: list[bytes] = []
             for part, value in messages(series):
                 if part == 1:
-                    numbers = list(_varints(value))
-                    labels += [(symbols[k], symbols[v]) for k, v in zip(numbers[::2], numbers[1::2], strict=False)]
+                    numbers += islice(_varints(value), 2 * MAX_TAGS + 2 - len(numbers))
                 elif part == 2:
-                    samples.append(value)
-            yield labels, samples
+                    _append(samples, value)
+            if len(numbers) % 2:
+                raise ProtobufError("a label has no value: the number of its references is odd")
+            yield [(symbols[k], symbols[v]) for k, v in zip(numbers[::2], numbers[1::2], strict=True)], samples
 
 
 class _Samples:
@@ -93,6 +115,8 @@ class _Samples:
 
     def add(self, labels: list[tuple[str, str]], samples: list[bytes]) -> None:
         """Add the samples of a series."""
+        if not samples:
+            return
         fault = _labels_fault(labels)
         tags = tuple(sorted((NAME if key == _NAME_LABEL else key, value) for key, value in labels))
         identity = -1 if fault else self._tags.setdefault(tags, len(self._tags))
@@ -100,18 +124,24 @@ class _Samples:
             value: float | None = 0.0
             time = 0
             for number, part in fields(sample):
-                if number == 1 and isinstance(part, bytes):
+                if number == 1:
+                    if not isinstance(part, bytes):
+                        raise ProtobufError("the value of a sample is no double")
                     if int.from_bytes(part, "little") == _STALE:
                         value = None
                         continue
                     (value,) = struct.unpack("<d", part)
-                elif number == 2 and isinstance(part, int):
+                elif number == 2:
+                    if not isinstance(part, int):
+                        raise ProtobufError("the time of a sample is no integer")
                     time = part - (1 << 64) if part >> 63 else part
             if value is not None:
                 self._add(identity, fault, value, time * _MS)
 
     def _add(self, identity: int, fault: tuple[str, str] | None, value: float, time: int) -> None:
         index = self.count
+        if index >= MAX_RECORDS:
+            raise _TooManySamplesError
         self.count += 1
         if fault is None and value - value != 0:
             fault = "not_finite", "its value is not finite"
@@ -135,7 +165,7 @@ class _Samples:
 def _labels_fault(labels: list[tuple[str, str]]) -> tuple[str, str] | None:
     """(code, sentence) of what is wrong with the labels of a series, or None."""
     if len(labels) > MAX_TAGS:
-        return "too_many_members", f"it has {len(labels)} labels, at most {MAX_TAGS} are taken"
+        return "too_many_members", f"it has more than {MAX_TAGS} labels"
     if len({key for key, _ in labels}) < len(labels) or NAME in dict(labels):
         return "duplicate_key", f"a label is there twice, or is {NAME}, which is the name's"
     return next((fault for pair in labels for text in pair if (fault := name_fault(text))), None)

@@ -21,6 +21,7 @@ SEPARATORS: Final = b" =,\n"
 _ODD: Final = bytes([*range(10), *range(11, 32), 127]) + b'"\\#'  # of another meaning, or of none
 DELETED: Final = bytes(sorted(set(range(256)) - set(SEPARATORS) - set(_ODD)))
 _COMMAS: Final = bytes.maketrans(b" =", b",,")
+_MARK: Final = b"\xef\xbb\xbf"
 MAX_NAME: Final = 1024  # bytes of a name, a key, or a tag's value
 MAX_TAGS: Final = 256
 MAX_FIELDS: Final = 4096  # of a line
@@ -82,6 +83,8 @@ def read_regular(body: bytes, indexes: NDArray[np.int64] | None, unit_ns: int) -
         return None
     shape = body.translate(None, DELETED)
     line = first.translate(None, DELETED) + b"\n"
+    if line.translate(None, SEPARATORS) or _has_long_value(body):
+        return None
     if not shape.endswith(b"\n"):
         shape += b"\n"
     lines, rest = divmod(len(shape), len(line))
@@ -101,7 +104,24 @@ def read_regular(body: bytes, indexes: NDArray[np.int64] | None, unit_ns: int) -
     return chunk_of(frame, template, np.arange(lines) if indexes is None else indexes, unit_ns)
 
 
+def _has_long_value(body: bytes) -> bool:
+    """Whether a name or a value has more than MAX_NAME bytes; most bodies have no line that is so long."""
+    at = 0
+    while at + MAX_NAME < len(body):
+        end = body.rfind(b"\n", at, at + MAX_NAME + 1)
+        if end < 0:
+            break
+        at = end + 1
+    else:
+        return False
+    octets = np.frombuffer(body, np.uint8)
+    ends = np.flatnonzero(np.isin(octets, np.frombuffer(SEPARATORS, np.uint8)))
+    return bool(np.diff(ends, prepend=-1, append=len(body)).max() > MAX_NAME + 1)
+
+
 def _table(commas: bytes, types: Sequence[Any]) -> pl.DataFrame | None:
+    if commas.startswith(_MARK):  # the columns' engine would leave it out
+        return None
     schema = {f"c{number}": kind for number, kind in enumerate(types)}
     try:
         return pl.read_csv(commas, has_header=False, schema=schema, quote_char=None)
@@ -185,7 +205,8 @@ def read_group(
     template = template_of(lines[0])
     if template is None:
         return [], every
-    frame = _table(b"\n".join(lines).translate(_COMMAS), [pl.String] * template.width)
+    body = b"\n".join(lines)
+    frame = None if _has_long_value(body) else _table(body.translate(_COMMAS), [pl.String] * template.width)
     if frame is None or len(frame) != len(lines) or any(column.null_count() for column in frame):
         return [], every
     keys = [f"c{number}" for number, _ in template.keys]

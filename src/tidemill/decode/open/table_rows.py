@@ -62,6 +62,9 @@ def read_rows(
             column, inexact = _field(frame[name], options.decimal, rows)
             fields.append(column)
             rounded |= inexact
+    if all(column.valid is not None for column in fields):
+        empty = ~np.any([column.valid for column in fields], axis=0)
+        rows.reject(empty, "missing", "it has no number: every field is empty, so that it makes no point")
     good = np.flatnonzero(~rows.bad)
     kept = [FieldColumn(c.name, c.values[good], None if c.valid is None else c.valid[good]) for c in fields]
     marked = np.flatnonzero(rounded[good])
@@ -89,6 +92,9 @@ def _fault_of_columns(
         return "missing", f"the column of times '{options.time[:60]}' is missing; {hint}; there are {known}"
     if missing := [name for name in tags if name not in frame.columns]:
         return "missing", f"the column of tags '{missing[0][:60]}' is missing; there are {known}"
+    named = () if options.name or NAME_COLUMN not in frame.columns else (NAME_COLUMN,)
+    if len({*named, *tags}) < len(named) + len(tags):
+        return "conflict", f"a column of tags is named twice, or is '{NAME_COLUMN}', which has the records' names"
     if len(tags) > MAX_TAGS:
         return "too_many_members", f"there are {len(tags)} columns of tags, at most {MAX_TAGS} are taken"
     if NAME in tags:
@@ -169,11 +175,12 @@ def _identities(
         return np.zeros(len(rows.bad), np.int64), [record_tags(name, {})]
     texts = frame.select(pl.all().cast(pl.String).replace("", None))
     columns = texts.columns
-    distinct = texts.unique(maintain_order=True).with_row_index("#")
-    codes = texts.join(distinct, on=columns, how="left", nulls_equal=True, maintain_order="left")["#"]
+    number_of = "#" * (1 + max(map(len, columns)))  # longer than any name, so none of them
+    distinct = texts.unique(maintain_order=True).with_row_index(number_of)
+    codes = texts.join(distinct, on=columns, how="left", nulls_equal=True, maintain_order="left")[number_of]
     sets, wrong = [], np.zeros(len(distinct), np.bool_)
     message = ("empty", "")
-    for number, values in enumerate(distinct.drop("#").iter_rows()):
+    for number, values in enumerate(distinct.drop(number_of).iter_rows()):
         pairs = {key: value for key, value in zip(columns, values, strict=True) if value is not None}
         own = pairs.pop(NAME_COLUMN, "") if names else name
         for fault in filter(None, (name_fault(text) for text in (*filter(None, (own,)), *pairs.values()))):
