@@ -205,7 +205,7 @@ def test_tail_follows_changes(run: Run, tidemill: Tidemill) -> None:
         (("query", *SERIES, "--tag", "tank"), "--tag is NAME=VALUE"),
         (("query", *SERIES, "--format", "xml"), "--format is table, csv, json or ndjson, not 'xml'"),
         (("query", *SERIES, "--start", "noon"), "$query.start"),
-        (("query", "--feed", "tanks"), "tank=a"),
+        (("metrics", "--feed", "tanks"), "tank=a"),
         (("metrics", *SERIES, "--end", "noon"), "$query.end"),
         (("tail", "tanks", "--format", "xml"), "--format is text or ndjson"),
         (("query", *SERIES, "--url", "tanks"), "http://"),

@@ -213,7 +213,7 @@ def submitted(series: int, record: Sent) -> pl.DataFrame:
     return pl.DataFrame([(series, instant(record), None, 1 << 60, 0)], schema=kinds, orient="row")
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(rounds(1, 3)))
 def test_replays_of_any_payloads_and_a_mill_that_starts_anew_change_nothing(build: Build, seed: int) -> None:
     draw = random.Random(seed)
     house = sending(build)
