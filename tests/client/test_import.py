@@ -21,9 +21,10 @@ from tests.support.api import Api, running_api
 from tidemill.client import Tidemill
 from tidemill.client.files.csv_file import CsvDialect
 from tidemill.client.files.csv_lines import row_blocks
-from tidemill.client.files.formats import file_format, read_chunks
+from tidemill.client.files.formats import FeedTakes, file_format, read_chunks
 from tidemill.client.files.inputs import InputFile
 from tidemill.client.files.line_protocol import LineFaultError, parse_line
+from tidemill.errors import InputError
 from tidemill.log.limits import LogLimits
 
 METERS = """name = "meters_read"
@@ -220,6 +221,9 @@ def lines_of(path: Path, kind: str = "") -> list[dict[str, object]]:
 
 def test_columns_and_readings_become_records(tmp_path: Path) -> None:
     frame = pl.DataFrame({"t": [1_767_225_600_000_000_001], "x": [float("nan")], "name": ["a\nb"]})
+    wide = pl.DataFrame({"x": [1.5, float("inf"), None, float("-inf")], "y": [1, 2, 3, 4]})
+    wide.write_parquet(tmp_path / "y.parquet")
+    assert [record["x"] for record in lines_of(tmp_path / "y.parquet")] == [1.5, "Infinity", None, "-Infinity"]
     frame = frame.with_columns(pl.col("t").cast(pl.Datetime("ns", "UTC")))
     expected = [{"t": "2026-01-01T00:00:00.000000001Z", "x": None, "name": "a\nb"}]
     frame.write_parquet(tmp_path / "x.parquet")
@@ -250,6 +254,53 @@ def test_a_dump_of_influx_is_read_without_its_headings(tmp_path: Path) -> None:
             "database": "db",
         }
     ]
+
+
+def test_a_comment_within_a_text_is_no_comment(tmp_path: Path) -> None:
+    lines = b'# DDL\nCREATE DATABASE db\n# DML\nm note="a\n# b",f=1 5\n# "c\nm f=2,note="d \\"\n#\n" 6\n'
+    lines += b'CREATE DATABASE x\nm a="'
+    (tmp_path / "x.lp").write_bytes(lines)
+    file = InputFile("x.lp", tmp_path / "x.lp")
+    plain = list(read_chunks(file, "line-protocol", CsvDialect(), FeedTakes(plain_lines=True)))
+    assert b"".join(chunk.body for chunk in plain) == lines.partition(b"DML\n")[2].replace(b'# "c\n', b"")
+    with pytest.raises(InputError, match="line 10 is no line protocol"):
+        lines_of(tmp_path / "x.lp")
+    (tmp_path / "x.lp").write_bytes(lines.partition(b"CREATE DATABASE x")[0])
+    assert [record["fields"] for record in lines_of(tmp_path / "x.lp")] == [
+        {"note": "a\n# b", "f": 1.0},
+        {"f": 2.0, "note": 'd "\n#\n'},
+    ]
+
+
+def test_a_text_is_not_cut_where_a_block_ends(tmp_path: Path) -> None:
+    line = b'm note="' + b"x\n" * 1000 + b'",f=1\n'
+    (tmp_path / "x.lp").write_bytes(line * 2500)
+    file = InputFile("x.lp", tmp_path / "x.lp")
+    first, second = read_chunks(file, "line-protocol", CsvDialect(), FeedTakes(plain_lines=True))
+    assert first.body.endswith(b'",f=1\n') and first.body + second.body == line * 2500
+    assert (first.end, second.first) == (second.start, first.body.count(b"\n") + 1)
+
+
+def test_odd_members_are_said(tmp_path: Path) -> None:
+    power = "<e:powerOfTenMultiplier>many</e:powerOfTenMultiplier>"
+    (tmp_path / "x.xml").write_text(
+        f'<?xml version="1.0"?><feed xmlns:e="x"><entry><e:ReadingType>{power}</e:ReadingType></entry></feed>'
+    )
+    with pytest.raises(InputError, match="powerOfTenMultiplier 'many'"):
+        lines_of(tmp_path / "x.xml")
+    database = sqlite3.connect(tmp_path / "x.db")
+    database.executescript(
+        """create table states(state_id integer primary key, entity_id, state, last_updated, attributes);
+        insert into states values(1, 'a', '1', 1, '{"unit_of_measurement": "\\u12"}');"""
+    )
+    with pytest.raises(InputError, match="unit of a is no JSON text"):
+        lines_of(tmp_path / "x.db")
+    digits = "1" * 200_000
+    database.execute("update states set attributes = null, state = ?", (f"{digits}x",))
+    database.execute("insert into states values(2, 'a', '-1.5e3', 1, null), (3, 'a', ?, 1, null)", (digits,))
+    database.commit()
+    database.close()
+    assert [record["state"] for record in lines_of(tmp_path / "x.db")] == ["-1.5e3"]
 
 
 NAMES = st.text(st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters="\\#"), min_size=1)

@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+import msgspec
 import paho.mqtt.client as paho
 import pytest
 from hypothesis import given
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from tests.sources.conftest import until
 from tests.support.mosquitto import needs_mosquitto, running_broker
-from tidemill.errors import FeedDefinitionError
+from tidemill.errors import FeedDefinitionError, InputError
 from tidemill.feeds.load import load_feed
 from tidemill.feeds.topics import topic_fault, topic_template
 from tidemill.sources.mqtt_connection import MqttMessage
 from tidemill.sources.mqtt_session import MqttSession
+from tidemill.sources.outbox import KeptRefusalError
+from tidemill.sources.state import Cursor
 
 FEED = """name = "plant"
 [input]
@@ -39,8 +42,8 @@ topics = ["plant/{device}/level"]
 """
 
 
-def feed(url, more="", environment=None, secrets_folder=None):
-    text = FEED.replace("URL", url).replace("MORE", more)
+def feed(url, more="", environment=None, secrets_folder=None, mqtt=""):
+    text = FEED.replace("URL", url).replace("MORE", more) + mqtt
     return load_feed(text, environment=environment or {}, secrets_folder=secrets_folder)
 
 
@@ -188,3 +191,49 @@ def test_only_a_message_that_is_sent_again_is_known():
     assert MqttSession.decode(session.encode()) == session
     many = [MqttMessage("a", b"1", 1, False, number, False) for number in range(5_000)]
     assert len(session.with_pending("k", b"", many).taken) == 1000
+
+
+def test_a_number_that_is_used_again_stands_for_the_new_message():
+    first = MqttMessage("a", b"21.5", 1, False, 1, False)
+    session = MqttSession(client_id="c").with_pending("k", b"{}\n", [first])
+    again = MqttMessage("a", b"21.5", 1, False, 1, True)
+    assert session.without([again]).knows(again)
+    assert not session.without([first]).knows(again)  # as the same bytes came anew, and were cut before they were taken
+
+
+@needs_mosquitto
+def test_messages_that_nobody_keeps_stay_with_the_broker_and_long_ones_are_said(tmp_path, polling, intake, catalog):
+    polls, refusals = [], [KeptRefusalError("bad", "r1"), InputError("too large"), InputError("not now")]
+    take = intake.submit
+
+    async def submit(*arguments, **more):
+        if b'"a"' in arguments[2] and refusals:
+            raise refusals.pop(0)
+        return await take(*arguments, **more)
+
+    intake.submit = submit
+    with running_broker(tmp_path / "broker") as broker:
+        plant = feed(broker.url, "max_bytes = 1_000\n", mqtt='protocol = "3.1.1"')
+        with polling(plant, record=polls.extend):
+            until(lambda: publish(broker.port, ("plant/first/level", "0", False)) or intake.bodies())
+            before = len(read(intake))
+            publish(broker.port, ("plant/long/level", "7" * 1001, False))
+            publish(broker.port, ("plant/last/level", '"a"', False))  # refused, and kept as refused
+            until(lambda: len(refusals) == 2)
+            publish(broker.port, ("plant/last/level", '"a"', False))  # refused twice, and kept by nobody
+            until(lambda: len(read(intake)) > before)
+            until(lambda: saved(catalog).pending_key == "", 60)
+        with polling(plant, record=polls.extend):
+            publish(broker.port, ("plant/last/level", "8", False))
+            until(lambda: read(intake)[-1]["message"] == 8)
+        assert (saved(catalog).pending_key, saved(catalog).pending) == ("", "")
+    assert [record["message"] for record in read(intake)[before:]] == ["a", 8]
+    until(lambda: len(polls) > 5)
+    (long,) = [poll for poll in polls if poll.result == "too_large"]
+    assert "1 messages of more than 1000 bytes were dropped" in long.detail
+    assert [poll.receipt for poll in polls if poll.result == "payload_refused"] == ["r1", "", ""]
+
+
+def saved(catalog):
+    cursor = msgspec.json.decode(catalog.get("sources/default/plant/-/cursor").value, type=Cursor)
+    return MqttSession.decode(cursor.token)

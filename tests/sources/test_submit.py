@@ -6,6 +6,7 @@ import pytest
 
 from tests.sources.test_http import serving
 from tidemill.errors import ConflictError, InputError, UnavailableError
+from tidemill.sources.outbox import KeptRefusalError
 from tidemill.sources.submit import InternalIntake
 
 
@@ -53,6 +54,7 @@ def test_payload_is_posted_as_the_internal_route_wants_it():
         (answer(409, '{"detail": "other body"}'), ConflictError),
         (answer(400, '{"detail": "bad"}'), InputError),
         (answer(413, '{"detail": "large"}'), InputError),
+        (answer(422, '{"detail": "bad", "receipt": "r1"}'), KeptRefusalError),
         (answer(404, '{"detail": "no such feed"}'), UnavailableError),
         (answer(429, '{"detail": "slowly"}'), UnavailableError),
         (answer(503, '{"detail": "away"}', "Retry-After: 3"), UnavailableError),

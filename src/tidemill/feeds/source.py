@@ -122,7 +122,8 @@ class SourceMqtt(Table, frozen=True):
     `"${file:/run/secrets/TENANT/ca.pem}"`.
 
     `every` is how long nothing may come until the poll ledger says `empty` (60 s); `timeout` is for connecting.
-    `max_bytes`: longer messages are not sent by the broker."""
+    `max_bytes`: a broker of protocol 5 does not send longer messages; others are dropped, and the poll ledger says
+    how many."""
 
     topics: tuple[str, ...]
     qos: Literal[0, 1] = 1

@@ -37,7 +37,8 @@ class MqttMessage(msgspec.Struct, frozen=True):
 
 class MqttConnection(aiomqtt.Client):
     """A connected client from `connect` to `close`. `session_present`: the broker knows what it had sent before.
-    `inbox` holds messages in the order in which they came; `lost` counts those of QoS 0 for which there was no room."""
+    `inbox` holds messages in the order in which they came; `lost` counts those of QoS 0 for which there was no room,
+    `too_long` those of more than `max_bytes`, which are acknowledged and dropped."""
 
     def __init__(self, spec: MqttSpec, client_id: str, address: str, *, timeout_s: float, max_bytes: int) -> None:
         """Makes no connection. Raises ValueError for certificates that cannot be used."""
@@ -65,7 +66,8 @@ class MqttConnection(aiomqtt.Client):
         self._client.connect_timeout = timeout_s
         self.session_present = False
         self.inbox: deque[MqttMessage] = deque()
-        self.lost = 0
+        self.lost = self.too_long = 0
+        self._max_bytes = max_bytes
         self._arrived = asyncio.Event()
 
     async def connect(self) -> Self:
@@ -91,8 +93,8 @@ class MqttConnection(aiomqtt.Client):
             raise aiomqtt.MqttError(f"the broker refuses the subscription to '{topic}': {refused[0]}")
 
     async def wait_for_message(self, stopping: asyncio.Event, timeout_s: float) -> None:
-        """Wait until a message is in the inbox, `stopping` is set, or the time is over. Raises aiomqtt.MqttError once
-        the connection is lost and the inbox is empty."""
+        """Wait until a message is in the inbox or was dropped, `stopping` is set, or the time is over. Raises
+        aiomqtt.MqttError once the connection is lost and the inbox is empty."""
         if self.inbox:
             return
         self._arrived.clear()
@@ -138,6 +140,12 @@ class MqttConnection(aiomqtt.Client):
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         if message.qos == 0 and len(self.inbox) >= _MOST_UNASKED:
             self.lost += 1
+            return
+        if len(message.payload) > self._max_bytes:
+            if message.qos:
+                self._client.ack(message.mid, message.qos)
+            self.too_long += 1
+            self._arrived.set()
             return
         try:
             topic = message.topic

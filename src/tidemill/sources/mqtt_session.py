@@ -30,6 +30,15 @@ class MqttSession(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a message that the broker sends again was taken."""
         return message.again and self.taken.get(message.mid) == message_digest(message)
 
+    def without(self, messages: Iterable[MqttMessage]) -> "MqttSession":
+        """The session once these messages came: one that the broker sends for the first time has a number whose
+        message before is acknowledged, so that nothing with that number can come again but the new message."""
+        fresh = {message.mid for message in messages if message.qos and not message.again}
+        if fresh.isdisjoint(self.taken):
+            return self
+        taken = {mid: digest for mid, digest in self.taken.items() if mid not in fresh}
+        return msgspec.structs.replace(self, taken=taken)
+
     def with_pending(self, key: str, body: bytes, messages: Iterable[MqttMessage]) -> "MqttSession":
         """The session once these messages are the pending payload."""
         taken = dict(self.taken)

@@ -25,6 +25,14 @@ NO_REQUEST_VALUES: Final[Mapping[str, str]] = {}
 SendPayload = Callable[[Unsent], Awaitable[str]]
 
 
+class KeptRefusalError(InputError):
+    """Intake refused a payload; the ledger has its bytes under `receipt`."""
+
+    def __init__(self, message: str, receipt: str) -> None:
+        super().__init__(message)
+        self.receipt = receipt
+
+
 class Submit(Protocol):
     """Hands payloads to intake."""
 
@@ -41,8 +49,8 @@ class Submit(Protocol):
         """Return the receipt's id once the payload is durable. Called concurrently. `request_values`: the placeholder
         values of the source's request that tags use.
 
-        Raises UnavailableError (send again), InputError (refused; retrying would not help), ConflictError (the key
-        was used for other bytes).
+        Raises UnavailableError (send again), InputError (refused; retrying would not help; KeptRefusalError when the
+        bytes were kept), ConflictError (the key was used for other bytes).
         """
         ...
 
@@ -98,8 +106,9 @@ class Outbox:
         self._changed.set()
 
     def put(self, unsent: Unsent, done: Callable[[str | None, str], None], *, kept: bool = False) -> None:
-        """Start to send a payload. Calls `done(receipt, "")` once intake took it, `done(None, why)` if intake refused
-        it. `kept`: the state store has the payload already."""
+        """Start to send a payload. Calls `done(receipt, "")` once intake took it, `done(receipt, why)` if intake
+        refused it and kept it as refused, `done(None, why)` if it kept nothing. `kept`: the state store has the
+        payload already."""
         if kept:
             self._kept.add(unsent.key)
         task = asyncio.create_task(self._deliver(unsent, done))
@@ -130,7 +139,7 @@ class Outbox:
                 receipt: str | None = await self._send(unsent)
                 why = ""
             except (InputError, ConflictError) as error:
-                receipt, why = None, error.message
+                receipt, why = getattr(error, "receipt", None), error.message
             except Exception as error:  # a fetched payload is kept whatever the error
                 failures += 1
                 await self._wait_after_failure(unsent, failures, error)

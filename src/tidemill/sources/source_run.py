@@ -103,7 +103,7 @@ class SourceRun:
         self.pacing = pacing
         self.rng = rng
         self.outbox = Outbox(self._send, state_store, spec.key, pacing, rng)
-        self._refused: str | None = None
+        self._refused: PollError | None = None
         self._rejected: _RejectedAnswer | None = None
         self._run_id = f"{rng.getrandbits(64):016x}{time.time_ns():016x}"
         self._number = 0
@@ -213,7 +213,7 @@ class SourceRun:
         self._put(answer, f"{self._run_id}-{self._number}")
         refused, self._refused = self._refused, None
         if refused is not None:
-            raise PollError("payload_refused", refused)
+            raise refused
         if answer.unusable is not None:
             raise self.unusable_error(answer)
 
@@ -240,7 +240,7 @@ class SourceRun:
             return False
         if refused is None and answer.unusable is None:
             return True
-        error = self.unusable_error(answer) if refused is None else PollError("payload_refused", refused)
+        error = refused or self.unusable_error(answer)
         if request_key:
             until_s = time.monotonic() + REJECTED_FOR_S
             self._rejected = _RejectedAnswer(request_key, sha256, until_s, error.reason, error.detail)
@@ -265,20 +265,21 @@ class SourceRun:
                 continue
 
     def delivery_callback(self, size: int, answer: SourceAnswer | None = None) -> Callable[[str | None, str], None]:
-        """The function to call with the receipt, or None and the reason, once a payload was taken or refused. `answer`
-        is None for a payload of an earlier run: the poll ledger has its row already."""
+        """The function to call once a payload was taken or refused: with its receipt (None: nothing was kept), and why
+        it was refused ("": it was taken). `answer` is None for a payload of an earlier run: the poll ledger has its
+        row already."""
 
         def done(receipt: str | None, why: str) -> None:
-            if receipt is None:
-                self._refused = why
-            else:
+            if why:
+                self._refused = PollError("payload_refused", why, receipt=receipt or "")
+            elif receipt is not None:
                 self.tracker.note_delivery(size)
             if answer is not None:
                 taken = answer.unusable or "data"
                 self.tracker.add_poll(
                     answer.started_ns,
                     answer.fetched,
-                    "payload_refused" if receipt is None else taken,
+                    "payload_refused" if why else taken,
                     detail=why or (self.unusable_error(answer).detail if answer.unusable else ""),
                     sha256=hashlib.sha256(answer.fetched.body).digest(),
                     receipt=receipt or "",

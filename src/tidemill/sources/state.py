@@ -53,7 +53,7 @@ class SourceState(msgspec.Struct, frozen=True, kw_only=True):
 class Poll(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the poll ledger. `result`: `data`, `empty`, `unchanged`, `truncated` (as many records as the `limit`:
     requested again by halves), or the reason of the failure. `status` 0: no answer over HTTP. `sha256` is empty unless
-    the source sent bytes, `receipt` unless intake took them. `latency_ms` is the source's. `next_due_ns`: when the next
+    the source sent bytes, `receipt` unless intake kept them. `latency_ms` is the source's. `next_due_ns`: when the next
     poll was due, as known when the row was written (None: the source was being stopped)."""
 
     tenant: str
@@ -113,10 +113,12 @@ class Unusable(msgspec.Struct, frozen=True):
 
 class PollError(Exception):
     """A poll failed. `reason` is a reason of the source's state, `detail` a sentence; `at_least_s` is how long the
-    server asked not to be polled (0: it did not)."""
+    server asked not to be polled (0: it did not). `receipt`: the ledger has the refused payload under it ("": it has
+    not)."""
 
-    def __init__(self, reason: str, detail: str, at_least_s: float = 0.0) -> None:
+    def __init__(self, reason: str, detail: str, at_least_s: float = 0.0, *, receipt: str = "") -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
         self.at_least_s = at_least_s
+        self.receipt = receipt

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from tidemill.errors import ConflictError, InputError, UnavailableError
-from tidemill.sources.outbox import NO_REQUEST_VALUES
+from tidemill.sources.outbox import NO_REQUEST_VALUES, KeptRefusalError
 from tidemill.sources.wire import Connection, Response, WireError
 
 _PATH: Final = "/internal/payloads"
@@ -27,6 +27,7 @@ class _Answer(msgspec.Struct):
 
     id: str = ""
     detail: str = ""
+    receipt: str = ""
 
 
 class InternalIntake:
@@ -47,7 +48,8 @@ class InternalIntake:
         *,
         request_values: Mapping[str, str] = NO_REQUEST_VALUES,
     ) -> str:
-        """Return the receipt's id once the payload is durable. Raises UnavailableError, InputError, ConflictError."""
+        """Return the receipt's id once the payload is durable. Raises UnavailableError, ConflictError, InputError
+        (KeptRefusalError when intake kept the bytes)."""
         request = self._request(tenant, feed, body, content_type, idempotency_key, request_values=request_values)
         try:
             response = await self._exchange(request)
@@ -103,6 +105,8 @@ def _receipt(response: Response) -> str:
     if response.status == 409:
         raise ConflictError(message)
     if 400 <= response.status < 500 and response.status not in _LATER:
+        if answer.receipt:
+            raise KeptRefusalError(message, answer.receipt)
         raise InputError(message)
     after = response.headers.get("retry-after", "")
     raise UnavailableError(message, float(after) if after.isascii() and after.isdigit() else 1.0)

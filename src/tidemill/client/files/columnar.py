@@ -1,12 +1,15 @@
 """Reads Parquet and Arrow (IPC) files with Polars: each row becomes a record under the names of its columns.
 
-Times are written as RFC 3339 (with `Z` where the column has a zone), not-a-number as null. Rows are read some thousand
-at a time.
+Times are written as RFC 3339 (with `Z` where the column has a zone), not-a-number as null, infinite numbers as the
+texts `Infinity` and `-Infinity`, which a feed rejects as it does any text where a number is to be. Rows are read some
+thousand at a time.
 """
 
 import importlib
 from collections.abc import Iterator
 from typing import Any, Final
+
+import msgspec
 
 from tidemill.client.files.chunks import FileChunk, FileRecord, gathered
 from tidemill.client.files.inputs import InputStream
@@ -44,12 +47,25 @@ def _records(pl: Any, frame: Any, rows: int, what: str) -> Iterator[FileRecord]:
     number = 0
     for begin in range(0, rows, _ROWS):
         try:
-            lines: bytes = frame.slice(begin, _ROWS).collect().write_ndjson().encode()
+            part = frame.slice(begin, _ROWS).collect()
+            lines: list[bytes] = part.write_ndjson().encode().splitlines()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise _unusable(what, error) from None
-        for line in lines.splitlines():
+        _name_infinite(part, lines)
+        for line in lines:
             number += 1
             yield FileRecord(line, number, number)
+
+
+def _name_infinite(part: Any, lines: list[bytes]) -> None:
+    """Put the infinite numbers of some rows into their lines, which have null for them."""
+    for name, kind in part.schema.items():
+        if not kind.is_float():
+            continue
+        for row in part[name].is_infinite().fill_null(value=False).arg_true():
+            record = msgspec.json.decode(lines[row])
+            record[name] = "Infinity" if part[name][row] > 0 else "-Infinity"
+            lines[row] = msgspec.json.encode(record)
 
 
 def _written(pl: Any, name: str, kind: Any) -> Any:

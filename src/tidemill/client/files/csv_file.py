@@ -5,6 +5,7 @@ beyond the header are kept as `more_cells`. Numbers stay texts: the feed says ho
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -91,7 +92,7 @@ def _header(row: Sequence[str]) -> list[str]:
     names = [name.strip() or f"column_{number}" for number, name in enumerate(row, 1)]
     if not any(cell.strip() for cell in row):
         raise InputError("it has no header line; name its columns with --columns")
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise InputError(f"its header has {', '.join(twice[:5])} twice; name its columns with --columns and --skip 1")
     return names

@@ -6,6 +6,7 @@ A record has the `usage_point` and the `meter_reading` (the addresses of both in
 types may stand behind what they describe.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
@@ -62,12 +63,19 @@ def _reading_types(opened: InputStream) -> dict[str, ReadingType]:
             texts = {_name(item): (item.text or "").strip() for item in found}
             unit, flow = texts.get("uom"), texts.get("flowDirection")
             power = texts.get("powerOfTenMultiplier") or "0"
-            types[own] = ReadingType(int(power), _UNITS.get(unit or "", unit), _FLOWS.get(flow or "", flow))
+            types[own] = ReadingType(_power(power), _UNITS.get(unit or "", unit), _FLOWS.get(flow or "", flow))
         elif _child(entry, "MeterReading") is not None:
             related[own] = links
         if len(types) + len(related) > _MOST_TYPES:
             raise InputError(f"it has more than {_MOST_TYPES:,} meter readings; split it")
     return {own: types[link] for own, links in related.items() for link in links if link in types}
+
+
+def _power(text: str) -> int:
+    """A power of ten. Raises InputError for one that no unit has."""
+    if re.fullmatch(r"[+-]?[0-9]{1,2}", text, re.ASCII) is None:
+        raise InputError(f"its powerOfTenMultiplier '{text[:40]}' is no whole number of at most two digits")
+    return int(text)
 
 
 def _records(opened: InputStream, types: Mapping[str, ReadingType]) -> Iterator[FileRecord]:

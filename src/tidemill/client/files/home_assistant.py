@@ -18,9 +18,10 @@ from tidemill.client.files.chunks import FileChunk, FileRecord, gathered
 from tidemill.client.files.inputs import InputFile
 from tidemill.errors import InputError
 
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?+(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?+[0-9]++)?+")
+_LONGEST: Final = 100  # characters of a state that may be a number; Home Assistant takes 255 of any state
 _NOTHING: Final = ("unavailable", "unknown")
-_UNIT: Final = re.compile(r'"unit_of_measurement":\s*"((?:[^"\\]|\\.)*)"')
+_UNIT: Final = re.compile(r'"unit_of_measurement":\s*+("(?:[^"\\]++|\\.)*+")')
 # Since 2023.4 names and attributes are in tables of their own; before, both stood in each row.
 _SPLIT: Final = """
 select s.state_id, m.entity_id, s.state, s.last_updated_ts, a.shared_attrs
@@ -70,12 +71,20 @@ def _records(database: sqlite3.Connection, query: str) -> Iterator[FileRecord]:
 def _record(entity: str, state: str | None, time: Any, attributes: str | None) -> dict[str, Any] | None:
     """The record of a state; None for a state that is no number."""
     nothing = state in _NOTHING
-    if state is None or not (nothing or _NUMBER.fullmatch(state)):
+    if state is None or not (nothing or (len(state) <= _LONGEST and _NUMBER.fullmatch(state))):
         return None
-    unit = _UNIT.search(attributes or "")
     return {
         "entity_id": entity,
         "state": None if nothing else state,
         "time": time,
-        "unit": msgspec.json.decode(f'"{unit[1]}"') if unit else None,
+        "unit": _unit(attributes or "", entity),
     }
+
+
+def _unit(attributes: str, entity: str) -> str | None:
+    """The unit in the attributes of a state, or None. Raises InputError for one that is no JSON text."""
+    unit = _UNIT.search(attributes)
+    try:
+        return msgspec.json.decode(unit[1], type=str) if unit else None
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise InputError(f"the unit of {entity} is no JSON text ({error}): {unit and unit[1][:80]}") from None

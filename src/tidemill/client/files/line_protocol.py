@@ -8,7 +8,7 @@ the `retention_policy` they were in.
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 
@@ -18,8 +18,11 @@ from tidemill.errors import InputError
 
 _CONTEXT: Final = {"CONTEXT-DATABASE": "database", "CONTEXT-RETENTION-POLICY": "retention_policy"}
 _CONTEXT_LINE: Final = re.compile(r"#\s*(CONTEXT-[A-Z-]+):\s*(.*)")
-_DDL: Final = re.compile(r"(CREATE|ALTER|DROP) (DATABASE|RETENTION POLICY) ", re.IGNORECASE)
-_DDL_BYTES: Final = re.compile(_DDL.pattern.encode(), re.IGNORECASE)
+_DDL: Final = re.compile(rb"(CREATE|ALTER|DROP) (DATABASE|RETENTION POLICY) ", re.IGNORECASE)
+_RECORD: Final = re.compile(  # to its end: a line break in a quoted text is none; `open`: the text has no end here
+    rb'(?:[^\n\\=]++|\\[^\n]?+|=(?:"(?:[^"\\]++|\\[\s\S]?+)*+(?:"|(?P<open>\Z)))?+)*+(?:\n|\Z)'
+)
+_LONGEST_RECORD: Final = 1 << 20  # bytes of which the end is looked for: a server takes texts of 64 KiB
 _PART: Final = r"((?:[^,= \\]|\\.)*)"  # a name or a tag's value; a backslash keeps the next character
 _KEY: Final = re.compile(r"((?:[^, \\]|\\.)+)((?:,(?:[^ \\]|\\.)*)?) +(.*)", re.DOTALL)
 _TAG: Final = re.compile(rf",{_PART}={_PART}")
@@ -38,26 +41,97 @@ class LineFaultError(ValueError):
 def read_plain_lines(opened: InputStream) -> Iterator[FileChunk]:
     """Chunks of lines byte for byte, without the headings of a dump: for an open feed, which judges each line."""
     start = number = 0
-    for block in line_blocks(opened.stream):
-        lines = block.splitlines(keepends=True)
-        kept = lines if b"#" not in block and not _DDL_BYTES.search(block) else [*filter(_is_record, lines)]
+    heading = _Heading()
+    for block in _record_blocks(opened.stream):
+        kept = block
+        if b"#" in block or heading.inside:
+            kept = b"".join(filter(heading.is_record, _pieces(block)))
         end = start + len(block)
         if kept:
             yield FileChunk(
-                body=b"".join(kept),
+                body=kept,
                 start=start,
                 end=end,
-                records=len(kept),
+                records=_line_count(kept),
                 first=number + 1,
                 done=opened.done,
                 total=opened.size,
                 content_type=LINES,
             )
-        start, number = end, number + len(lines)
+        start, number = end, number + _line_count(block)
 
 
-def _is_record(line: bytes) -> bool:
-    return not (line.lstrip().startswith(b"#") or _DDL_BYTES.match(line) or not line.strip())
+class _Heading:
+    """Tells records from comments, empty lines, and the heading of a dump, which is between `# DDL` and `# DML`."""
+
+    def __init__(self) -> None:
+        self.inside = False
+
+    def is_record(self, piece: bytes) -> bool:
+        """Whether the next piece of a file is a record."""
+        text = piece.strip()
+        if text.startswith(b"#"):
+            word = text[1:].strip()
+            self.inside = word == b"DDL" or (self.inside and word != b"DML")
+            return False
+        return bool(text) and not (self.inside and _DDL.match(text))
+
+
+def _record_blocks(stream: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a stream in blocks that end where a record ends. Raises InputError."""
+    held = b""
+    for lines in line_blocks(stream):
+        block = held + lines
+        cut = _whole(block)
+        if len(block) - cut > _LONGEST_RECORD:
+            cut = len(block)
+        held = block[cut:]
+        if cut:
+            yield block[:cut]
+    if held:
+        yield held
+
+
+def _whole(block: bytes) -> int:
+    """Where the last record begins whose quoted text has no end in the block; else the end of the block."""
+    quote = block.rfind(b'"')
+    if quote < 1 or block[quote - 1] not in b"=\\":  # it is no quote that begins a text, and none within one
+        return len(block)
+    at = 0
+    while at < len(block):
+        end = _record_end(block, at)
+        if not end:
+            return at
+        at = end
+    return at
+
+
+def _pieces(block: bytes) -> Iterator[bytes]:
+    """The records, comments and empty lines of a block, with their line breaks. A text without an end ends its line."""
+    at = 0
+    while at < len(block):
+        end = _record_end(block, at) or _line_end(block, at)
+        yield block[at:end]
+        at = end
+
+
+def _record_end(block: bytes, at: int) -> int:
+    """The end of the record or comment at `at`; 0: it has a quoted text without an end."""
+    end = _line_end(block, at)
+    if block.find(b'"', at, end) < 0 or block[at:end].lstrip().startswith(b"#"):
+        return end
+    match = _RECORD.match(block, at)
+    if match is None:
+        return end
+    return match.end() if match["open"] is None else 0
+
+
+def _line_end(block: bytes, at: int) -> int:
+    return block.find(b"\n", at) + 1 or len(block)
+
+
+def _line_count(block: bytes) -> int:
+    return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
 def read_line_protocol(opened: InputStream) -> Iterator[FileChunk]:
@@ -67,12 +141,14 @@ def read_line_protocol(opened: InputStream) -> Iterator[FileChunk]:
 
 def _records(opened: InputStream) -> Iterator[FileRecord]:
     context: dict[str, Any] = {}
-    end = number = 0
-    for block in line_blocks(opened.stream):
-        for raw in block.splitlines(keepends=True):
-            end, number = end + len(raw), number + 1
+    end = lines = 0
+    heading = _Heading()
+    for block in _record_blocks(opened.stream):
+        for raw in _pieces(block):
+            number = lines + 1
+            end, lines = end + len(raw), lines + _line_count(raw)
             text = raw.decode("utf-8", "surrogateescape").strip("\r\n ")
-            if not text or text.startswith("#") or _DDL.match(text):
+            if not heading.is_record(raw):
                 named = _CONTEXT_LINE.match(text)
                 if named and named[1] in _CONTEXT:
                     context = context | {_CONTEXT[named[1]]: named[2].strip()}

@@ -6,8 +6,10 @@ broker. So no message is lost and none is stored twice, whatever is cut in betwe
 
 import asyncio
 import hashlib
+import logging
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 import aiomqtt
@@ -24,11 +26,14 @@ from tidemill.sources.source_run import SourceRun
 from tidemill.sources.state import PollError
 from tidemill.sources.wire import WireError
 
+log = logging.getLogger(__name__)
+
 _BY: Final = "mqtt"
 _NDJSON: Final = "application/x-ndjson"
 _MOST_MESSAGES, _MOST_BYTES = 250, 1 << 20  # of a payload; one message alone may be longer
 _LONGEST_S: Final = 0.3  # that a message waits for others
 _QUIET_S: Final = 0.03  # no message for so long: the moment is over
+_IDLE_S: Final = 1.0  # no message for so long: what was delivered is saved as delivered
 
 
 class MqttStep:
@@ -38,6 +43,7 @@ class MqttStep:
         self._run, self._spec = run, spec
         self._connection: MqttConnection | None = None
         self._session: MqttSession | None = None
+        self._unsaved = False  # the session is further than the saved one, which has the payload delivered last
 
     async def poll_once(self) -> bool:
         """Take the messages of the next moment, or note that none came. Raises PollError."""
@@ -48,10 +54,11 @@ class MqttStep:
         connection = await self._connected()
         started_ns, started = run.now_ns(), time.monotonic()
         try:
-            await connection.wait_for_message(run.stopping, self._spec.quiet_s)
+            await self._wait_for_message(connection)
         except aiomqtt.MqttError as error:
             raise await self._failed(started_ns, started, error) from None
         messages = await self._gather(connection)
+        self._note_dropped(connection)
         if messages:
             return await self._take(connection, messages)
         if not run.stopping.is_set() and time.monotonic() - started >= self._spec.quiet_s:
@@ -61,9 +68,29 @@ class MqttStep:
 
     async def close(self) -> None:
         """Disconnect; the broker keeps what comes for the length of the session."""
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+            self._forget(connection.inbox)
+        try:
+            await self._save_delivered()
+        except Exception:
+            log.exception(
+                "a delivered payload of %s is handed in again, with its key, at the start", self._run.spec.key
+            )
+
+    async def _wait_for_message(self, connection: MqttConnection) -> None:
+        """Wait for a message for as long as nothing may come. Raises aiomqtt.MqttError."""
+        stopping, quiet_s = self._run.stopping, self._spec.quiet_s
+        if self._unsaved and quiet_s > _IDLE_S:
+            await connection.wait_for_message(stopping, _IDLE_S)
+            if connection.inbox or connection.too_long or stopping.is_set():
+                return
+            quiet_s -= _IDLE_S
+            await self._save_delivered()
+        await connection.wait_for_message(stopping, quiet_s)
+        if not connection.inbox:
+            await self._save_delivered()
 
     async def _open_session(self) -> MqttSession:
         """The session as it was saved, or a new one, which is saved before it is used."""
@@ -82,7 +109,18 @@ class MqttStep:
         run = self._run
         cursor = msgspec.structs.replace(run.cursor, by=_BY, token=session.encode())
         await run.save_cursor(cursor, session.client_id)
-        self._session = session
+        self._session, self._unsaved = session, False
+
+    async def _save_delivered(self) -> None:
+        """Save that the payload handed in last is delivered, before its key is forgotten: after days without a message
+        a restart would store it again."""
+        if self._unsaved and self._session is not None:
+            await self._save(self._session)
+
+    def _forget(self, messages: Iterable[MqttMessage]) -> None:
+        """Forget what was taken under the numbers that these messages have now."""
+        if self._session is not None and (session := self._session.without(messages)) is not self._session:
+            self._session, self._unsaved = session, True
 
     async def _connected(self) -> MqttConnection:
         """The connection, made anew if there is none. Raises PollError."""
@@ -134,7 +172,20 @@ class MqttStep:
                 continue
             messages.append(message)
             size += len(message.payload)
+        self._forget(messages)
         return messages
+
+    def _note_dropped(self, connection: MqttConnection) -> None:
+        """A row of the ledger for messages that were not taken: for these there was no room, or they are too long."""
+        lost, too_long = connection.lost, connection.too_long
+        connection.lost = connection.too_long = 0
+        if lost:
+            detail = f"{lost} messages of QoS 0 came faster than the log took them; subscribe with qos = 1"
+            self._run.tracker.add_poll(self._run.now_ns(), Fetched(0, "", b"", 0.0), "truncated", detail=detail)
+        if too_long:
+            most = self._run.limits.max_bytes
+            detail = f"{too_long} messages of more than {most} bytes were dropped; raise source.max_bytes"
+            self._run.tracker.add_poll(self._run.now_ns(), Fetched(0, "", b"", 0.0), "too_large", detail=detail)
 
     async def _take(self, connection: MqttConnection, messages: list[MqttMessage]) -> bool:
         """Make a payload of messages durable, then acknowledge them."""
@@ -150,15 +201,11 @@ class MqttStep:
         try:
             if not await self._hand_in(self._session):
                 return False
-        except PollError as error:
-            if error.reason == "payload_refused":  # the ledger has it: to the broker it is taken
+        except PollError:
+            if not self._session.pending_key:  # the ledger has it: to the broker it is taken
                 self._acknowledge(connection, messages)
             raise
         self._acknowledge(connection, messages)
-        if connection.lost:
-            detail = f"{connection.lost} messages of QoS 0 came faster than the log took them; subscribe with qos = 1"
-            self._run.tracker.add_poll(self._run.now_ns(), Fetched(0, "", b"", 0.0), "truncated", detail=detail)
-            connection.lost = 0
         return True
 
     def _acknowledge(self, connection: MqttConnection, messages: list[MqttMessage]) -> None:
@@ -168,17 +215,21 @@ class MqttStep:
         reach("mqtt.after_acknowledge")
 
     async def _hand_in(self, session: MqttSession) -> bool:
-        """Hand in the pending payload; whether it is durable, and no longer pending. Raises PollError."""
+        """Hand in the pending payload; whether it is durable, and no longer pending. Raises PollError; the payload
+        stays pending if intake refused it and kept nothing of it."""
         run, body = self._run, session.pending.encode()
         answer = await run.record_answer(run.now_ns(), Fetched(0, _NDJSON, body, 0.0))
         done = msgspec.structs.replace(session, pending_key="", pending="")
         try:
             if not await run.deliver(answer, session.pending_key):
                 return False
-        except PollError:
-            self._session = done
+        except PollError as error:
+            if error.reason == "payload_refused" and not error.receipt:
+                await self.close()  # the broker sends its messages again, and they are acknowledged then
+            else:
+                self._session, self._unsaved = done, True
             raise
         reach("mqtt.delivered")
-        self._session = done  # saved with the next payload: to hand it in again with its key changes nothing
+        self._session, self._unsaved = done, True  # saved with the next payload, or when none comes
         run.tracker.note_success("ok")
         return True
