@@ -15,6 +15,7 @@ from tests.mill.test_order import strip
 from tests.mill.test_retention import Clocks, retention
 from tests.mill.test_submissions import FEED, HOURS, Sent, expected, instant, tables
 from tests.mill.verifying import prove
+from tests.support.rounds import rounds
 from tidemill.mill import rollups
 from tidemill.mill.known import SERIES_STATES
 from tidemill.mill.submissions import KnownSubmissions

@@ -173,7 +173,7 @@ def _check_arrow_schema(written: bytes) -> None:
     """The same of the schema that writers of Arrow keep beside that of Parquet, and readers follow."""
     try:
         message = memoryview(base64.b64decode(written, validate=True))
-        if message[:4] == b"\xff\xff\xff\xff":
+        if bytes(message[:4]) == b"\xff\xff\xff\xff":
             message = message[8:]
         _check_schema(_FlatTable(message, struct.unpack_from("<I", message, 0)[0]).table(2))
     except (struct.error, IndexError, binascii.Error) as error:

@@ -45,7 +45,7 @@ def read_plain_lines(opened: InputStream) -> Iterator[FileChunk]:
     for block in _record_blocks(opened.stream):
         kept = block
         if b"#" in block or heading.inside:
-            kept = b"".join(filter(heading.is_record, _pieces(block)))
+            kept = b"".join(piece for piece in _pieces(block) if heading.is_record(piece))
         end = start + len(block)
         if kept:
             yield FileChunk(

@@ -63,7 +63,8 @@ def _series_of_v1(body: bytes) -> Iterator[tuple[list[tuple[str, str]], list[byt
     """(labels, samples) of each series; of labels at most one more than are taken."""
     for number, series in messages(body):
         if number == 1:
-            labels, samples = [], []
+            labels: list[tuple[str, str]] = []
+            samples: list[bytes] = []
             for part, value in messages(series):
                 if part == 1 and len(labels) <= MAX_TAGS:
                     labels.append(_label(value))

@@ -62,8 +62,9 @@ def read_rows(
             column, inexact = _field(frame[name], options.decimal, rows)
             fields.append(column)
             rounded |= inexact
-    if all(column.valid is not None for column in fields):
-        empty = ~np.any([column.valid for column in fields], axis=0)
+    valid = [column.valid for column in fields if column.valid is not None]
+    if len(valid) == len(fields):
+        empty = ~np.logical_or.reduce(valid) if valid else np.ones(len(frame), np.bool_)
         rows.reject(empty, "missing", "it has no number: every field is empty, so that it makes no point")
     good = np.flatnonzero(~rows.bad)
     kept = [FieldColumn(c.name, c.values[good], None if c.valid is None else c.valid[good]) for c in fields]
