@@ -23,6 +23,7 @@ LAYERS = (
         "plugins",
         "flips",
         "durable",
+        "readiness",
     },
     {"model"},
     {"checks", "sqlite", "client", "processes"},

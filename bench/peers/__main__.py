@@ -55,9 +55,9 @@ def measure(system: System, load: Load, writers: int) -> Column:
         latencies = []
         for number in range(ASKED + 1):
             path = system.question(name, number * 7 % load.hosts)
-            asked = time.perf_counter()
+            began = time.perf_counter()
             answer = system.ask(path)
-            latencies.append((time.perf_counter() - asked) * 1000)
+            latencies.append((time.perf_counter() - began) * 1000)
         column.add(f"{name}, p50 ms", sorted(latencies[1:])[ASKED // 2])
         column.values[name] = system.count_values(answer)
     singles = (

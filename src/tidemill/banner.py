@@ -4,12 +4,11 @@ import shutil
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from rich.console import Console
 
+from tidemill.readiness import read_readiness
 from tidemill.settings import Settings
 
 _DEFAULT_URL = "http://127.0.0.1:8080"
@@ -76,9 +75,7 @@ def _in_venv(name: str) -> Path:
 
 
 def _ready(url: str) -> bool:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # without the environment's proxy
     try:
-        with opener.open(f"{url}/readyz", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
+        return read_readiness(url, 2).get("ready") is True
+    except (OSError, ValueError):
         return False

@@ -388,13 +388,17 @@ def beyond_its_end(houses: Houses, method: str, path: str) -> httpx.Response:
     return ask(houses.whole, method, path, houses.known, headers={"Range": "bytes=99999999-"})
 
 
+def close_log(api: Api) -> None:
+    log = api.services.log
+    assert isinstance(log, SqliteLog)
+    log.close()
+
+
 def unavailable(houses: Houses, method: str, path: str) -> httpx.Response:
     if path == "/readyz":
         return houses.full.client.get(path)
     if (method, path) in INTAKE:
-        log = houses.tired.services.log
-        assert isinstance(log, SqliteLog)
-        log.close()
+        close_log(houses.tired)
         return ask(houses.tired, method, path, houses.known)
     return ask(houses.alone, method, path, houses.known)
 
@@ -437,9 +441,7 @@ def of_open_feed(houses: Houses, method: str, path: str, status: int) -> httpx.R
     if status == 408:
         return too_slow(houses, method, f"{path}?{OPEN[method, path]}=documented_open")
     if status == 503:
-        log = house.services.log
-        assert isinstance(log, SqliteLog)
-        log.close()
+        close_log(house)
     name = names.get(status, f"documented_open_{status}")
     content, headers = b"m,host=a v=1 1700000000000000000", WAIT if status == 200 else {}
     if path == "/api/v1/write":

@@ -6,16 +6,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.visits import PICTURES, Visits, axe, sideways
+from tests.page.visits import PICTURES, Visits, axe, sideways, signed_in
 from tests.support.server import Server
 
 TABS = ("keys", "storage", "limits", "deletions", "replays", "parts")
 
 
-def signed_in(visit: Visits, server: Server, secret: str, path: str) -> Page:
-    page = visit(server.url).open("/sign-in")
-    page.get_by_label("Key", exact=True).fill(secret)
-    page.keyboard.press("Enter")
+def signed_in_at(visit: Visits, server: Server, secret: str, path: str) -> Page:
+    _, page = signed_in(visit, server, secret)
     expect(page).to_have_url(re.compile(r"/$"))
     page.goto(server.url + path)
     return page
@@ -23,7 +21,7 @@ def signed_in(visit: Visits, server: Server, secret: str, path: str) -> Page:
 
 def test_a_key_is_made_kept_and_revoked(visit: Visits, keyed: tuple[Server, dict[str, str]]) -> None:
     server, secrets = keyed
-    page = signed_in(visit, server, secrets["admin"], "/admin")
+    page = signed_in_at(visit, server, secrets["admin"], "/admin")
     keys = page.get_by_role("table", name="Keys")
     expect(keys.get_by_role("row", name=re.compile("an administrator"))).to_contain_text("yours")
     page.get_by_label("Name").fill("wall panel")
@@ -46,7 +44,7 @@ def test_a_key_is_made_kept_and_revoked(visit: Visits, keyed: tuple[Server, dict
 
 def test_a_reader_is_sent_to_sign_in(visit: Visits, keyed: tuple[Server, dict[str, str]]) -> None:
     server, secrets = keyed
-    page = signed_in(visit, server, secrets["reader"], "/admin")
+    page = signed_in_at(visit, server, secrets["reader"], "/admin")
     expect(page.get_by_text("This needs a key with the scope admin.")).to_be_visible()
     expect(page.locator("main").get_by_role("link", name="Sign in")).to_be_visible()
 

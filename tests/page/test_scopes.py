@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.page.visits import Visit, Visits
+from tests.page.visits import Visits, signed_in
 from tests.support.server import Server
 
 Keyed = tuple[Server, dict[str, str]]
@@ -38,15 +38,6 @@ def paths(keyed: Keyed) -> dict[str, str]:
     receipt = server.client.get("/v1/receipts?limit=1", headers=headers).json()["items"][0]["id"]
     values = {"SERIES": series["id"], "TIME": series["last"], "RECEIPT": receipt}
     return {path: re.sub("[A-Z]{4,}", lambda word: values[word.group()], path) for path in PAGES}
-
-
-def signed_in(visit: Visits, server: Server, secret: str) -> tuple[Visit, Page]:
-    browsing = visit(server.url)
-    page = browsing.open("/sign-in")
-    page.get_by_label("Key", exact=True).fill(secret)
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")
-    return browsing, page
 
 
 def bar(page: Page) -> str:

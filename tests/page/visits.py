@@ -6,7 +6,9 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
+from playwright.sync_api import Browser, BrowserContext, Page, Request, Response, expect
+
+from tests.support.server import Server
 
 ROOT: Final = Path(__file__).parents[2]
 AXE: Final = ROOT / "ui/node_modules/axe-core/axe.min.js"
@@ -124,6 +126,16 @@ class Visits:
         finally:
             for made in self._made:
                 made.context.close()
+
+
+def signed_in(visit: Visits, server: Server, secret: str) -> tuple[Visit, Page]:
+    """A visit of its own that signed in with a key on the sign-in page, and its page."""
+    browsing = visit(server.url)
+    page = browsing.open("/sign-in")
+    page.get_by_label("Key", exact=True).fill(secret)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).not_to_have_text("Sign in")
+    return browsing, page
 
 
 def axe(page: Page) -> list[str]:

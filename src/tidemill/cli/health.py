@@ -3,14 +3,12 @@
 It needs no key, and nothing of the server but the standard library, so that a check every few seconds costs little.
 """
 
-import json
-import urllib.error
-import urllib.request
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from tidemill.cli.common import DEFAULT_URL, UrlOption, err, out
+from tidemill.readiness import read_readiness
 
 
 def show_health(
@@ -35,20 +33,3 @@ def show_health(
     ready = answer.get("ready") is True
     out.print("ready" if ready else "not ready: nothing can be acknowledged", highlight=False)
     raise typer.Exit(0 if ready else 1)
-
-
-def read_readiness(url: str, timeout_s: float) -> dict[str, Any]:
-    """The answer of `/readyz`, also that of a server which is not ready (503). Raises OSError where nothing answers,
-    ValueError where what answers is no Tidemill. The environment's proxy is not used."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(f"{url.rstrip('/')}/readyz", timeout=timeout_s) as answer:
-            body = answer.read()
-    except urllib.error.HTTPError as error:
-        if error.code != 503:
-            raise
-        body = error.read()
-    document = json.loads(body)
-    if not isinstance(document, dict):
-        raise ValueError("its /readyz is no JSON object")
-    return document
