@@ -9,7 +9,7 @@ MINUTES ?= 10
 POINTS ?= 4000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run image shell ui ui-types lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast docs clean
+.PHONY: help setup run image shell ui ui-types guide diagrams lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -21,6 +21,10 @@ setup: $(VENV)/.ready built-page ## make .venv with the pinned dependencies and 
 built-page: $(VENV)/.ready-to-run
 	@$(BIN)/python scripts/page.py --or-without
 
+.PHONY: built-guide
+built-guide: $(VENV)/.ready-to-run # the documentation as a site, likewise
+	@$(BIN)/python scripts/guide.py --or-without
+
 $(VENV)/.ready: requirements-dev.txt requirements-build.txt pyproject.toml scripts/setup.sh
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements-dev.txt
 	@touch $@ $(VENV)/.ready-to-run
@@ -29,10 +33,10 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh requirements.txt
 	@touch $@
 
-run: $(VENV)/.ready-to-run built-page ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
+run: $(VENV)/.ready-to-run built-page built-guide ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
-image: $(VENV)/.ready-to-run built-page ## build the container image with docker, podman or buildah (IMAGE names it)
+image: $(VENV)/.ready-to-run built-page built-guide ## build the container image with docker, podman or buildah (IMAGE names it)
 	@sh scripts/image.sh
 
 shell: $(VENV)/.ready-to-run ## a shell with the tidemill command, which speaks to the server of `make run` (PORT overrides)
@@ -41,6 +45,12 @@ shell: $(VENV)/.ready-to-run ## a shell with the tidemill command, which speaks 
 
 ui: $(VENV)/.ready-to-run ## build the web page anew
 	@$(BIN)/python scripts/page.py --force
+
+guide: $(VENV)/.ready-to-run ## build the documentation as a site, which the server shows at /docs/guide
+	@$(BIN)/python scripts/guide.py
+
+diagrams: ## draw the diagrams of the documentation (npm, chromium) from docs/pictures/*.mmd
+	@$(PYTHON) scripts/diagrams.py
 
 ui-types: setup ## write the types of the API that the page uses (ui/src/lib/api/api.d.ts)
 	@$(BIN)/python scripts/page_types.py

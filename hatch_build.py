@@ -1,4 +1,4 @@
-"""The build hook of hatchling: a wheel and a source distribution contain the built page.
+"""The build hook of hatchling: a wheel and a source distribution contain the built page and the guide.
 
 An editable install does not build it: `make` does that itself, shows its progress, and goes on without.
 """
@@ -13,13 +13,17 @@ sys.path.insert(0, str(Path(__file__).parent / "scripts"))
 
 
 class PageHook(BuildHookInterface):
-    """Builds `src/tidemill/ui_dist/` unless it is that of the sources."""
+    """Builds `src/tidemill/ui_dist/` and `src/tidemill/guide_dist/` unless they are those of the sources."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Raises PageError where the page cannot be built."""
+        """Raises PageError or GuideError where one of them cannot be built."""
+        import guide
         import page
 
-        if version != "editable" and not page.is_built():
-            page.build()
+        if version == "editable":
+            return
+        for site in (page, guide):
+            if not site.is_built():
+                site.build()

@@ -33,6 +33,7 @@ from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.forecasts import FORECAST_ROUTES
 from tidemill.api.front import Front, Routes, client_address
+from tidemill.api.guide import GUIDE_FOLDER, GUIDE_ROUTES, GuideFiles
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import ServerHosts
 from tidemill.api.influx_health import INFLUX_HEALTH_ROUTES
@@ -77,7 +78,7 @@ HANDLERS: Final[list[Any]] = [
     *VERIFY_ROUTES, *PAGE_ROUTES, *SERIES_ROUTES, *POINTS_ROUTES, *LEDGER_ROUTES, *CHANGE_ROUTES, *REPLAY_ROUTES,
     *DELETION_ROUTES, *JOB_ROUTES, *ANALYSIS_ROUTES, *PAGE_FILE_ROUTES, *TRIAL_ROUTES, *RECORD_ROUTES,
     *SESSION_ROUTES, *KEY_ROUTES, *STORAGE_ROUTES, *LIMIT_ROUTES, *FLOW_ROUTES, *STATUS_ROUTES, *STREAM_ROUTES,
-    *FIND_ROUTES, *FORECAST_ROUTES, *UNEVEN_ROUTES, *INFLUX_HEALTH_ROUTES,
+    *FIND_ROUTES, *FORECAST_ROUTES, *UNEVEN_ROUTES, *INFLUX_HEALTH_ROUTES, *GUIDE_ROUTES,
 ]  # fmt: skip
 FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.paths if "{" not in path)
 
@@ -116,6 +117,7 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
+    shared |= {"guide": GuideFiles(GUIDE_FOLDER)}
     shared |= {"sessions": sessions}
     shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
     shared |= {"store_facts": StoreFacts(services)}
@@ -175,6 +177,6 @@ def _dependencies(shared: dict[str, Any]) -> dict[str, Provide]:
 
     names = (
         "services", "queries", "health", "document", "followers", "authenticator", "store_facts", "page", "sign_in",
-        "sessions",
+        "sessions", "guide",
     )  # fmt: skip
     return {"principal": Provide(_principal, sync_to_thread=False), **{name: provide(name) for name in names}}
