@@ -1,8 +1,9 @@
 """Builds the guide from `docs/` into `src/tidemill/guide_dist/`, unless what is there was built from these very sources.
 
-    python scripts/guide.py [--or-without]     --or-without: a guide that cannot be built is no failure
+    python scripts/guide.py [--or-without | --to FOLDER]     --or-without: a guide that cannot be built is no failure;
+                                                            --to: build it there, whatever is built already
 
-MkDocs and its theme (`requirements-docs.txt`) are installed into `build/mkdocs`, so the server's environment has none of it.
+MkDocs and its theme (`requirements-docs.txt`) are installed into `build/mkdocs`, apart from the server's packages.
 """
 
 import hashlib
@@ -41,11 +42,11 @@ def is_built() -> bool:
     return MARK.is_file() and MARK.read_text() == sources_hash()
 
 
-def build() -> None:
+def build(built: Path = BUILT) -> None:
     """Build the guide. The old one stays until the new one is whole; raises GuideError, also for a mere warning."""
     sources = sources_hash()
     install_tools()
-    made = BUILT.with_name("guide_dist.new")
+    made = built.with_name(f"{built.name}.new")
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--clean", "--site-dir", str(made)]
     environment = os.environ | {"PYTHONPATH": str(TOOLS), "NO_MKDOCS_2_WARNING": "1"}
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -54,8 +55,8 @@ def build() -> None:
     for name in ("sitemap.xml", "sitemap.xml.gz"):
         (made / name).unlink(missing_ok=True)
     (made / MARK.name).write_text(sources)
-    shutil.rmtree(BUILT, ignore_errors=True)
-    made.rename(BUILT)
+    shutil.rmtree(built, ignore_errors=True)
+    made.rename(built)
 
 
 def install_tools() -> None:
@@ -74,12 +75,13 @@ def install_tools() -> None:
 
 def main() -> int:
     """The exit status: 0 when the guide is there, or may be missing (--or-without)."""
-    if is_built():
+    elsewhere = sys.argv[2] if sys.argv[1:2] == ["--to"] else ""
+    if is_built() and not elsewhere:
         return 0
     began = time.monotonic()
     print("Making the guide, once for these pages ...", flush=True)
     try:
-        build()
+        build(Path(elsewhere) if elsewhere else BUILT)
     except GuideError as error:
         print(f"  {error}", file=sys.stderr)
         return 0 if "--or-without" in sys.argv[1:] else 1

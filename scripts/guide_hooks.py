@@ -1,5 +1,5 @@
-"""Hooks of MkDocs for the guide (`mkdocs.yml`): links that leave `docs/` find a copy, the decisions get an index, and the
-slides become slides. The Markdown stays as it is read in the repository."""
+"""Hooks of MkDocs for the guide (`mkdocs.yml`): links that leave `docs/` find a copy, the decisions get an index, and
+the slides become slides. The Markdown stays as it is read in the repository."""
 
 import posixpath
 import re
@@ -60,7 +60,7 @@ def decisions_index() -> str:
 
 
 def linked_files(files: Files) -> set[str]:
-    """The files outside `docs/` that pages link to, from the root of the project; folders and pages are not among them."""
+    """The files outside `docs/` that pages link to, from the root of the project; no folders and no pages."""
     found = set()
     for file in files.documentation_pages():
         text = FENCE.sub("", Path(file.abs_src_path).read_text("utf-8") if file.abs_src_path else "")

@@ -26,7 +26,8 @@ from tests.support.pages import check_page
 from tests.support.server import free_port
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/how-to/series.md", "docs/how-to/backup.md")
+JOBS = tuple(f"docs/jobs/{job}.md" for job in ("signals", "dropzone", "telemetry", "location", "meters"))
+PAGES = ("README.md", "docs/tutorial.md", *JOBS, "docs/how-to/series.md", "docs/how-to/backup.md")
 NUMBERS_VARY = "docs/how-to/backup.md"  # sizes, counts and seconds
 NOT_RUN = {"crontab"}
 SHOWN_URL = "127.0.0.1:8080"  # what the pages and `make run` say

@@ -1,6 +1,9 @@
-"""How the built page is served: one document at its paths, assets in the coding that a browser takes, nothing else."""
+"""How the built page and the guide are served: documents at their paths, assets in the coding that a browser takes, and
+nothing else."""
 
+import base64
 import gzip
+import hashlib
 import re
 import socket
 from collections.abc import Iterator
@@ -45,10 +48,21 @@ def build_page(folder: Path) -> Path:
     return folder
 
 
+def build_guide(folder: Path) -> Path:
+    """A guide as `make guide` leaves it."""
+    (folder / "jobs").mkdir(parents=True)
+    (folder / "index.html").write_text("<html><script>a=1</script><script src=a.js></script></html>")
+    (folder / "jobs" / "a.html").write_text("<html></html>")
+    (folder / "a.js").write_text("b=1")
+    (folder / ".sources").write_text("a hash")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     folder = tmp_path_factory.mktemp("page")
-    with running_api(folder / "data", page_folder=build_page(folder / "ui")) as api:
+    page, guide = build_page(folder / "ui"), build_guide(folder / "guide")
+    with running_api(folder / "data", page_folder=page, guide_folder=guide) as api:
         yield api
 
 
@@ -171,3 +185,24 @@ def test_without_a_built_page_the_start_page_says_how_to_build_it(tmp_path: Path
 def test_quality_values_that_are_none_are_no_consent() -> None:
     assert accepted_codings("br;q=x, gzip;q=0.001") == {"gzip"}
     assert accepted_codings("*;q=0.1, br;q=0") == {"gzip"}
+
+
+def test_the_guide_is_served_by_its_names_under_a_policy_of_its_own_scripts(built: Api) -> None:
+    for folder in ("/docs/guide", "/docs/guide/"):
+        answer = built.client.get(folder)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/docs/guide/index.html")
+    page = built.client.get("/docs/guide/index.html")
+    hashed = base64.b64encode(hashlib.sha256(b"a=1").digest()).decode()
+    assert f"script-src 'self' 'sha256-{hashed}';" in page.headers["content-security-policy"]
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert (
+        built.client.get("/docs/guide/index.html", headers={"If-None-Match": page.headers["etag"]}).status_code == 304
+    )
+    assert built.client.get("/docs/guide/jobs/a.html").text == "<html></html>"
+    assert built.client.get("/docs/guide/a.js").headers["content-type"].startswith("text/javascript")
+    for path in (".sources", "../ui/index.html", "%2e%2e/outside.js", "jobs", "jobs/b.html"):
+        problem(built.client.get(f"/docs/guide/{path}"), 404, "not_found")
+
+
+def test_a_guide_that_is_not_built_says_how_to_build_it(api: Api) -> None:
+    assert "make guide" in api.client.get("/docs/guide").text

@@ -107,6 +107,15 @@ def test_changed_file_is_refused(address: StoreAddress, tmp_path: Path) -> None:
         migrate(address, tmp_path)
 
 
+def test_a_store_of_a_newer_version_is_refused(address: StoreAddress, tmp_path: Path) -> None:
+    (tmp_path / "0001_a.sql").write_text(TWO)
+    (tmp_path / "0002_b.sql").write_text("INSERT INTO b VALUES (1);")
+    migrate(address, tmp_path)
+    (tmp_path / "0002_b.sql").unlink()
+    with pytest.raises(StartupError, match=r"newer Tidemill \(schema 0002_b, this version knows 0001_a\)"):
+        migrate(address, tmp_path)
+
+
 def test_run_that_was_killed_before_it_recorded_a_statement_goes_on(address: StoreAddress, tmp_path: Path) -> None:
     (tmp_path / "0001_a.sql").write_text(TWO)
     migrate(address, tmp_path)

@@ -90,6 +90,7 @@ def services(
     hints: Hints | None = None,
     wake: WakePipe | None = None,
     page_folder: Path | None = None,
+    guide_folder: Path | None = None,
     clock: Callable[[], int] = time.time_ns,
 ) -> Services:
     settings = settings or Settings(data=str(folder))
@@ -120,6 +121,7 @@ def services(
         open_access=open_access,
         wake_worker=(wake or WakePipe.new()).wake,
         page_folder=page_folder or folder / "no-page",  # a test says what page there is, whatever was built here
+        guide_folder=guide_folder or folder / "no-guide",
     )
 
 

@@ -33,7 +33,8 @@ from tidemill.api.flow import FLOW_ROUTES
 from tidemill.api.followers import Followers
 from tidemill.api.forecasts import FORECAST_ROUTES
 from tidemill.api.front import Front, Routes, client_address
-from tidemill.api.guide import GUIDE_FOLDER, GUIDE_ROUTES, GuideFiles
+from tidemill.api.guide import GUIDE_ROUTES
+from tidemill.api.guide_files import GuideFiles
 from tidemill.api.health import HEALTH_ROUTES, Health
 from tidemill.api.hosts import ServerHosts
 from tidemill.api.influx_health import INFLUX_HEALTH_ROUTES
@@ -117,7 +118,7 @@ def create_app(services: Services) -> Front:
     health = Health(services, gate, metrics, lambda: authenticator.is_open)
     shared = {"services": services, "queries": services.queries, "health": health, "document": Document()}
     shared |= {"authenticator": authenticator, "page": PageFiles(services.page_folder)}
-    shared |= {"guide": GuideFiles(GUIDE_FOLDER)}
+    shared |= {"guide": GuideFiles(services.guide_folder)}
     shared |= {"sessions": sessions}
     shared |= {"sign_in": SignIn(services.keys, sessions, authenticator)}
     shared |= {"store_facts": StoreFacts(services)}

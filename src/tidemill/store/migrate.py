@@ -7,7 +7,7 @@ A statement with the comment `/* optional */` is for stores that know what it na
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -55,7 +55,8 @@ class AppliedMigration(msgspec.Struct, frozen=True):
 def migrate(address: StoreAddress, folder: Path = FOLDER) -> list[str]:
     """Create the database and apply the missing statements; returns the names of the files applied now, [] if none.
 
-    Raises StartupError for a changed file, StoreQueryError if the store refuses a statement, StoreUnavailableError.
+    Raises StartupError for a changed file and for a store that a newer Tidemill brought up to date, StoreQueryError if
+    the store refuses a statement, StoreUnavailableError.
     """
     migrations = read_migrations(folder)
     first = Store(msgspec.structs.replace(address, database="default"), queries=_OWN)
@@ -66,6 +67,7 @@ def migrate(address: StoreAddress, folder: Path = FOLDER) -> list[str]:
     try:
         store.command("create_record")
         applied = {row["file"]: AppliedMigration(row["last"], row["sha256"]) for row in store.rows("applied")}
+        _refuse_newer(applied, migrations)
         return [m.file for m in migrations if _apply(store, m, applied.get(m.file, AppliedMigration(0, m.sha256)))]
     finally:
         store.close()
@@ -97,6 +99,15 @@ def split_statements(text: str) -> Iterator[str]:
     rest = "\n".join(line for line in lines if not line.lstrip().startswith("--")).strip()
     if rest:
         yield rest
+
+
+def _refuse_newer(applied: Mapping[str, AppliedMigration], migrations: Sequence[Migration]) -> None:
+    newest = max((migration.file for migration in migrations), default="")
+    if newer := sorted(file for file in applied if file > newest):
+        raise StartupError(
+            f"the store was written by a newer Tidemill (schema {newer[-1].removesuffix('.sql')}, this version knows "
+            f"{newest.removesuffix('.sql')}); upgrade Tidemill, or restore a backup that this version made"
+        )
 
 
 def _numbered(migration: Migration) -> Iterator[tuple[int, str]]:
