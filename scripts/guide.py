@@ -1,4 +1,4 @@
-"""Builds the guide from `docs/` into `src/tidemill/guide_dist/`, unless what is there was built from these very sources.
+"""Builds the guide from `docs/` into `src/tidemill/guide_dist/`, unless it was built from these very sources.
 
     python scripts/guide.py [--or-without | --to FOLDER]     --or-without: a guide that cannot be built is no failure;
                                                             --to: build it there, whatever is built already

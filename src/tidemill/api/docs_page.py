@@ -39,8 +39,8 @@ def render_docs(document: Mapping[str, Any], base: str) -> str:
     parts = [
         f"<header><h1>{html_text(document['info']['title'])} API</h1>"
         f"<p class=soft>{html_text(document['info'].get('summary', ''))}. "
-        'Also as <a href="/openapi.json">OpenAPI 3.1</a>; every code is on <a href="/docs/problems">its page</a>, and the '
-        '<a href="/docs/guide">guide</a> explains the rest.</p>'
+        'Also as <a href="/openapi.json">OpenAPI 3.1</a>; every code is on <a href="/docs/problems">its page</a>, '
+        'and the <a href="/docs/guide">guide</a> explains the rest.</p>'
         f"{_KEY}</header>",
     ]
     for tag, description in groups.items():
