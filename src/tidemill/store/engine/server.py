@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 # refuse twenty years of daily data in one upload.
 DEFAULT_SETTINGS = {
     "max_threads": "2",
+    "max_threads_min_free_memory_per_thread": "0",
     "max_memory_usage": str(768 << 20),
     "max_execution_time": "60",
     "max_result_bytes": str(1 << 30),
