@@ -39,6 +39,7 @@ class SeriesExtents:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: Kept[Extent] = Kept(store.generations, _MOST_BYTES, _EXTENT_BYTES)
+        self._kept_values: Kept[float] = Kept(store.generations, _MOST_BYTES, _EXTENT_BYTES)
 
     def read(self, tenant: str, deleted_seqs: Mapping[int, int]) -> dict[int, Extent]:
         """The extent of each of these series, whose points up to an offset are deleted."""
@@ -61,11 +62,17 @@ class SeriesExtents:
         ends = {
             series: extent.last_ns if newest else extent.first_ns for series, extent in extents.items() if extent.count
         }
-        if not ends:
-            return {}
-        bound: dict[str, Any] = {"series": list(ends), "times": list(ends.values()), "newest": int(newest)}
-        frame = self._store.frame("series_values_at", tenant=tenant, **bound)
-        return dict(zip(frame["series"].to_list(), frame["value"].to_list(), strict=True))
+        kept = {series: self._kept_values.get((tenant, series, at, newest)) for series, at in ends.items()}
+        unknown = [series for series, value in kept.items() if value is None]
+        if unknown:
+            generations = {series: self._store.generations.of_series(POINTS, [series]) for series in unknown}
+            times = [ends[series] for series in unknown]
+            bound: dict[str, Any] = {"series": unknown, "times": times, "newest": int(newest)}
+            frame = self._store.frame("series_values_at", tenant=tenant, **bound)
+            for series, value in zip(frame["series"].to_list(), frame["value"].to_list(), strict=True):
+                kept[series] = value
+                self._kept_values.put((tenant, series, ends[series], newest), generations[series], value, _EXTENT_BYTES)
+        return kept
 
     def _read(self, tenant: str, deleted_seqs: Mapping[int, int]) -> dict[int, Extent]:
         """Extents of series by the store."""
