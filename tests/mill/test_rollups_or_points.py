@@ -18,7 +18,7 @@ from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import read_query
 from tidemill.query.planner import WindowPlanner
 from tidemill.query.queries import Queries
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.query.window_frames import window_frame
 
 START = 1_767_225_600  # 2026-01-01 in UTC, on the begin of windows of every length here

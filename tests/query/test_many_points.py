@@ -25,6 +25,7 @@ from tidemill.query.many_points import ManyPoints
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.planner import WindowPlanner
 from tidemill.query.points_query import PointsQuery
+from tidemill.query.series_extents import SeriesExtents
 from tidemill.query.series_rows import SeriesRows
 from tidemill.store.client import Store
 
@@ -304,7 +305,7 @@ def test_windows_of_a_file_are_read_in_parts(store: Store, two: tuple[str, str])
             PastAnswers(store, book()),
         )
         given: dict[str, Any] = {"evidence": evidence, "planner": planner, "history": history, "cells": 50}
-        given["rows"] = SeriesRows(store)
+        given |= {"rows": SeriesRows(store), "extents": SeriesExtents(store)}
         parts = ManyPoints(store, lambda _: (), lambda _: (0,), **given)
         at_once = whole(asking.many_points.read_many("default", query, NOW))
         assert whole(parts.read_many("default", query, NOW)) == at_once

@@ -19,8 +19,10 @@ from tidemill.query.analysis_tasks import TaskSubject
 from tidemill.query.kept import Kept
 from tidemill.query.ladder import window_length_for
 from tidemill.query.parameters import TimeRange, time_range
+from tidemill.query.plain_points import samples_frame
 from tidemill.query.points_query import PointsQuery
-from tidemill.query.series import Description, SeriesQueries, in_time_order
+from tidemill.query.series import SeriesQueries, in_time_order
+from tidemill.query.series_rows import Description
 from tidemill.query.window_frames import window_frame
 from tidemill.store.client import Store, run_parallel
 
@@ -106,7 +108,7 @@ class AnalysisQueries:
             series = [subject.described]
             frame, _ = window_frame(self._store, subject.tenant, series, windows, query.every, limit=most + 1)
         else:
-            frame = self._store.frame("series_arrays", limit=most + 1, **self._bound(subject))
+            frame = samples_frame(self._store, subject.tenant, subject.described, subject.span, most + 1)
         if len(frame) > most:
             raise _too_many(subject, query, most, frame["ns"])
         return _ordered(frame, "value") if query.every is None else _ordered(whole_windows(frame), query.agg)
@@ -118,8 +120,8 @@ class AnalysisQueries:
             return self.samples(subject, query)
         bound = self._bound(subject)
         begin = self._store.rows("analysis_begin", points=most, rows=_ROWS_FOR_LATEST, **bound)
-        bound["first"] = begin[0]["ns"] if begin else bound["first"]
-        frame = self._store.frame("series_arrays", limit=MAX_POINTS, **bound)
+        span = TimeRange(begin[0]["ns"] if begin else bound["first"], bound["last"])
+        frame = samples_frame(self._store, subject.tenant, subject.described, span, MAX_POINTS)
         return _ordered(frame, "value")
 
     def _state(self, tenant: str, series: str, span: TimeRange, deleted_seq: int) -> list[dict[str, Any]]:

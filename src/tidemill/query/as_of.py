@@ -14,7 +14,7 @@ from tidemill.feeds.book import FeedBook
 from tidemill.model.time import format_instant
 from tidemill.query.deletions import AppliedDeletion, applied_deletions
 from tidemill.query.parameters import TimeRange
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.store.client import Store
 
 

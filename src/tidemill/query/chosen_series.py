@@ -9,7 +9,8 @@ from tidemill.errors import Fault, InputError, LimitError, NotFoundError
 from tidemill.model.ids import format_series
 from tidemill.query import readers
 from tidemill.query.parameters import TEXT, Parameter
-from tidemill.query.series import Description, Hidden, SeriesFilter
+from tidemill.query.series import Hidden, SeriesFilter
+from tidemill.query.series_rows import Description
 from tidemill.store.client import Store
 
 MAX_SERIES: Final = 1_000  # of one question

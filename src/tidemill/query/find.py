@@ -18,7 +18,8 @@ from tidemill.query import readers
 from tidemill.query.instants import format_instants
 from tidemill.query.parameters import TEXT, Parameter, QueryParameters, Zone, limit_to
 from tidemill.query.receipts import Receipts
-from tidemill.query.series import Description, SeriesQueries, SeriesQuery
+from tidemill.query.series import SeriesQueries, SeriesQuery
+from tidemill.query.series_rows import Description
 from tidemill.query.series_search import MAX_WORDS
 from tidemill.query.spoken_times import SpokenTime, find_time
 from tidemill.store.client import Store

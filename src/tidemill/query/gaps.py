@@ -24,7 +24,7 @@ from tidemill.model.offset import Reach
 from tidemill.model.time import duration_ns, format_instant, parse_instant
 from tidemill.query.chosen_series import bound_series
 from tidemill.query.deletions import AppliedDeletion, applied_deletions
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.query.why_evidence import waiting_payloads
 from tidemill.store.client import Store, run_parallel
 

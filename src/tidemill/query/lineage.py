@@ -18,7 +18,8 @@ from tidemill.query.parameters import Parameter, QueryParameters, SealedCursor, 
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.points import flag_words
 from tidemill.query.rollups import RollupWindow, windows_at
-from tidemill.query.series import Description, SeriesQueries
+from tidemill.query.series import SeriesQueries
+from tidemill.query.series_rows import Description
 from tidemill.query.window_lineage import WindowLineage, WindowLineageQueries
 from tidemill.store.client import Store, run_parallel
 

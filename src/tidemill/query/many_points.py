@@ -29,11 +29,13 @@ from tidemill.query.plain_points import plain_points
 from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file
 from tidemill.query.readers import WindowLength
-from tidemill.query.series import Description, Hidden
+from tidemill.query.series import Hidden
 from tidemill.query.series_choices import SeriesChoices
-from tidemill.query.series_rows import SeriesRows
+from tidemill.query.series_extents import SeriesExtents
+from tidemill.query.series_rows import Description, SeriesRows
 from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
 from tidemill.query.thinned_points import thinned_points
+from tidemill.query.whole_range import whole_range_frame
 from tidemill.query.window_frames import BEFORE_ALL, align, points_extent, span_of, window_frame
 from tidemill.store.client import Store
 from tidemill.store.generations import POINTS
@@ -52,10 +54,11 @@ class ManyPoints:
         planner: WindowPlanner,
         history: PastAnswers,
         rows: SeriesRows,
+        extents: SeriesExtents,
         cells: int = MAX_CELLS,
     ) -> None:
         """`cells`: values of an aggregate that are read at once."""
-        self._store, self._cells = store, cells
+        self._store, self._cells, self._extents = store, cells, extents
         self._choices, self._kept = SeriesChoices(store, hidden, rows), KeptPages(store.generations, timed=True)
         self._evidence, self._applied, self._planner, self._history = evidence, applied, planner, history
 
@@ -178,6 +181,8 @@ class ManyPoints:
     ) -> tuple[pl.DataFrame, WindowLength | None]:
         """The frame of the windows of a question, and their length; with `points` one of the ladder."""
         every, bound = query.every, dict[str, Any]()
+        if (whole := whole_range_frame(self._extents, tenant, series, query)) is not None:
+            return whole, every
         if query.points is None:
             bound = {"after": after, "limit": limit, "as_of": query.as_of}
             bound["rollup_s"] = self.rollup_seconds(tenant, query, series)

@@ -16,7 +16,7 @@ from tidemill.query.gaps import ReasonedGap
 from tidemill.query.instants import format_instants
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.point_windows import ndjson
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 
 Source = Literal["points", "rollups"]  # what the windows of an answer were made of
 

@@ -7,10 +7,12 @@ the question is asked again with FINAL, which knows which of them counts.
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from tidemill.query.parameters import TimeRange
-from tidemill.query.series import Description
+from tidemill.query.series_extents import unmerged_parts
+from tidemill.query.series_rows import Description
 from tidemill.store.client import Store
 
 PLAIN_AGGREGATES: Final = frozenset({"mean", "min", "max", "sum", "count", "missing"})
@@ -67,3 +69,52 @@ def plain_windows(
     counts = [pl.col(name).cast(pl.Int64) for name in _COUNTS]
     frame = frame.with_columns(*counts, series=pl.lit(described.series, pl.UInt64))
     return frame.select(list(dict.fromkeys(["series", "ns", *aggregates, "count"])))
+
+
+def plain_windows_of_many(
+    store: Store,
+    tenant: str,
+    series: Sequence[Description],
+    aggregates: Sequence[str],
+    *,
+    length: Mapping[str, Any],
+    within: Mapping[str, Any],
+) -> pl.DataFrame | None:
+    """The same of several series, by `ns` and series."""
+    if any(item.deleted_seq for item in series):
+        return None
+    frame = store.frame(
+        "points_plain_windows_of_series",
+        tenant=tenant,
+        series=[item.series for item in series],
+        nulls=int("missing" in aggregates),
+        length=length["length"],
+        closed_right=length["closed_right"],
+        **within,
+    )
+    fresh = unmerged_parts(frame["part"].unique())
+    unsure = frame.filter(pl.col("parts").cast(pl.Boolean) | pl.col("part").is_in(fresh))
+    if len(unsure) and _is_repeated(store, tenant, unsure, length):
+        return None
+    frame = frame.with_columns(pl.col(name).cast(pl.Int64) for name in _COUNTS)
+    return frame.select(list(dict.fromkeys(["series", "ns", *aggregates, "count"])))
+
+
+def _is_repeated(store: Store, tenant: str, windows: pl.DataFrame, length: Mapping[str, Any]) -> bool:
+    """Whether an instant of the time that these windows take has two rows of a series."""
+    begins, right = windows["ns"].to_numpy(), length["closed_right"]
+    bound = {"first": int(begins.min()) + right, "last": int(begins.max()) + length["length"] - 1 + right}
+    rows = store.rows("points_repeated", tenant=tenant, series=windows["series"].unique().to_list(), **bound)
+    return bool(rows)
+
+
+def samples_frame(store: Store, tenant: str, described: Description, span: TimeRange, limit: int) -> pl.DataFrame:
+    """At most `limit` samples (`ns`, `value`) of a series in a span, in no order."""
+    bound = {"tenant": tenant, "series": described.series, "first": span.first_ns, "last": span.last_ns, "limit": limit}
+    if not described.deleted_seq:
+        frame = store.frame("series_plain_arrays", **bound)
+        times = frame["ns"].to_numpy()
+        once = bool((times[1:] > times[:-1]).all()) or len(np.unique(times)) == len(times)
+        if once and len(frame) < limit:
+            return frame
+    return store.frame("series_arrays", deleted_seq=described.deleted_seq, **bound)

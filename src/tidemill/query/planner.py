@@ -11,7 +11,7 @@ from tidemill.errors import FeedDefinitionError, NotFoundError
 from tidemill.feeds.book import FeedBook
 from tidemill.model.time import NS_PER_S, duration_ns
 from tidemill.query.readers import WindowLength
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.query.window_frames import WindowQuery
 
 KEPT: Final = frozenset({"mean", "min", "max", "sum", "count"})  # aggregates of a rollup window

@@ -18,7 +18,7 @@ from tidemill.query.cursors import encode_cursor
 from tidemill.query.files import file_bytes, file_page
 from tidemill.query.nearest import MAX_CELLS
 from tidemill.query.points_query import PointsQuery
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.query.window_frames import BEFORE_ALL, window_frame
 from tidemill.store.client import Store
 

@@ -25,7 +25,8 @@ from tidemill.query.planner import WindowPlanner
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.point_windows import point_windows
 from tidemill.query.points_query import JSON_PAGE, PointsQuery, check_points_query
-from tidemill.query.series import Description, SeriesQueries
+from tidemill.query.series import SeriesQueries
+from tidemill.query.series_rows import Description
 from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
 from tidemill.query.window_frames import span_of
 from tidemill.store.client import Store

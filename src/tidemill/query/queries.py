@@ -74,6 +74,7 @@ class Queries:
             planner=planner,
             history=PastAnswers(store, book),
             rows=self.series.rows,
+            extents=self.series.extents,
         )
         self.stored_forecasts = StoredForecastQueries(store)
         self.forecast_scores = ForecastScores(store, self.analysis)

@@ -14,7 +14,7 @@ from tidemill.model.ids import format_series, parse_series
 from tidemill.query.aggregates import COUNTS
 from tidemill.query.instants import format_instants
 from tidemill.query.question_files import AnswerColumns
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 
 Group = tuple[tuple[str, str], ...]
 Members = dict[tuple[Group, str], list[Description]]

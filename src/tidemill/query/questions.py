@@ -38,7 +38,8 @@ from tidemill.query.question_columns import (
 )
 from tidemill.query.question_files import AnswerColumns, question_file, raw_file
 from tidemill.query.readers import WindowLength
-from tidemill.query.series import Description, Hidden
+from tidemill.query.series import Hidden
+from tidemill.query.series_rows import Description
 from tidemill.query.states import Known, is_closed, series_tag, tagged, unchanged
 from tidemill.query.thinned_points import thinned_points
 from tidemill.query.window_frames import BEFORE_ALL, check_cells, span_of

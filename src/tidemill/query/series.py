@@ -39,10 +39,12 @@ from tidemill.query.parameters import (
     quality_params,
     time_range,
 )
+from tidemill.query.plain_points import samples_frame
 from tidemill.query.point_files import points_file, with_head
 from tidemill.query.samples_document import samples_document
+from tidemill.query.series_extents import SeriesExtents
 from tidemill.query.series_index import SeriesIndexes
-from tidemill.query.series_rows import SeriesRows
+from tidemill.query.series_rows import Description, SeriesRows
 from tidemill.query.series_search import (
     BEFORE_ALL,
     FacetValue,
@@ -51,6 +53,7 @@ from tidemill.query.series_search import (
     read_words,
     search_series,
     series_details,
+    with_extents,
 )
 from tidemill.store.client import Store
 from tidemill.store.generations import Generation
@@ -166,19 +169,6 @@ class SeriesCount(msgspec.Struct, frozen=True):
     by_feed: dict[str, int]
 
 
-class Description(msgspec.Struct, frozen=True):
-    """The definition of a series. Points up to offset `deleted_seq` are deleted."""
-
-    series: int
-    feed: str
-    name: str
-    field: str
-    tags: dict[str, str]
-    unit: str
-    description: str
-    deleted_seq: int
-
-
 class FullSeries(msgspec.Struct, frozen=True):
     """A series with every sample: `values` (null: missing) and `times` have an item for each of the `count` values and
     `missing` nulls."""
@@ -218,7 +208,7 @@ class SeriesQueries:
     def __init__(self, store: Store, hidden: Hidden, applied: Callable[[str], Reach] = lambda _: ()) -> None:
         self._store, self._hidden = store, hidden
         self._indexes = SeriesIndexes(store, applied)
-        self.rows = SeriesRows(store)
+        self.rows, self.extents = SeriesRows(store), SeriesExtents(store)
 
     def list_series(self, tenant: str, query: SeriesQuery, removed: Collection[str] = ()) -> SeriesPage:
         """A page of the series that match. `removed`: the names of feeds that were removed."""
@@ -234,7 +224,7 @@ class SeriesQueries:
             limit=query.limit + 1,
             **self._filters(tenant, query),
         )
-        page = rows[: query.limit]
+        page = with_extents(self.extents, tenant, rows[: query.limit])
         last = page[-1] if len(rows) > len(page) else None
         after = encode_cursor(last["feed"], last["name"], last["field"], last["series"]) if last else None
         return SeriesPage([_item(row, row["feed"] in removed) for row in page], after)
@@ -250,7 +240,7 @@ class SeriesQueries:
         filters = self._filters(tenant, query)
         matches = self._indexes.search(tenant, filters, options) or search_series(self._store, filters, options)
         keys = matches.keys[: query.limit]
-        rows = series_details(self._store, tenant, keys, extent=query.extent)
+        rows = series_details(self._store, tenant, keys, self.extents if query.extent else None)
         after = encode_cursor(*keys[-1]) if len(matches.keys) > len(keys) else None
         items = [_item(row, row["feed"] in removed) for row in rows]
         return SeriesPage(items, after, matches.total, matches.facets)
@@ -310,15 +300,7 @@ class SeriesQueries:
     def arrays(self, tenant: str, described: Description, query: MetricsQuery) -> tuple[Integers, Floats]:
         """Times and values (NaN: missing) of the samples in [start, end). Raises LimitError above MAX_ARRAY_SAMPLES."""
         span = time_range(query.start, query.end)
-        frame = self._store.frame(
-            "series_arrays",
-            tenant=tenant,
-            series=described.series,
-            deleted_seq=described.deleted_seq,
-            first=span.first_ns,
-            last=span.last_ns,
-            limit=MAX_ARRAY_SAMPLES + 1,
-        )
+        frame = samples_frame(self._store, tenant, described, span, MAX_ARRAY_SAMPLES + 1)
         _check_samples(len(frame), format_series(described.series))
         times, values = in_time_order(frame["ns"].to_numpy(), frame["value"].to_numpy())  # null becomes NaN
         return times, values.astype(np.float64, copy=False)

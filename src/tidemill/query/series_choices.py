@@ -7,8 +7,8 @@ import msgspec
 
 from tidemill.query.chosen_series import choose_series
 from tidemill.query.kept import Kept
-from tidemill.query.series import Description, Hidden, SeriesFilter
-from tidemill.query.series_rows import SeriesRows
+from tidemill.query.series import Hidden, SeriesFilter
+from tidemill.query.series_rows import Description, SeriesRows
 from tidemill.store.client import Store
 from tidemill.store.generations import SERIES, Generation
 

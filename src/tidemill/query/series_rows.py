@@ -4,6 +4,8 @@ those after it in the order of the table's key: they are in the same granule, wh
 
 from typing import Any, Final
 
+import msgspec
+
 from tidemill.query.kept import Kept
 from tidemill.store.client import Store
 from tidemill.store.generations import SERIES
@@ -13,6 +15,19 @@ _MOST_BYTES: Final = 8 << 20
 _ROW_BYTES: Final = 1_000
 _MOST_ROW_BYTES: Final = 64 << 10
 _AHEAD: Final = 256  # rows that are read at once: 1.5 ms more than one row
+
+
+class Description(msgspec.Struct, frozen=True):
+    """The definition of a series. Points up to offset `deleted_seq` are deleted."""
+
+    series: int
+    feed: str
+    name: str
+    field: str
+    tags: dict[str, str]
+    unit: str
+    description: str
+    deleted_seq: int
 
 
 class SeriesRows:

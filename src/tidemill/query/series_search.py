@@ -9,7 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from tidemill.model.time import format_instant
 from tidemill.query import readers
+from tidemill.query.series_extents import Extent, SeriesExtents
 from tidemill.store.client import Store
 
 MAX_WORDS: Final = 8
@@ -115,23 +117,31 @@ def _counted(pairs: Any) -> list[FacetValue]:
     return [FacetValue(value, count) for value, count in ordered[:FACET_VALUES]]
 
 
-def series_details(store: Store, tenant: str, keys: Sequence[SeriesKey], *, extent: bool) -> list[dict[str, Any]]:
-    """The rows of the series of these keys, in their order, as `series_page` has them; `extent`: with the counts and
-    times of their points, else null. A series that was deleted meanwhile is left out."""
+def series_details(
+    store: Store, tenant: str, keys: Sequence[SeriesKey], extents: SeriesExtents | None
+) -> list[dict[str, Any]]:
+    """The rows of the series of these keys, in their order, with the counts and times of their points; null without
+    `extents`. A series that was deleted meanwhile is left out."""
     ids = [key[3] for key in keys]
     if not ids:
         return []
     rows = {row["series"]: row for row in store.rows("series_by_ids", tenant=tenant, series=ids)}
-    deleted = [rows[series]["deleted_seq"] if series in rows else 0 for series in ids]
-    extents: dict[int, dict[str, Any]] = {}
-    if extent:
-        found = store.rows("series_extents", tenant=tenant, series=ids, deleted_seqs=deleted)
-        extents = {row["series"]: row for row in found}
-    none = {"count": 0, "missing": 0} if extent else {"count": None, "missing": None}
-    whole = []
-    for series in ids:
-        if series in rows:
-            row = {**rows[series], "first": None, "last": None, **none, **extents.get(series, {})}
-            del row["deleted_seq"]
-            whole.append(row)
+    present = [rows[series] for series in ids if series in rows]
+    if extents is not None:
+        return with_extents(extents, tenant, present)
+    return [_with_extent(row, None) for row in present]
+
+
+def with_extents(extents: SeriesExtents, tenant: str, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of series, with the counts and times of their points instead of `deleted_seq`."""
+    known = extents.read(tenant, {row["series"]: row["deleted_seq"] for row in rows}) if rows else {}
+    return [_with_extent(row, known[row["series"]]) for row in rows]
+
+
+def _with_extent(row: dict[str, Any], extent: Extent | None) -> dict[str, Any]:
+    times = (None, None) if extent is None else (extent.first_ns, extent.last_ns)
+    first, last = (None if ns is None else format_instant(ns) for ns in times)
+    counts = (None, None) if extent is None else (extent.count, extent.missing)
+    whole = {**row, "count": counts[0], "missing": counts[1], "first": first, "last": last}
+    del whole["deleted_seq"]
     return whole

@@ -16,7 +16,7 @@ from tidemill.feeds.definition import Feed
 from tidemill.query.answers import Page
 from tidemill.query.chosen_series import MAX_SERIES
 from tidemill.query.parameters import TimeRange, time_range
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.store.client import Store
 
 _TAG_BYTES: Final = 12

@@ -16,7 +16,7 @@ from tidemill.query.chosen_series import bound_series
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.nearest import MAX_CELLS
 from tidemill.query.parameters import quality_params, time_range
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.store.client import Store
 
 MAX_TRIANGLES: Final = 200_000  # points that `lttb` chooses for an answer: 10 us each

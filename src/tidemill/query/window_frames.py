@@ -21,9 +21,9 @@ from tidemill.query.chosen_series import bound_series
 from tidemill.query.counters import time_before
 from tidemill.query.nearest import MAX_CELLS, MAX_SPAN, MAX_WINDOWS, too_many_windows
 from tidemill.query.parameters import TimeRange, quality_params, time_range
-from tidemill.query.plain_points import PLAIN_AGGREGATES, PLAIN_UNITS, plain_windows
+from tidemill.query.plain_points import PLAIN_AGGREGATES, PLAIN_UNITS, plain_windows, plain_windows_of_many
 from tidemill.query.readers import WindowLength
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.query.wall_clock import WallClock, wall_clock
 from tidemill.store.client import Store
 
@@ -185,7 +185,11 @@ def _aggregated(
     span, quality = span_of(query), quality_params(query.quality, query.marked)
     if as_of is None and _is_plain(series, query, windows):
         within = {"first": max(span.first_ns, after), "last": span.last_ns, "after": after, "limit": limit}
-        plain = plain_windows(store, tenant, series[0], query.aggregates, length=windows.length, within=within)
+        words: dict[str, Any] = {"length": windows.length, "within": within}
+        if len(series) == 1:
+            plain = plain_windows(store, tenant, series[0], query.aggregates, **words)
+        else:
+            plain = plain_windows_of_many(store, tenant, series, query.aggregates, **words)
         if plain is not None:
             return plain
     first, quantiles = max(span.first_ns, after), quantile_names(query.aggregates)
@@ -230,7 +234,7 @@ def _is_plain(series: Sequence[Description], query: WindowQuery, windows: Window
     """Whether the cheapest question answers these windows."""
     of_all = query.quality is None and query.marked is None
     fixed = windows.is_utc and windows.every is not None and windows.every.unit in PLAIN_UNITS
-    return len(series) == 1 and of_all and fixed and PLAIN_AGGREGATES.issuperset(query.aggregates)
+    return of_all and fixed and PLAIN_AGGREGATES.issuperset(query.aggregates)
 
 
 def _rolled_up(

@@ -17,7 +17,7 @@ from tidemill.query.origins import Origin, Origins, ReplacedValue, Rules, judgin
 from tidemill.query.payload_search import PayloadSearch, Wanted, without_deleted
 from tidemill.query.point_changes import PublishedChange, published_changes
 from tidemill.query.rollups import RollupWindow, window_begin, window_widths, windows_at
-from tidemill.query.series import Description
+from tidemill.query.series_rows import Description
 from tidemill.store.client import Store, run_parallel
 
 _WINDOW_REPLACED: Final = 1_000

@@ -34,6 +34,10 @@ _log = logging.getLogger(__name__)
 # refuse twenty years of daily data in one upload.
 DEFAULT_SETTINGS = {
     "max_threads": "2",
+    # The engine takes a second thread only where a GiB is free for it, and its process has less.
+    "max_threads_min_free_memory_per_thread": "0",
+    # Read by the thread that asks: handing a few granules to others and waiting for them costs as much as reading them.
+    "local_filesystem_read_method": "pread",
     "max_memory_usage": str(768 << 20),
     "max_execution_time": "60",
     "max_result_bytes": str(1 << 30),

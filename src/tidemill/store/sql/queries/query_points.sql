@@ -426,6 +426,43 @@ ORDER BY ns
 LIMIT {limit:UInt32}
 -- include: points_at_once
 
+-- name: points_plain_windows_of_series
+-- The same of several series. Instead of looking for repeated instants, which takes as long as all the rest, it says of
+-- each window whether its rows are in several `parts`, and which one has them: a part that was merged once has no row
+-- twice.
+WITH toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
+SELECT
+    p.series AS series,
+    ns_at - positiveModulo(ns_at, {length:Int64}) AS ns,
+    least(greatest(sumKahan(p.value) / count(p.value), min(p.value)), max(p.value)) AS mean,
+    min(p.value) AS min,
+    max(p.value) AS max,
+    sumKahan(p.value) AS sum,
+    count(p.value) AS count,
+    count() - count(p.value) AS missing,
+    min(_part_index) != max(_part_index) AS parts,
+    toString(any(_part)) AS part
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series IN {series:Array(UInt64)}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY series, ns
+HAVING ns > {after:Int64} AND ({nulls:UInt8} = 1 OR count > 0)
+ORDER BY ns, series
+LIMIT {limit:UInt32}
+
+-- name: points_repeated
+-- The series that have two rows of one instant in a range.
+SELECT p.series AS series
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series IN {series:Array(UInt64)}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+GROUP BY series
+HAVING count() > uniqExact(p.time, p.ordinal)
+
 -- name: points_spread_windows
 -- The same with the mode and quantiles: longer to plan.
 SELECT

@@ -63,16 +63,48 @@ FROM series FINAL
 WHERE tenant = {tenant:String} AND NOT deleted AND series IN {series:Array(UInt64)}
 
 -- name: series_extents
--- Of each of these series that has points: how many there are, how many samples without a value, and the first and
--- the last time. `deleted_seqs`: up to which offset the points of each are deleted.
-WITH t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant
-SELECT p.series AS series, count(p.value) AS count, count() - count(p.value) AS missing,
-    instant(min(p.time)) AS first, instant(max(p.time)) AS last
+-- Of each of these series that has points: how many rows there are, how many of them have a value, and the first and the
+-- last time (ns). `deleted_seqs`: up to which offset the points of each are deleted.
+SELECT p.series AS series, count() AS rows, count(p.value) AS valued,
+    toUnixTimestamp64Nano(min(p.time)) AS first_ns, toUnixTimestamp64Nano(max(p.time)) AS last_ns
 FROM points AS p FINAL
 WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)}
   AND (arrayMax({deleted_seqs:Array(UInt64)}) = 0
       OR p.seq > transform(p.series, {series:Array(UInt64)}, {deleted_seqs:Array(UInt64)}, toUInt64(0)))
 GROUP BY p.series
+
+-- name: series_extents_by_part
+-- The same in each part of the table, without FINAL: in a tenth of the time. A part that was merged once has no row twice.
+SELECT p.series AS series, _part_index AS number, toString(any(_part)) AS part, count() AS rows,
+    countIf(NOT p.value.null) AS valued, toUnixTimestamp64Nano(min(p.time)) AS first_ns,
+    toUnixTimestamp64Nano(max(p.time)) AS last_ns
+FROM points AS p
+WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)}
+GROUP BY series, number
+ORDER BY series, first_ns
+
+-- name: series_repeated_in_parts
+-- Of these series those that have two rows of one instant in one of these parts.
+SELECT DISTINCT series
+FROM (
+    SELECT p.series AS series
+    FROM points AS p
+    WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)} AND _part IN {parts:Array(String)}
+    GROUP BY p.series, _part_index
+    HAVING count() > uniqExact(p.time, p.ordinal)
+)
+
+-- name: series_values_at
+-- The values of series at one time (ns) each, side by side with `series`. Of several points of an instant (`ordinal`) the
+-- first, or with `newest` the last.
+SELECT p.series AS series, if({newest:UInt8} = 1,
+    argMax(tuple(p.value), (p.ordinal, p.version)).1, argMin(tuple(p.value), (p.ordinal, -p.version)).1) AS value
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND (p.series, p.time) IN (
+      SELECT one, fromUnixTimestamp64Nano(at, 'UTC')
+      FROM (SELECT {series:Array(UInt64)} AS ones, {times:Array(Int64)} AS ats) ARRAY JOIN ones AS one, ats AS at)
+GROUP BY series
 
 -- name: series_deleted
 -- The sum of the hashes of a tenant's deleted series: another one after a deletion.

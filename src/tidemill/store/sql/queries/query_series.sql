@@ -2,47 +2,21 @@
 -- not yet applied; a deleted series, and points up to `deleted_seq`, are in no answer.
 
 -- name: series_page
--- A page of series by (feed, name, field, id), with counts of present points and the times of the first and last one.
--- Empty text means no filter; `tag_keys` and `tag_values` are pairs; (after_*) is where the last page ended.
--- Deletions are looked up in two arrays, and only where there was a deletion: a join costs 30 ms more a million points.
-WITH
-    t -> concat(replaceOne(trimRight(trimRight(toString(t), '0'), '.'), ' ', 'T'), 'Z') AS instant,
-    page AS (
-        SELECT series, toString(feed) AS feed, name, toString(field) AS field, tags, unit, deleted_seq
-        FROM series FINAL
-        WHERE tenant = {tenant:String}
-          AND NOT deleted
-          AND series NOT IN ({hidden:Array(UInt64)})
-          AND ({feed:String} = '' OR feed = {feed:String})
-          AND ({field:String} = '' OR field = {field:String})
-          AND ({name:String} = '' OR name = {name:String})
-          AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
-          AND (toString(feed), name, toString(field), series)
-              > ({after_feed:String}, {after_name:String}, {after_field:String}, {after_series:UInt64})
-        ORDER BY feed, name, field, series
-        LIMIT {limit:UInt32}
-    ),
-    (SELECT (arrayPushBack(groupArray(series), 0), arrayPushBack(groupArray(deleted_seq), 0)) FROM page) AS chosen
-SELECT
-    page.series AS series,
-    page.feed AS feed,
-    page.name AS name,
-    page.field AS field,
-    page.tags AS tags,
-    page.unit AS unit,
-    extent.n AS count,
-    extent.n_all - extent.n AS missing,
-    if(extent.n_all = 0, NULL, instant(extent.first)) AS first,
-    if(extent.n_all = 0, NULL, instant(extent.last)) AS last
-FROM page
-LEFT JOIN (
-    SELECT p.series AS series, count(p.value) AS n, count() AS n_all, min(p.time) AS first, max(p.time) AS last
-    FROM points AS p FINAL
-    WHERE p.tenant = {tenant:String} AND p.series IN (SELECT series FROM page)
-      AND (arrayMax(chosen.2) = 0 OR p.seq > transform(p.series, chosen.1, chosen.2, toUInt64(0)))
-    GROUP BY p.series
-) AS extent ON extent.series = page.series
-ORDER BY page.feed, page.name, page.field, page.series
+-- A page of series by (feed, name, field, id). Empty text means no filter; `tag_keys` and `tag_values` are pairs;
+-- (after_*) is where the last page ended.
+SELECT series, toString(feed) AS feed, name, toString(field) AS field, tags, unit, deleted_seq
+FROM series FINAL
+WHERE tenant = {tenant:String}
+  AND NOT deleted
+  AND series NOT IN ({hidden:Array(UInt64)})
+  AND ({feed:String} = '' OR feed = {feed:String})
+  AND ({field:String} = '' OR field = {field:String})
+  AND ({name:String} = '' OR name = {name:String})
+  AND arrayAll((k, v) -> mapContains(tags, k) AND tags[k] = v, {tag_keys:Array(String)}, {tag_values:Array(String)})
+  AND (toString(feed), name, toString(field), series)
+      > ({after_feed:String}, {after_name:String}, {after_field:String}, {after_series:UInt64})
+ORDER BY feed, name, field, series
+LIMIT {limit:UInt32}
 
 -- name: series_count
 -- How many series there are, by feed, with the filters of series_page.
@@ -93,6 +67,16 @@ WHERE p.tenant = {tenant:String}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
 ORDER BY p.tenant, p.series, p.time, p.ordinal
+
+-- name: series_plain_arrays
+-- As series_arrays, without FINAL: also rows that others replaced (then two have one time).
+SELECT toUnixTimestamp64Nano(p.time) AS ns, p.value AS value
+FROM points AS p
+WHERE p.tenant = {tenant:String}
+  AND p.series = {series:UInt64}
+  AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
+  AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
+LIMIT {limit:UInt32}
 
 -- name: series_arrays
 -- Times (ns) and values of a series over a range, at most `limit`, in no order (analysis sorts columns that are nearly
