@@ -1,9 +1,9 @@
 """Runs one part of an installation in the foreground: `tidemill store`, `mill`, `api` or `worker`.
 
 The parts of one machine share a data folder, and whoever starts them watches over them. What `tidemill serve` hands
-from process to process, they keep in the folder: ports and secrets in `run/parts.json` (readable by its user alone), the
-pipe that wakes the worker, and the memory in which the store counts its writes. A part may start before the others, and
-wait for them. With `TIDEMILL_STORE` the store is at a URL.
+from process to process, they keep in the folder: ports and secrets in `run/parts.json` (for its user alone), the pipe
+that wakes the worker, and the memory in which the store counts its writes. A part may start before the others, and
+waits for them. With `TIDEMILL_STORE` the store is at a URL.
 """
 
 import logging

@@ -32,9 +32,7 @@ STORE_MEMORY_S: Final = 1.0  # the least time between two pings of the store, ho
 STORE_PROMPT_S: Final = 0.2  # how long a request waits for a ping that it started; a later request shows the result
 STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
-DRAINING: Final = (
-    "This server is ending: it serves what still comes, and a balancer should send new requests elsewhere."
-)
+DRAINING: Final = "This server is ending: it serves what still comes; a balancer should send new requests elsewhere."
 DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
 WATCH_EVERY_S: Final = 1.0
 RECENT_S: Final = 0.9
@@ -63,9 +61,10 @@ class StoreView(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The answer of `/readyz`. `ready`: payloads can be acknowledged, and the server is not ending; store and mill are shown and do not decide it.
-    `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null
-    except for administrators, and `degraded` then says only that something is degraded."""
+    """The answer of `/readyz`. `ready`: payloads can be acknowledged, and the server is not ending; store and mill are
+    shown and do not decide it. `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`,
+    `mill` and `store` are null except for administrators, and `degraded` then says only that something is degraded.
+    """
 
     ready: bool
     degraded: list[str]
@@ -293,8 +292,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(
     request: Request[Any, Any, Any], health: NamedDependency[Health], authenticator: NamedDependency[Authenticator]
 ) -> Response[Ready]:
-    """Whether payloads can be made durable and acknowledged; `503` when they cannot, or the server is ending. Shows log, mill and store to
-    administrators, and to everybody while no key exists. Needs no key; a wrong one is refused."""
+    """Whether payloads can be made durable and acknowledged; `503` when they cannot, or the server is ending. Shows
+    log, mill and store to administrators, and to everybody while no key exists. Needs no key; a wrong one is
+    refused."""
     details = authenticator.has_scope(dict(request.scope["headers"]), "admin", client_address(request.scope))
     ready = (await health.state()).shown(details=details)
     if ready.ready:
