@@ -3,11 +3,14 @@
 Each node is a process of its own with a folder of its own; it is ended by its process id, and can be started again.
 """
 
+import atexit
 import contextlib
+import functools
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +96,11 @@ class NatsCluster:
         """`127.0.0.1:port` of each node, with commas between."""
         return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
 
+    @property
+    def servers(self) -> list[str]:
+        """The URL of each node."""
+        return [f"nats://127.0.0.1:{node.port}" for node in self.nodes]
+
     def url(self, name: str = "tidemill") -> str:
         """The value of TIDEMILL_LOG for a log with this name."""
         return f"nats://{self.hosts}/{name}?monitor={','.join(node.monitor for node in self.nodes)}"
@@ -151,3 +159,14 @@ def running_nats(folder: Path, count: int = 3, *, sync_always: tuple[bool, ...] 
         yield cluster
     finally:
         cluster.stop()
+
+
+@functools.cache
+def shared_nats() -> NatsCluster:
+    """A cluster of three nodes that the tests of this process share; it ends with the process."""
+    folder = tempfile.TemporaryDirectory(prefix="nats-")
+    cluster = NatsCluster(Path(folder.name))
+    atexit.register(folder.cleanup)
+    atexit.register(cluster.stop)
+    cluster.start()
+    return cluster
