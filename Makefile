@@ -32,6 +32,9 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 run: $(VENV)/.ready-to-run built-page ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
 
+cluster: $(VENV)/.ready-to-run built-page ## three NATS nodes, two APIs, mill, store, HAProxy and traffic on http://127.0.0.1:$(PORT) (needs haproxy)
+	@$(VENV)/bin/python scripts/cluster.py --data "$(DATA)-cluster" --listen 127.0.0.1:$(PORT)
+
 image: $(VENV)/.ready-to-run built-page ## build the container image with docker, podman or buildah (IMAGE names it)
 	@sh scripts/image.sh
 

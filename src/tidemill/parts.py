@@ -121,7 +121,7 @@ def _listening(runtime: Runtime, settings: Settings) -> Runtime:
     advice = (
         f"Another program has the port that {settings.folder}/run/parts.json names: end all parts, remove the file."
     )
-    internal = open_listener("127.0.0.1", runtime.internal_port, advice)
+    internal = open_listener("127.0.0.1", runtime.internal_port, advice, shared=True)
     host, port = public.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     note_served_url(settings.folder, url)

@@ -167,7 +167,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
             MillParts(
-                open_partition_reader(folder, partition.number),
+                open_partition_reader(folder, partition.number, runtime.settings.log),
                 _mill_store(runtime) if partition.number else store,
                 book,
                 FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
@@ -280,7 +280,7 @@ def _intake_log(settings: Settings) -> "IntakeLog":
         min_free_ratio=settings.min_free_ratio,
     )
     known = [state.progress().highest for state in mill_states(settings.folder, settings.partitions)]
-    return open_log(settings.folder, known, limits=limits, trust=_trust(settings))
+    return open_log(settings.folder, known, limits=limits, trust=_trust(settings), shared=settings.log)
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:

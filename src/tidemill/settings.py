@@ -82,6 +82,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         _setting("Seconds from its first byte that a POST or DELETE of a series waits.", ge=0),
     ] = 0.25
+    log: Annotated[
+        str,
+        _setting(
+            "Servers of a NATS JetStream that keep the log, nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME: then several "
+            "`tidemill api` may run on one data folder, which keeps catalog and progress. Each node must sync always "
+            "and show its monitor (?monitor=http://HOST:8222,...). Default: the log is in the data folder."
+        ),
+    ] = ""
     store: Annotated[
         str,
         _setting(

@@ -59,11 +59,16 @@ def decide_access(settings: Settings) -> bool:
     )
 
 
-def open_listener(host: str, port: int, advice: str = "Choose another with --listen.") -> socket.socket:
-    """A listening TCP socket; port 0 takes a free one. Raises StartupError that ends with `advice`."""
+def open_listener(
+    host: str, port: int, advice: str = "Choose another with --listen.", *, shared: bool = False
+) -> socket.socket:
+    """A listening TCP socket; port 0 takes a free one. `shared`: with other processes of this user that say the same.
+    Raises StartupError that ends with `advice`."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(4096)

@@ -124,7 +124,7 @@ class JetStreamLog(JetStreamLogReader):
 
     def health(self) -> LogHealth:
         """See `IntakeLog.health`."""
-        lost = self._committer.lost
+        lost, highest = self._committer.lost, self._committer.highest  # before the stream is asked, which grows
         reason, first, degraded = lost.message if lost else self._committer.refused, 0, self.damages.summary()
         info: dict[str, Any] = {"state": {}}
         try:
@@ -134,8 +134,8 @@ class JetStreamLog(JetStreamLogReader):
             reason = reason or error.message
         state, cluster = info["state"], info.get("cluster") or {}
         last = int(state.get("last_seq", 0))
-        if not reason and last < self._committer.highest:
-            reason = f"the stream ends at {last}, but {self._committer.highest} was acknowledged: its end is lost"
+        if not reason and last < highest:
+            reason = f"the stream ends at {last}, but {highest} was acknowledged: its end is lost"
         offline = [replica["name"] for replica in cluster.get("replicas") or [] if is_offline(replica)]
         if offline:
             degraded = "; ".join(filter(None, [degraded, f"NATS node {', '.join(offline)} is down"]))
