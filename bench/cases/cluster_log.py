@@ -20,7 +20,7 @@ from tidemill.log.jetstream import parse_log_address
 from tidemill.log.limits import LogLimits
 from tidemill.log.opening import open_cluster_log, open_cluster_partition_reader
 
-WAITING = 512  # payloads that are sent and not acknowledged
+WAITING = 192  # payloads that are sent and not acknowledged
 
 
 def measure_cluster_log(folder: Path, *, quick: bool) -> list[Figure]:
@@ -66,8 +66,8 @@ def _durable(log: IntakeLog, count: int) -> list[Figure]:
     rate, times = _flow(log, count, 200)
     gentle, gentle_times = _flow(log, count // 10, 200, waiting=32)
     return [
-        Figure("durable on three nodes, 200 B", rate, "payloads/s", 10_000),
-        Figure("p99 of it, 512 waiting", float(np.quantile(times, 0.99)), "ms", 50),
+        Figure("durable on three nodes, 200 B", rate, "payloads/s", 10_000, at_most=False),
+        Figure("p99 of it, 192 waiting", float(np.quantile(times, 0.99)), "ms", 50),
         Figure("durable, 32 waiting", gentle, "payloads/s"),
         Figure("p99 of it, 32 waiting", float(np.quantile(gentle_times, 0.99)), "ms"),
     ]
@@ -76,7 +76,7 @@ def _durable(log: IntakeLog, count: int) -> list[Figure]:
 def _keyed(log: IntakeLog, count: int) -> list[Figure]:
     rate, times = _flow(log, count, 200, key=f"{time.time_ns()}-", waiting=64)
     p99 = float(np.quantile(times, 0.99))
-    return [Figure("with an idempotency key", rate, "payloads/s", 2_500), Figure("p99 of it", p99, "ms")]
+    return [Figure("with an idempotency key", rate, "payloads/s", 2_500, at_most=False), Figure("p99 of it", p99, "ms")]
 
 
 def _large(log: IntakeLog) -> list[Figure]:
@@ -94,7 +94,7 @@ def _reading(log: IntakeLog, cluster: NatsCluster, count: int) -> list[Figure]:
         size, after = size + sum(len(entry.payload.body) for entry in entries), entries[-1].seq
     rate = size / 1e6 / (time.perf_counter() - started)
     reader.close()
-    return [Figure("reading at 2 kB", rate, "MB/s", 40)]
+    return [Figure("reading at 2 kB", rate, "MB/s", 40, at_most=False)]
 
 
 def _syncs(log: IntakeLog, cluster: NatsCluster) -> list[Figure]:
