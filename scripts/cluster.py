@@ -97,7 +97,17 @@ class Cluster:
             "haproxy": [program("haproxy"), "-db", "-f", str(configuration)],
         }
         if traffic:
-            self.commands["traffic"] = [*tidemill, "simulate", "phones", "--url", self.url]
+            self.commands["traffic"] = [
+                *tidemill,
+                "simulate",
+                "phones",
+                "--url",
+                self.url,
+                "--count",
+                "0",
+                "--rate",
+                "5",
+            ]
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def _node(self, name: str, port: int, route: int, monitor: int, nodes: "list[tuple[str, int, int, int]]") -> str:

@@ -1,4 +1,4 @@
-"""The stories of the five contracts, unchanged, against parts that run as processes of their own."""
+"""The stories of the five contracts, unchanged, against a cluster."""
 
 import os
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.log.payloads import NOW_NS, payload
 from tests.support.file_log import FileLog, FileLogReader
-from tests.support.nats import shared_nats
+from tests.support.nats import needs_nats, shared_nats
 from tidemill.errors import ConflictError, Fault, LogLacksError
 from tidemill.log.contract import (
     EVERY_CAPABILITY,
@@ -106,9 +106,14 @@ LOGS: dict[str, Implementation] = {
 Open = Callable[..., IntakeLog]
 
 
+def marked(name: str) -> Any:
+    """The name of a log as a parameter: three nodes are not started in `make test`."""
+    return pytest.param(name, marks=[pytest.mark.slow, needs_nats] if name.startswith("jetstream") else [])
+
+
 def needs(capability: Capability) -> pytest.MarkDecorator:
     """The test runs over every log that has this capability; what the others say to it is tested by itself."""
-    able = [name for name, log in LOGS.items() if capability in log.capabilities]
+    able = [marked(name) for name, log in LOGS.items() if capability in log.capabilities]
     return pytest.mark.parametrize("open_log", able, indirect=True)
 
 
@@ -151,7 +156,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=LOGS)
+@pytest.fixture(params=map(marked, LOGS))
 def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Open]:
     opened: list[IntakeLog] = []
 

@@ -29,6 +29,7 @@ T = TypeVar("T")
 CALL_S: Final = 12.0  # an election takes 4 to 9 s
 ATTEMPT_S: Final = 2.0
 PAUSE_S: Final = 0.05  # before a call is repeated that had no leader
+CONNECT_S: Final = 3.0  # by itself the client would try for ever
 PENDING_BYTES: Final = 16 << 20
 _UNAVAILABLE: Final = frozenset({503, 500})
 _LOST: Final = (nats.errors.Error, OSError, asyncio.TimeoutError)
@@ -100,6 +101,10 @@ class JetStreamLink:
         if thread is not None:
             thread.join(5)
         loop.close()
+
+    async def connect(self) -> None:
+        """Connect now. Raises NoAnswerError when no server takes the connection within 3 s."""
+        await self._connected()
 
     async def api(self, subject: str, request: dict[str, Any] | None = None, timeout_s: float = CALL_S) -> Any:
         """The answer of JetStream's API (`$JS.API.` and subject), from the leader. Repeats while there is no leader.
@@ -217,21 +222,25 @@ class JetStreamLink:
                     raise NoAnswerError("the connection is lost, and is being made again")
                 return self._client
             try:
-                client = await nats.connect(
-                    self._servers,
-                    connect_timeout=2,
-                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # the client takes fractions
-                    max_reconnect_attempts=-1,
-                    ping_interval=2,
-                    max_outstanding_pings=2,
-                    pending_size=PENDING_BYTES,
-                    allow_reconnect=True,
-                    error_cb=_ignore_error,
+                client = await asyncio.wait_for(
+                    nats.connect(
+                        self._servers,
+                        connect_timeout=2,
+                        reconnect_time_wait=0.1,
+                        max_reconnect_attempts=-1,
+                        ping_interval=2,
+                        max_outstanding_pings=2,
+                        pending_size=PENDING_BYTES,
+                        allow_reconnect=True,
+                        error_cb=_ignore_error,
+                    ),
+                    CONNECT_S,
                 )
                 self._inbox = client.new_inbox()
                 await client.subscribe(f"{self._inbox}.*", cb=self._on_answer)
             except _LOST as error:
-                raise NoAnswerError(f"no server of {', '.join(self._servers)} answers") from error
+                hosts = ", ".join(server.rpartition("@")[2].removeprefix("nats://") for server in self._servers)
+                raise NoAnswerError(f"none of {hosts} takes the connection ({type(error).__name__})") from error
             self._client = client
             return client
 

@@ -5,6 +5,8 @@ Keeps the promises of `log/contract.py`. A removed entry leaves the log whole: i
 """
 
 import asyncio
+import contextlib
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -24,16 +26,18 @@ from tidemill.log.waiters import Waiter
 from tidemill.model.offset import seq_of
 from tidemill.model.payload import Payload
 
+_log = logging.getLogger(__name__)
 MARK_EVERY_S: Final = 10.0
 
 
 class JetStreamLog(JetStreamLogReader):
-    """The partition of `names`, whose streams are made with `replicas` where they are missing: a partition, and also a
-    log of one partition.
+    """The partition of `names`, whose streams are made with `replicas` where they are missing, for a log of
+    `partitions`: a partition, and also a log of one partition.
 
-    Raises StartupError (no server answers, or a stream is set up in another way) or LogCorruptError (the stream ends
-    before its mark or before `known_offset`, the newest offset that the store or a checkpoint names). `now_ns` is the
-    clock, ns since the epoch. `nodes`: the free bytes and names of the nodes, for health.
+    Raises StartupError (no server answers, or a stream is set up in another way). A stream that ends before its mark or
+    before `known_offset`, the newest offset that the store or a checkpoint names, has lost its end: the log stays
+    readable and refuses payloads. `now_ns` is the clock, ns since the epoch; `monitors` are the URLs of the nodes'
+    monitors, for health.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class JetStreamLog(JetStreamLogReader):
         names: StreamNames,
         *,
         replicas: int = 3,
+        partitions: int = 1,
         limits: LogLimits | None = None,
         known_offset: int = 0,
         now_ns: Callable[[], int] = time.time_ns,
@@ -51,7 +56,9 @@ class JetStreamLog(JetStreamLogReader):
         self._limits, self._monitors = limits or LogLimits(), tuple(monitors)
         self._free: tuple[float, int] = (-1e9, 0)
         try:
-            highest = link.call(self, lambda: self._opened(replicas, known_offset))
+            last, known = link.call(
+                self, lambda: self._opened(streams.log_stream(names, replicas, partitions), known_offset)
+            )
         except LogUnavailableError as error:
             link.release(self)
             raise StartupError(f"The log in TIDEMILL_LOG cannot be opened: {error.message}") from error
@@ -64,23 +71,21 @@ class JetStreamLog(JetStreamLogReader):
             key_subject=names.key,
             limits=self._limits,
             partition=names.partition,
-            highest=highest,
+            highest=max(last, known),
         )
-        self._removal = Removal(link, self, names, limits=self._limits, now_ns=now_ns)
-        self._marked_s = time.monotonic()
-
-    async def _opened(self, replicas: int, known_offset: int) -> int:
-        await streams.ensure_stream(self._link, streams.log_stream(self._names, replicas))
-        await streams.ensure_stream(self._link, streams.marks_stream(self._names, replicas))
-        last = await self.last_of_stream()
-        known = max(seq_of(known_offset), seq_of(await self.read_mark(self._names.high_mark)))
         if last < known:
-            raise LogCorruptError(
-                f"the stream {self._names.stream} ends at {last} but was durable up to {known}, so entries {last + 1} "
-                f"to {known} are lost. Restore the stream, or open a new log with another name "
-                "(TIDEMILL_LOG=nats://…/NAME)"
-            )
-        return last
+            self._committer.lost = _lost_end(names.stream, last, known)
+            _log.error("payloads are refused: %s", self._committer.lost.message)
+        self._removal = Removal(link, self, names, limits=self._limits, now_ns=now_ns)
+        self._marked_s, self._closed = time.monotonic(), False
+
+    async def _opened(self, stream: dict[str, Any], known_offset: int) -> tuple[int, int]:
+        """The newest seq of the stream, and the newest that was known."""
+        await self._link.connect()
+        await streams.ensure_stream(self._link, stream)
+        await streams.ensure_stream(self._link, streams.marks_stream(self._names, stream["num_replicas"]))
+        mark = await self.read_mark(self._names.high_mark)
+        return await self.last_of_stream(), max(seq_of(known_offset), seq_of(mark))
 
     @property
     def partitions(self) -> "Sequence[JetStreamLog]":
@@ -159,14 +164,23 @@ class JetStreamLog(JetStreamLogReader):
 
     def close(self) -> None:
         """Commit queued payloads, mark the newest offset, then release the connection. Harmless when repeated."""
-        self._committer.close()
+        if not self._closed:
+            self._closed = True
+            self._committer.close()
+            with contextlib.suppress(LogUnavailableError):  # the stream itself is durable
+                self._link.call(self, self._raise_high_mark, 5)
         super().close()
+
+    async def _raise_high_mark(self) -> None:
+        if self._committer.lost is not None:
+            return
+        await self._removal.raise_mark(self._names.high_mark, self._start + self._committer.highest)
 
     async def _info(self) -> dict[str, Any]:
         info: dict[str, Any] = await self._link.api(f"STREAM.INFO.{self._names.stream}", timeout_s=2)
         if time.monotonic() - self._marked_s >= MARK_EVERY_S:
             self._marked_s = time.monotonic()
-            await self._removal.raise_mark(self._names.high_mark, self._start + self._committer.highest)
+            await self._raise_high_mark()
         return info
 
     def _free_bytes(self) -> int:
@@ -175,3 +189,10 @@ class JetStreamLog(JetStreamLogReader):
             known = [one for one in streams.read_nodes(self._monitors).values() if isinstance(one, streams.NodeState)]
             self._free = (time.monotonic(), min((one.free_bytes for one in known), default=0))
         return self._free[1]
+
+
+def _lost_end(stream: str, last: int, known: int) -> LogCorruptError:
+    return LogCorruptError(
+        f"the stream {stream} ends at {last} but was durable up to {known}, so entries {last + 1} to {known} are lost. "
+        "Restore the stream, or open a new log with another name (TIDEMILL_LOG=nats://…/NAME)"
+    )

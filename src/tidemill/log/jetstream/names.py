@@ -46,7 +46,7 @@ def parse_log_address(text: str) -> LogAddress:
     for server in parts.netloc.split(","):
         match = _SERVER.fullmatch(server)
         if match is None or int(match["port"] or 1) not in range(1, 65536):
-            raise _address_error(text, f"'{server}' is not host:port")
+            raise _address_error(text, f"'{server.rpartition('@')[2]}' is not host:port")
         servers.append(f"nats://{match['user'] or ''}{match['host']}:{match['port'] or DEFAULT_PORT}")
         monitors.append(f"http://{match['host']}:{MONITOR_PORT}")
     if "monitor" in options:

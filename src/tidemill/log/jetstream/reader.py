@@ -34,6 +34,7 @@ _NO_MESSAGE: Final = 10037
 _NO_STREAM: Final = 10059
 _LATE_NS: Final = 15 * 10**9  # an entry may be stored so long after its receipt was made
 _EARLY_S: Final = 5
+_UNBOUNDED: Final = 1 << 62
 _FRAME_BYTES: Final = 1024  # of a message beside its data, generously
 
 
@@ -55,7 +56,7 @@ class JetStreamLogReader:
         """See `PartitionReader.headers`; bodies up to 1 MiB are read all the same."""
 
         async def read_headers() -> list[Header]:
-            records = await self.records(self._seq(after), max_count, _PAGE_BYTES * 8)
+            records = await self.records(self._seq(after), max_count, _UNBOUNDED)
             return [header_of_record(self._start + record.seq, record) for record in records]
 
         return self._link.call(self, read_headers)

@@ -18,6 +18,7 @@ from tidemill.log.jetstream.names import StreamNames
 _log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES: Final = (1 << 20) + (64 << 10)
 DUPLICATE_WINDOW_S: Final = 600  # ids are kept in memory; an uncertain batch is repeated for seconds
+PARTITIONS: Final = "tidemill.partitions"  # in the metadata of a stream: how many the log has
 _NOT_FOUND: Final = 10059
 _FIXED: Final = ("num_replicas", "discard", "allow_atomic", "allow_msg_ttl", "allow_direct", "subjects")
 
@@ -73,7 +74,7 @@ def check_nodes(monitors: Sequence[str]) -> int:
     return size
 
 
-def log_stream(names: StreamNames, replicas: int) -> dict[str, Any]:
+def log_stream(names: StreamNames, replicas: int, partitions: int) -> dict[str, Any]:
     """The configuration of a partition's stream: it refuses when it is full, and deletes nothing by itself but keys."""
     return {
         "name": names.stream,
@@ -92,6 +93,7 @@ def log_stream(names: StreamNames, replicas: int) -> dict[str, Any]:
         "max_bytes": -1,
         "max_age": 0,
         "max_msgs_per_subject": -1,
+        "metadata": {PARTITIONS: str(partitions)},
     }
 
 
@@ -123,6 +125,12 @@ async def ensure_stream(link: JetStreamLink, wanted: dict[str, Any]) -> None:
             raise
         info = await link.api(f"STREAM.CREATE.{name}", wanted)
     config = info["config"]
+    count, known = (each.get("metadata", {}).get(PARTITIONS) for each in (wanted, config))
+    if count != known:
+        raise StartupError(
+            f"The log in TIDEMILL_LOG has {known} partitions (stream {name}), which stay as they are: start with "
+            f"TIDEMILL_PARTITIONS={known}, or give the log another name (nats://…/NAME)"
+        )
     differing = [key for key in _FIXED if key in wanted and config.get(key, False) != wanted[key]]
     if differing:
         shown = "; ".join(f"{key} is {config.get(key)}, not {wanted[key]}" for key in differing)

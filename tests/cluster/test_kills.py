@@ -1,0 +1,99 @@
+"""Any part of the cluster is killed under load: nothing acknowledged is lost, and nothing is stored twice."""
+
+import itertools
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.support.server import Server
+
+pytestmark = pytest.mark.slow
+FULL = os.environ.get("TIDEMILL_TEST_ROUNDS") == "full"
+KILLS = ("api", "store", "mill", "haproxy", "nats-server") * (10 if FULL else 1)
+
+
+class Load:
+    """Sends fixes of one user, one a second of the feed's time, each until it is acknowledged."""
+
+    def __init__(self, url: str, user: str) -> None:
+        self._url, self._user = url, user
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self.sent = 0
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(90)
+        assert not self._thread.is_alive(), "a fix was never acknowledged"
+
+    def _send(self) -> None:
+        with httpx.Client(base_url=self._url, timeout=10, trust_env=False) as client:
+            for number in itertools.count():
+                if self._stop.is_set():
+                    return
+                self._until_acknowledged(client, number)
+                self.sent = number + 1
+
+    def _until_acknowledged(self, client: httpx.Client, number: int) -> None:
+        fix = {
+            "timestamp": f"2017-01-01 {number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}",
+            "lat": 40.701,
+            "long": -73.916,
+            "accuracy": 11.3,
+            "speed": 1.4,
+            "user_id": self._user,
+        }
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                answer = client.put("/location", json=fix, headers={"Idempotency-Key": f"{self._user}-{number}"})
+            except httpx.TransportError:
+                time.sleep(0.05)
+                continue
+            if answer.is_success:
+                return
+            assert answer.status_code == 503, answer.text
+        raise TimeoutError(f"fix {number} was not acknowledged")
+
+
+def counted(server: Server, user: str) -> int:
+    rollups = server.client.get("/v1/feeds/location/rollups", params={"user_id": user})
+    return sum(row["count"] for row in rollups.json()) if rollups.status_code == 200 else 0
+
+
+def process_of(server: Server, name: str) -> psutil.Process:
+    """A process of the cluster by its program, or by its role."""
+    for child in psutil.Process(server.process.pid).children():
+        command = child.cmdline()
+        if command and (Path(command[0]).name == name or command[2:4] == ["tidemill.cli", name]):
+            return child
+    raise LookupError(name)
+
+
+def test_a_killed_part_loses_and_doubles_nothing(server: Server) -> None:
+    logged = server.client.get("/readyz").json()["log"]["last_seq"]
+    with Load(server.url, "killed") as load:
+        for role in KILLS:
+            before, process = load.sent, process_of(server, role)
+            process.send_signal(signal.SIGKILL)
+            process.wait(30)
+            deadline = time.monotonic() + 60
+            while load.sent < before + 20:
+                assert time.monotonic() < deadline, f"nothing is acknowledged after the {role} was killed"
+                time.sleep(0.05)
+    deadline = time.monotonic() + 60
+    while counted(server, "killed") < load.sent:
+        assert time.monotonic() < deadline, f"{counted(server, 'killed')} of {load.sent} fixes are readable"
+        time.sleep(0.1)
+    assert counted(server, "killed") == load.sent
+    assert server.client.get("/readyz").json()["log"]["last_seq"] == logged + load.sent, "a fix was stored twice"
