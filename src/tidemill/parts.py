@@ -20,6 +20,7 @@ from tidemill.durable import replace_file
 from tidemill.errors import StartupError
 from tidemill.lifeline import Lifeline
 from tidemill.lock import SharedFolderLock, note_served_url, waiting_lock
+from tidemill.log.shared_log import settle_shared_log
 from tidemill.service import ROLES
 from tidemill.settings import Runtime, Settings
 from tidemill.start import decide_access, make_folder, open_listener, prepare_folder
@@ -84,6 +85,7 @@ def run_part(role: str, settings: Settings) -> None:
     make_folder(folder / "run")
     lock = SharedFolderLock(folder, "serve.lock", lambda: prepare_folder(settings))
     try:
+        settle_shared_log(folder, settings.log)  # also where another part has prepared the folder
         ROLES[role](_runtime(role, settings, store), Lifeline(-1))
     finally:
         lock.release()

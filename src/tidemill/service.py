@@ -270,7 +270,8 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
 def _intake_log(settings: Settings) -> "IntakeLog":
     """The log, opened as its owner."""
     from tidemill.log.limits import LogLimits
-    from tidemill.log.opening import open_log
+    from tidemill.log.opening import link_to, open_log, parse_log_address
+    from tidemill.log.shared_log import claim_shared_log, read_mark
     from tidemill.mill.state_files import mill_states
 
     limits = LogLimits(
@@ -280,7 +281,11 @@ def _intake_log(settings: Settings) -> "IntakeLog":
         min_free_ratio=settings.min_free_ratio,
     )
     known = [state.progress().highest for state in mill_states(settings.folder, settings.partitions)]
-    return open_log(settings.folder, known, limits=limits, trust=_trust(settings), shared=settings.log)
+    opened = open_log(settings.folder, known, limits=limits, trust=_trust(settings), shared=settings.log)
+    if (mark := read_mark(settings.folder)) is not None:
+        address = parse_log_address(settings.log)
+        claim_shared_log(link_to(address.servers), address, mark.installation)
+    return opened
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:

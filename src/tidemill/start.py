@@ -13,6 +13,7 @@ from tidemill.data_folder import check_folder, mark_closed
 from tidemill.errors import StartupError
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import settle_partitions
+from tidemill.log.shared_log import settle_shared_log
 from tidemill.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ def prepare_folder(settings: Settings) -> None:
     StartupError.
     """
     folder = settings.folder
+    settle_shared_log(folder, settings.log)
     settle_partitions(folder, settings.partitions)
     for path in (*log_files(folder, settings.partitions).repair_tails(), *repair_catalog_tails(folder)):
         log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})

@@ -3,15 +3,20 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from tests.support.server import Server
+from tests.support.server import CLOSED_PORT, Server, free_port
+from tidemill.backup.take import take_backup
+from tidemill.errors import BackupError
 
 pytestmark = pytest.mark.slow
 FULL = os.environ.get("TIDEMILL_TEST_ROUNDS") == "full"
@@ -98,3 +103,32 @@ def test_a_killed_part_loses_and_doubles_nothing(server: Server) -> None:
     assert counted(server, "killed") == load.sent
     # Two messages of the stream for each fix: the record of its key, and the fix.
     assert server.client.get("/readyz").json()["log"]["last_seq"] == logged + 2 * load.sent, "a fix was stored twice"
+
+
+def refusal(data: Path, log: str) -> str:
+    """What `tidemill api` says when it does not start on a folder with a log."""
+    command = [sys.executable, "-m", "tidemill.cli", "api", "--data", str(data), "--listen", f"127.0.0.1:{free_port()}"]
+    env = os.environ | {"TIDEMILL_LOG": log}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    return done.stderr
+
+
+def test_two_installations_do_not_share_a_log_nor_a_folder_two_logs(server: Server, tmp_path: Path) -> None:
+    log = process_of(server, "api").environ()["TIDEMILL_LOG"]
+    assert "is for another installation" in refusal(tmp_path / "other", log)
+    assert f"The log of {server.data}" in refusal(server.data, log.replace("/tidemill?", "/another?"))
+    assert f"The log of {server.data} is over NATS" in refusal(server.data, "")
+    with pytest.raises(BackupError, match="is over NATS"):
+        take_backup(server.data, tmp_path / "backup", nullcontext)
+
+
+@pytest.mark.parametrize(
+    ("log", "says"),
+    [
+        ("http://127.0.0.1:4222", "must"),
+        (f"nats://127.0.0.1:{CLOSED_PORT}/tidemill?monitor=http://127.0.0.1:{CLOSED_PORT}", "TIDEMILL_LOG="),
+    ],
+)
+def test_a_wrong_or_silent_log_is_refused_in_words_that_say_what_to_do(log: str, says: str, tmp_path: Path) -> None:
+    assert says in refusal(tmp_path / "data", log)
