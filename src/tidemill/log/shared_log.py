@@ -41,8 +41,8 @@ def read_mark(data: Path) -> SharedLogMark | None:
 
 
 def settle_shared_log(data: Path, shared: str) -> None:
-    """Keep in the folder that its log is at `shared` (TIDEMILL_LOG; empty: in the folder). Raises StartupError where the
-    folder has another log."""
+    """Keep in the folder that its log is at `shared` (TIDEMILL_LOG; empty: in the folder). Raises StartupError where
+    the folder has another log."""
     mark = read_mark(data)
     if not shared:
         if mark is not None:
