@@ -20,7 +20,7 @@ from tidemill.log.jetstream import parse_log_address
 from tidemill.log.limits import LogLimits
 from tidemill.log.opening import open_cluster_log, open_cluster_partition_reader
 
-WAITING = 192  # payloads that are sent and not acknowledged
+WAITING = 96  # payloads that are sent and not acknowledged
 
 
 def measure_cluster_log(folder: Path, *, quick: bool) -> list[Figure]:
@@ -67,7 +67,7 @@ def _durable(log: IntakeLog, count: int) -> list[Figure]:
     gentle, gentle_times = _flow(log, count // 10, 200, waiting=32)
     return [
         Figure("durable on three nodes, 200 B", rate, "payloads/s", 10_000, at_most=False),
-        Figure("p99 of it, 192 waiting", float(np.quantile(times, 0.99)), "ms", 50),
+        Figure("p99 of it, 96 waiting", float(np.quantile(times, 0.99)), "ms", 50),
         Figure("durable, 32 waiting", gentle, "payloads/s"),
         Figure("p99 of it, 32 waiting", float(np.quantile(gentle_times, 0.99)), "ms"),
     ]

@@ -83,16 +83,18 @@ def test_bytes_of_an_erased_entry_are_on_no_node_once_it_says_so(nats: NatsClust
 
 
 def test_key_record_expires_by_itself_and_two_processes_take_a_key_once(nats: NatsCluster) -> None:
-    logs = [opened(nats, "keys", limits=LogLimits(keep_keys_s=1, min_free_bytes=0)) for _ in range(2)]
+    logs = [opened(nats, "keys") for _ in range(2)]
     sent = [payload(b"same") for _ in range(20)]
     answers = [logs[n % 2].append(each, idempotency_key="k") for n, each in enumerate(sent)]
     assert sorted(future.result(30).replayed for future in answers) == [False] + [True] * 19
     assert len({future.result().receipt for future in answers}) == 1
+    logs.append(opened(nats, "keys", limits=LogLimits(keep_keys_s=1, min_free_bytes=0)))
+    assert not logs[2].append(payload(b"same"), idempotency_key="short").result(30).replayed
     deadline = time.monotonic() + 60
-    while logs[0].append(payload(b"same"), idempotency_key="k").result(30).replayed:
+    while logs[0].append(payload(b"same"), idempotency_key="short").result(30).replayed:
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    assert len(logs[0].read(0, 100, 1 << 20)) == 2
+    assert len(logs[0].read(0, 100, 1 << 20)) == 3
     for log in logs:
         log.close()
 

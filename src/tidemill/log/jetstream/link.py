@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import nats
 import nats.errors
+import uvloop
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -67,7 +68,7 @@ class JetStreamLink:
         with self._lock:
             self._holders.add(id(holder))
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+                self._loop = uvloop.new_event_loop()
                 self._opening = asyncio.Lock()
                 self._thread = threading.Thread(target=self._loop.run_forever, name="jetstream", daemon=True)
                 self._thread.start()

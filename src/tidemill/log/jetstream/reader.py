@@ -17,7 +17,7 @@ from tidemill.log.jetstream.link import ApiError, JetStreamLink, NoAnswerError
 from tidemill.log.jetstream.names import StreamNames
 from tidemill.log.jetstream.records import (
     MSG_ID,
-    Record,
+    StoredRecord,
     entry_of_record,
     header_of_record,
     part_id,
@@ -130,10 +130,10 @@ class JetStreamLogReader:
 
     async def records(
         self, after: int, max_count: int, max_bytes: int, subject: str = "", start_time: str = ""
-    ) -> list[Record]:
+    ) -> list[StoredRecord]:
         """The records of entries after a seq, at least one if there is one, up to both limits. Damaged heads are
         named, and left out."""
-        records: list[Record] = []
+        records: list[StoredRecord] = []
         size, subject = 0, subject or self._names.entries
         while len(records) < max_count:
             page, ended = await self._page(after, max_count - len(records), max_bytes - size, subject, start_time)
@@ -227,7 +227,7 @@ class JetStreamLogReader:
             number = end + 1
         return entries
 
-    async def _entry(self, record: Record) -> LogEntry:
+    async def _entry(self, record: StoredRecord) -> LogEntry:
         parts = await self._parts(record) if record.head.parts else []
         entry = entry_of_record(self._start + record.seq, record, parts)
         if entry.damage:
@@ -235,7 +235,7 @@ class JetStreamLogReader:
             self.damages.add(LogDamage(entry.seq, entry.damage, payload.receipt, payload.tenant, payload.feed))
         return entry
 
-    async def _parts(self, record: Record) -> list[bytes | None]:
+    async def _parts(self, record: StoredRecord) -> list[bytes | None]:
         """The earlier parts of a body: the messages before the entry's, as one batch stores them."""
         count, first = record.head.parts, record.seq - record.head.parts
         parts: list[bytes | None] = [None] * count
@@ -272,7 +272,7 @@ class JetStreamLogReader:
             after = records[-1].seq
         return None
 
-    def _record(self, seq: int, data: bytes) -> Record | None:
+    def _record(self, seq: int, data: bytes) -> StoredRecord | None:
         record = read_record(seq, data)
         if record is None:
             what = "the columns beside its body do not match their checksum"

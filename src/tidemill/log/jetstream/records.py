@@ -46,7 +46,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     headers: dict[str, str]
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
+class StoredRecord(msgspec.Struct, frozen=True, gc=False):
     """The last message of an entry as it is read: `tail` is the end of the body."""
 
     seq: int
@@ -92,7 +92,7 @@ def part_id(receipt: str, number: int) -> str:
     return f"{receipt}.{number}"
 
 
-def read_record(seq: int, data: bytes) -> Record | None:
+def read_record(seq: int, data: bytes) -> StoredRecord | None:
     """The record in a message, or None when its head is damaged."""
     if len(data) < _PREFIX.size:
         return None
@@ -101,12 +101,12 @@ def read_record(seq: int, data: bytes) -> Record | None:
     if zlib.crc32(raw) != checksum:
         return None
     try:
-        return Record(seq, _decode(raw), data[_PREFIX.size + size :])
+        return StoredRecord(seq, _decode(raw), data[_PREFIX.size + size :])
     except msgspec.MsgspecError:
         return None
 
 
-def entry_of_record(offset: int, record: Record, parts: Sequence[bytes | None]) -> LogEntry:
+def entry_of_record(offset: int, record: StoredRecord, parts: Sequence[bytes | None]) -> LogEntry:
     """The entry at an offset; `parts`: the earlier parts of its body, null where one is not there."""
     head = record.head
     missing = any(part is None for part in parts)
@@ -131,7 +131,7 @@ def entry_of_record(offset: int, record: Record, parts: Sequence[bytes | None]) 
     return LogEntry(offset, payload, damage)
 
 
-def header_of_record(offset: int, record: Record) -> Header:
+def header_of_record(offset: int, record: StoredRecord) -> Header:
     """The entry at an offset without its body."""
     head = record.head
     return Header(offset, head.tenant, head.feed, head.kind, head.size, head.received_ns)
