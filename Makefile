@@ -9,7 +9,7 @@ MINUTES ?= 10
 POINTS ?= 4000000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run image shell ui ui-types guide diagrams lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast docs clean
+.PHONY: help setup run cluster image shell ui ui-types guide diagrams lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -35,6 +35,9 @@ $(VENV)/.ready-to-run: requirements.txt requirements-build.txt pyproject.toml sc
 
 run: $(VENV)/.ready-to-run built-page built-guide ## serve on http://127.0.0.1:$(PORT) with simulated traffic (DEMO=0 without; PORT, DATA override)
 	@$(BIN)/tidemill serve --data "$(DATA)" --listen 127.0.0.1:$(PORT) $(if $(filter 0,$(DEMO)),,--demo)
+
+cluster: setup ## three NATS nodes, two APIs, mill, store, HAProxy and traffic on http://127.0.0.1:$(PORT) (needs haproxy)
+	@$(BIN)/python scripts/cluster.py --data "$(DATA)-cluster" --listen 127.0.0.1:$(PORT)
 
 image: $(VENV)/.ready-to-run built-page built-guide ## build the container image with docker, podman or buildah (IMAGE names it)
 	@sh scripts/image.sh

@@ -15,6 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bench.cases import (
+    cluster_log,
     dropzone,
     forecast_latency,
     kill,
@@ -43,6 +44,7 @@ CASES = {
     "lineage": lineage.measure_lineage,
     "reads": reads.measure_reads,
     "forecast": measure_forecast,
+    "cluster-log": cluster_log.measure_cluster_log,
     "forecast-latency": forecast_latency.measure_forecast_latency,
 }
 

@@ -31,8 +31,8 @@ LAYERS = (
     {"mill", "query", "sources"},
     {"data_folder", "jobs"},
     {"api", "simulate", "backup"},
-    {"service"},
-    {"supervise", "banner"},
+    {"service", "start"},
+    {"supervise", "parts", "banner"},
     {"cli"},
     {"docs"},
 )

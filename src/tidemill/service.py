@@ -4,6 +4,7 @@
 """
 
 import logging
+import math
 import os
 import resource
 import signal
@@ -73,9 +74,10 @@ def run_store(runtime: Runtime, lifeline: Lifeline) -> None:
     options = EngineOptions(
         path=runtime.settings.folder / "store",
         secret=runtime.store_secret,
-        listen=f"127.0.0.1:{runtime.store_port}",
+        listen=f"{runtime.store_host}:{runtime.store_port}",
         max_memory=max(_STORE_BYTES, runtime.settings.insert_memory + _STORE_ROOM_BYTES),
-        generations_fd=runtime.generations_fd,
+        end_with_parent=not runtime.alone,
+        generations_fd=_fd_or_none(runtime.generations_fd),
     )
     run_engine(options, lifeline.beat)
 
@@ -158,13 +160,14 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
     from tidemill.store.freeze import FROZEN, freeze_tables
 
     folder, count = runtime.settings.folder, runtime.settings.partitions
-    hints, turns = Hints.from_fd(runtime.hint_fd), Turns(count)
+    # A mill that runs alone gets no hints, and looks at the log 20 times a second, as it does besides.
+    hints, turns = Hints.from_fd(runtime.hint_fd) if runtime.hint_fd >= 0 else Hints.pair()[0], Turns(count)
     backup_hold = BackupHold(folder / "mill", folder / "store" / FROZEN, lambda: freeze_tables(store), count)
 
     def mill_of(partition: Partition, end: Hints) -> Mill:
         return Mill(
             MillParts(
-                open_partition_reader(folder, partition.number),
+                open_partition_reader(folder, partition.number, runtime.settings.log),
                 _mill_store(runtime) if partition.number else store,
                 book,
                 FileMillState(mill_folder(folder, partition.number), partition.start, catalog),
@@ -186,7 +189,7 @@ def _crew(runtime: Runtime, store: Any, book: FeedBook, catalog: Catalog) -> "Cr
 def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
     """Do long jobs until SIGTERM or until there is none. The memory of the process is bounded by a setting."""
     from tidemill.jobs.work import job_works
-    from tidemill.jobs.worker import Worker
+    from tidemill.jobs.worker import LINGER_S, Worker
 
     os.nice(_WORKER_NICE)
     memory = runtime.settings.worker_memory
@@ -199,7 +202,8 @@ def run_worker(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = open_catalog(folder)
     settings = runtime.settings
     store = cache(lambda: _store(runtime, settings.query_timeout, settings.query_memory))
-    worker = Worker(job_works(catalog, store, settings), WakePipe(*runtime.wake_fds))
+    linger_s = math.inf if runtime.alone else LINGER_S  # nobody would start it again
+    worker = Worker(job_works(catalog, store, settings), WakePipe(*runtime.wake_fds), linger_s=linger_s)
     lifeline.beat_while(lambda: time.monotonic() - worker.last_turn < _WORKER_SILENCE_S)
     try:
         worker.run_jobs(stop)
@@ -211,6 +215,7 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     """Serve HTTP on the public and the internal listener until SIGTERM."""
     from tidemill.api.app import create_app
     from tidemill.api.applied import AppliedOffsets
+    from tidemill.api.draining import Draining
     from tidemill.api.pending_deletions import PendingDeletions
     from tidemill.api.server import build_server
     from tidemill.api.services import Services
@@ -231,9 +236,10 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
     catalog = open_catalog(folder)
     texts = feed_texts(catalog)
     book = FeedBook(texts)
-    generations = Generations(runtime.generations_fd)
+    generations = Generations(_fd_or_none(runtime.generations_fd))
     store = _store(runtime, settings.query_timeout, settings.query_memory, generations)
-    applied = AppliedOffsets(lambda: progress_of(mills), Hints.from_fd(runtime.hint_fd))
+    applied = AppliedOffsets(lambda: progress_of(mills), None if runtime.alone else Hints.from_fd(runtime.hint_fd))
+    draining = Draining(settings.drain)
     pending = PendingDeletions(applied, intake_log, partial(read_feed_series, store))
     services = Services(
         settings=settings,
@@ -254,15 +260,18 @@ def run_api(runtime: Runtime, lifeline: Lifeline) -> None:
         open_access=runtime.open_access,
         wake_worker=WakePipe(*runtime.wake_fds).wake,
         warm_workers=True,
+        draining=draining,
     )
     sockets = [socket.socket(fileno=fd) for fd in (runtime.listen_fd, runtime.internal_fd)]
-    build_server(create_app(services), settings, applied.stop, lifeline.beat).run(sockets)  # on uvloop
+    server = build_server(create_app(services), settings, applied.stop, lifeline.beat, draining)
+    server.run(sockets)  # on uvloop
 
 
 def _intake_log(settings: Settings) -> "IntakeLog":
     """The log, opened as its owner."""
     from tidemill.log.limits import LogLimits
-    from tidemill.log.opening import open_log
+    from tidemill.log.opening import link_to, open_log, parse_log_address
+    from tidemill.log.shared_log import claim_shared_log, read_mark
     from tidemill.mill.state_files import mill_states
 
     limits = LogLimits(
@@ -272,7 +281,11 @@ def _intake_log(settings: Settings) -> "IntakeLog":
         min_free_ratio=settings.min_free_ratio,
     )
     known = [state.progress().highest for state in mill_states(settings.folder, settings.partitions)]
-    return open_log(settings.folder, known, limits=limits, trust=_trust(settings))
+    opened = open_log(settings.folder, known, limits=limits, trust=_trust(settings), shared=settings.log)
+    if (mark := read_mark(settings.folder)) is not None:
+        address = parse_log_address(settings.log)
+        claim_shared_log(link_to(address.servers), address, mark.installation)
+    return opened
 
 
 def run_demo(runtime: Runtime, lifeline: Lifeline) -> None:
@@ -296,10 +309,20 @@ def _store(runtime: Runtime, query_timeout_s: float, memory_bytes: int, generati
     from tidemill.store.client import Store, StoreAddress
 
     return Store(
-        StoreAddress(host="127.0.0.1", port=runtime.store_port, password=runtime.store_secret),
+        StoreAddress(
+            host=runtime.store_host,
+            port=runtime.store_port,
+            user=runtime.store_user,
+            password=runtime.store_secret,
+            database=runtime.store_database,
+        ),
         settings={"max_execution_time": int(query_timeout_s), "max_memory_usage": memory_bytes},
         generations=generations,
     )
+
+
+def _fd_or_none(fd: int) -> int | None:
+    return fd if fd >= 0 else None
 
 
 def _mill_store(runtime: Runtime) -> Any:

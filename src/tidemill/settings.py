@@ -82,6 +82,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         _setting("Seconds from its first byte that a POST or DELETE of a series waits.", ge=0),
     ] = 0.25
+    log: Annotated[
+        str,
+        _setting(
+            "Servers of a NATS JetStream that keep the log, nats://HOST:PORT,HOST:PORT,HOST:PORT/NAME: then several "
+            "`tidemill api` may run on one data folder, which keeps catalog and progress. Each node must sync always "
+            "and show its monitor (?monitor=http://HOST:8222,...). Default: the log is in the data folder."
+        ),
+    ] = ""
+    store: Annotated[
+        str,
+        _setting(
+            "URL of a store that runs by itself, http://tidemill:PASSWORD@HOST:PORT/DATABASE: where `tidemill store` "
+            "listens and `tidemill api|mill|worker` look. Default: a port and a password that the data folder keeps. "
+            "`tidemill serve` starts a store of its own."
+        ),
+    ] = ""
+    store_password_file: Annotated[
+        str, _setting("File with the password of `store`, so that it need not be in the URL.")
+    ] = ""
     partitions: Annotated[
         int, _setting("Partitions of the log, as it is made: each has a file and a mill of its own.", ge=1, le=16)
     ] = 1
@@ -143,6 +162,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_keep: Annotated[
         int, _setting("Jobs of each kind that are over and that a tenant keeps however old they are.", ge=0, le=1000)
     ] = 200
+    drain: Annotated[
+        float,
+        _setting(
+            "Seconds between SIGTERM and the end of the listener, in which `/readyz` answers 503 and everything else "
+            "goes on, so that a balancer sends new requests elsewhere. 0 for a server without one.",
+            ge=0,
+            le=600,
+        ),
+    ] = 0.0
     silence: Annotated[float, _setting("Seconds of silence after which a process is replaced.", ge=2)] = 30.0
     log_level: Annotated[str, _setting("debug, info, warning or error.", pattern="^(debug|info|warning|error)$")] = (
         "info"
@@ -343,7 +371,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     meanwhile waits instead of being refused. `hint_fd` is one end of a datagram socket pair between `api` and `mill`
     (`hints.py`). `wake_fds` are the ends of the pipe by which `api` wakes `worker` (`wake.py`). `generations_fd`:
     memory in which `store` counts writes for `api` (`store/generations.py`). `url`: the server's public URL.
-    `stand_ins`: the demonstration's servers and their listening sockets.
+    `stand_ins`: the demonstration's servers and their listening sockets. `alone`: the process has no supervisor and
+    no siblings that it inherits sockets from (`parts.py`); then `hint_fd` is -1.
     """
 
     settings: Settings
@@ -359,3 +388,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     open_access: bool = False
     url: str = ""
     stand_ins: tuple[tuple[str, int], ...] = ()
+    alone: bool = False
+    store_host: str = "127.0.0.1"
+    store_user: str = "tidemill"
+    store_database: str = "tidemill"

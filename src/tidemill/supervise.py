@@ -17,19 +17,13 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from tidemill.catalog.keys import KeyRing
-from tidemill.catalog.opening import open_catalog, repair_catalog_tails
-from tidemill.data_folder import check_folder, mark_closed
-from tidemill.errors import StartupError
 from tidemill.lock import FolderLock, note_served_url
-from tidemill.log.opening import log_files
-from tidemill.log.partitions import settle_partitions
 from tidemill.settings import Runtime, Settings
+from tidemill.start import decide_access, make_folder, open_listener, prepare_folder
 from tidemill.store.generations import shared_memory
 from tidemill.wake import WakePipe
 
@@ -96,14 +90,12 @@ class Supervisor:
         """Lock the folder, decide about access, open the sockets. Raises StartupError that says what to do."""
         folder = self._settings.folder
         os.umask(0o077)  # the data and the hashes of keys are for this user alone
-        _make(folder / "run")
+        make_folder(folder / "run")
         self._lock = FolderLock(folder, "serve.lock")
-        settle_partitions(folder, self._settings.partitions)
-        self._repair_tails(folder)
-        check_folder(folder)
-        self.open_access = self._decide_access()
-        public = _listener(self._settings.host, self._settings.port)
-        internal = _listener("127.0.0.1", 0)
+        prepare_folder(self._settings)
+        self.open_access = decide_access(self._settings)
+        public = open_listener(self._settings.host, self._settings.port)
+        internal = open_listener("127.0.0.1", 0)
         reserved = _reserve_port()
         for_api, for_mill = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._wake = WakePipe.new()
@@ -136,7 +128,9 @@ class Supervisor:
 
     def _prepare_demo(self) -> None:
         """Open a port for each server of the demonstration whose recipe has no URL configured."""
-        listeners = {name: _listener("127.0.0.1", 0) for name, (variable, _) in STAND_INS.items() if not _set(variable)}
+        listeners = {
+            name: open_listener("127.0.0.1", 0) for name, (variable, _) in STAND_INS.items() if not _set(variable)
+        }
         self._sockets += listeners.values()
         for name, listener in listeners.items():
             variable, path = STAND_INS[name]
@@ -146,7 +140,7 @@ class Supervisor:
         self._parts["demo"] = Part("demo", pass_fds=tuple(fds.values()))
 
     def supervise(self) -> None:
-        """Keep all processes running until SIGTERM or SIGINT, then end them, within 10 s."""
+        """Keep all processes running until SIGTERM or SIGINT, then end them, within 10 s and the time to drain."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask_to_stop)
         try:
@@ -245,14 +239,15 @@ class Supervisor:
 
     def _end(self) -> None:
         """End the writers first and the store last; a process that does not end in time is killed."""
-        deadline = time.monotonic() + STOP_S
-        for roles, by in ((("demo",), 1.5), (("api", "mill", "worker"), 6.5), (("store",), STOP_S)):
+        drain_s = self._settings.drain
+        began = time.monotonic()
+        for roles, by in ((("demo",), 1.5), (("api", "mill", "worker"), 6.5 + drain_s), (("store",), STOP_S + drain_s)):
             processes = [p.process for r in roles if (p := self._parts.get(r)) and p.process is not None]
             for process in processes:
                 process.terminate()
             for process in processes:
                 try:
-                    process.wait(max(0.05, deadline - STOP_S + by - time.monotonic()))
+                    process.wait(max(0.05, began + by - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     log.warning("did not end in time: killed", extra={"facts": {"pid": process.pid}})
                     process.kill()
@@ -266,56 +261,11 @@ class Supervisor:
         if self._lock is not None:
             self._lock.release()
 
-    def _repair_tails(self, folder: Path) -> None:
-        """Repair damaged WAL tails of the log and the catalog before they are opened, because SQLite drops what is
-        behind the damage."""
-        logs = log_files(folder, self._settings.partitions)
-        for path in (*logs.repair_tails(), *repair_catalog_tails(folder)):
-            log.error("it was damaged, and is read to its end again", extra={"facts": {"file": str(path)}})
-
-    def _decide_access(self) -> bool:
-        catalog = open_catalog(self._settings.folder)
-        try:
-            ever_keys = KeyRing(catalog).ever_keys()
-        finally:
-            catalog.close()
-        if ever_keys:
-            mark_closed(self._settings.folder)
-            return False
-        if self._settings.on_loopback:
-            return True
-        raise StartupError(
-            f"Refusing to serve on {self._settings.listen} without a key: anyone could read and write.\n"
-            f"Create one first:  tidemill key create --data {self._settings.data} --tenant default "
-            "--scope read,write,admin\nor serve on 127.0.0.1 only."
-        )
-
 
 def _pause_s(quick_deaths: int) -> float:
     """Seconds to wait before a part is started again: 0 at first, then 0.2 s doubling up to MAX_PAUSE_S."""
     over = min(quick_deaths - PATIENCE, 10)  # bounded before the power: a crash loop may last for days
     return min(MAX_PAUSE_S, 0.1 * 2**over) if over > 0 else 0.0
-
-
-def _make(folder: os.PathLike[str]) -> None:
-    try:
-        os.makedirs(folder, mode=0o700, exist_ok=True)  # noqa: PTH103 - mode for the parents as well
-    except OSError as error:
-        raise StartupError(f"Cannot make the data folder '{folder}': {error.strerror}") from error
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(4096)
-    except OSError as error:
-        listener.close()
-        reason = error.strerror or str(error)
-        raise StartupError(f"Cannot listen on {host}:{port}: {reason}. Choose another with --listen.") from error
-    return listener
 
 
 def _set(variable: str) -> bool:

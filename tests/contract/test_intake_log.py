@@ -1,6 +1,8 @@
 """What every `IntakeLog` promises, run over every implementation. A new one adds itself and what it can do to LOGS."""
 
 import asyncio
+import functools
+import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.log.payloads import NOW_NS, payload
 from tests.support.file_log import FileLog, FileLogReader
+from tests.support.nats import needs_nats, shared_nats
 from tidemill.errors import ConflictError, Fault, LogLacksError
 from tidemill.log.contract import (
     EVERY_CAPABILITY,
@@ -22,6 +25,8 @@ from tidemill.log.contract import (
     LogPartition,
     SelfCheck,
 )
+from tidemill.log.jetstream import JetStreamLink, JetStreamLog, JetStreamLogReader
+from tidemill.log.jetstream.names import StreamNames
 from tidemill.log.limits import LogLimits
 from tidemill.log.partitioned import PartitionedLog
 from tidemill.log.partitions import log_folder
@@ -39,6 +44,7 @@ class Implementation(NamedTuple):
     open_log: Callable[..., IntakeLog]
     open_readers: Callable[[Path], list[BacklogReader]]
     capabilities: frozenset[Capability] = EVERY_CAPABILITY
+    own_clock: bool = False  # keys expire by a clock that a test cannot set
 
 
 def four(data: Path, **options: Any) -> PartitionedLog:
@@ -53,11 +59,40 @@ def four_files(data: Path, **_: Any) -> PartitionedLog:
     return PartitionedLog([FileLog(log_folder(data, number), number) for number in range(4)])
 
 
+def jetstream(data: Path, count: int, **options: Any) -> PartitionedLog:
+    """A log with the name of the folder in the cluster of the tests."""
+    cluster = shared_nats()
+    link, options = JetStreamLink(cluster.servers), {"limits": options["limits"], "now_ns": options["now_ns"]}
+    monitors = [node.monitor for node in cluster.nodes]
+    names = [StreamNames(_name_of(data), number) for number in range(count)]
+    return PartitionedLog([JetStreamLog(link, each, monitors=monitors, **options) for each in names])
+
+
+def jetstream_readers(data: Path, count: int) -> list[BacklogReader]:
+    link = JetStreamLink(shared_nats().servers)
+    return [JetStreamLogReader(link, StreamNames(_name_of(data), number)) for number in range(count)]
+
+
+def _name_of(data: Path) -> str:
+    return hashlib.sha256(str(data).encode()).hexdigest()[:16]
+
+
+def on_jetstream(count: int) -> Implementation:
+    capabilities = EVERY_CAPABILITY - {Capability.REPAIR}
+    open_log, open_readers = (
+        functools.partial(jetstream, count=count),
+        functools.partial(jetstream_readers, count=count),
+    )
+    return Implementation(open_log, open_readers, capabilities, own_clock=True)
+
+
 LOGS: dict[str, Implementation] = {
     "sqlite": Implementation(SqliteLog, lambda data: [SqliteLogReader(data)]),
     "sqlite, 4 partitions": Implementation(
         four, lambda data: [SqliteLogReader(log_folder(data, number)) for number in range(4)]
     ),
+    "jetstream": on_jetstream(1),
+    "jetstream, 4 partitions": on_jetstream(4),
     "files": Implementation(files, lambda data: [FileLogReader(data)], frozenset({Capability.RECEIPTS})),
     "files, 4 partitions": Implementation(
         four_files,
@@ -71,9 +106,14 @@ LOGS: dict[str, Implementation] = {
 Open = Callable[..., IntakeLog]
 
 
+def marked(name: str) -> Any:
+    """The name of a log as a parameter: three nodes are not started in `make test`."""
+    return pytest.param(name, marks=[pytest.mark.slow, needs_nats] if name.startswith("jetstream") else [])
+
+
 def needs(capability: Capability) -> pytest.MarkDecorator:
     """The test runs over every log that has this capability; what the others say to it is tested by itself."""
-    able = [name for name, log in LOGS.items() if capability in log.capabilities]
+    able = [marked(name) for name, log in LOGS.items() if capability in log.capabilities]
     return pytest.mark.parametrize("open_log", able, indirect=True)
 
 
@@ -88,6 +128,11 @@ class Clock:
 
     def passed(self) -> float:
         return (self.ns - NOW_NS) / 1e9
+
+
+def needs_clock(implementation: Implementation) -> None:
+    if implementation.own_clock:
+        pytest.skip("its keys expire by the clock of its servers")
 
 
 def part(log: IntakeLog, tenant: str = "default", feed: str = "location") -> LogPartition:
@@ -111,7 +156,7 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=LOGS)
+@pytest.fixture(params=map(marked, LOGS))
 def open_log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[Open]:
     opened: list[IntakeLog] = []
 
@@ -277,7 +322,8 @@ def test_keys_belong_to_tenant_and_feed(log: IntakeLog) -> None:
 
 
 @needs(Capability.IDEMPOTENCY)
-def test_key_expires_after_seven_days(open_log: Open, clock: Clock) -> None:
+def test_key_expires_after_seven_days(open_log: Open, clock: Clock, implementation: Implementation) -> None:
+    needs_clock(implementation)
     log = open_log()
     log.append(payload(b"one"), idempotency_key="k").result(5)
     clock.ns += 7 * DAY_NS - 10**9

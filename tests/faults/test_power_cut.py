@@ -24,7 +24,7 @@ from tidemill.errors import ConflictError, TidemillError
 from tidemill.log.contract import Appended
 from tidemill.log.limits import LogLimits
 from tidemill.log.sqlite import SqliteLog, upkeep
-from tidemill.log.sqlite.waiters import Waiter, settle_waiters
+from tidemill.log.waiters import Waiter, settle_waiters
 from tidemill.model.deletion import ERASED_FORMAT
 from tidemill.model.payload import Payload
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+PARTS = Path(__file__).parents[2] / "scripts/parts.py"
 CLOSED_PORT = 1  # privileged: unlike one that is free now, no other test's server comes to listen on it
 
 
@@ -38,7 +39,7 @@ class Server:
         """The supervised process of a role (`api`, `mill`, `store`)."""
         for child in psutil.Process(self.process.pid).children():
             with contextlib.suppress(psutil.Error):
-                if ["tidemill.service", role] == child.cmdline()[2:4]:
+                if child.cmdline()[2:4] in (["tidemill.service", role], ["tidemill.cli", role]):
                     return child
         raise LookupError(f"no process for {role}")
 
@@ -92,10 +93,12 @@ def running_server(
     env: dict[str, str] | None = None,
     ready: bool = True,
     through: tuple[str, ...] = (),
+    in_parts: bool = False,
 ) -> Iterator[Server]:
     """Serve `data` on a free loopback port until the block ends. `env` adds settings (`TIDEMILL_...`). `ready` false:
     it is enough that `/readyz` is answered, if only to say that nothing can be acknowledged. `through` is a command
-    that executes the rest of its line.
+    that executes the rest of its line. `in_parts`: `tidemill store|mill|api|worker`, each by itself, instead of
+    `tidemill serve`.
 
     Sources point at closed ports unless `env` says otherwise, so that nothing is polled by accident.
     """
@@ -108,7 +111,8 @@ def running_server(
     log_path = data.parent / f"{data.name}.log"
     with log_path.open("ab") as log:
         started = time.monotonic()
-        serve = [sys.executable, "-m", "tidemill.cli", "serve", "--data", str(data), "--listen", f"127.0.0.1:{port}"]
+        program = [str(PARTS)] if in_parts else ["-m", "tidemill.cli", "serve"]
+        serve = [sys.executable, *program, "--data", str(data), "--listen", f"127.0.0.1:{port}"]
         process = subprocess.Popen(
             [*through, *serve],
             env=os.environ | quiet | (env or {}),

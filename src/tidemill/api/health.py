@@ -32,6 +32,7 @@ STORE_MEMORY_S: Final = 1.0  # the least time between two pings of the store, ho
 STORE_PROMPT_S: Final = 0.2  # how long a request waits for a ping that it started; a later request shows the result
 STORE_PATIENCE_S: Final = 2.0
 MILL_SILENT_S: Final = 5.0
+DRAINING: Final = "This server is ending: it serves what still comes; a balancer should send new requests elsewhere."
 DEGRADED_UNSAID: Final = "Something does not go on as it should; a key with the scope 'admin' shows what."
 WATCH_EVERY_S: Final = 1.0
 RECENT_S: Final = 0.9
@@ -60,9 +61,10 @@ class StoreView(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """The answer of `/readyz`. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it.
-    `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null
-    except for administrators, and `degraded` then says only that something is degraded."""
+    """The answer of `/readyz`. `ready`: payloads can be acknowledged, and the server is not ending; store and mill are
+    shown and do not decide it. `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`,
+    `mill` and `store` are null except for administrators, and `degraded` then says only that something is degraded.
+    """
 
     ready: bool
     degraded: list[str]
@@ -80,13 +82,19 @@ class State(msgspec.Struct, frozen=True):
     mill: MillView
     store: StoreView
     degraded: list[str]
+    draining: bool = False
 
     def shown(self, *, details: bool) -> Ready:
         """The answer of `/readyz`, with or without details."""
         if not details:
             degraded = [DEGRADED_UNSAID] if self.degraded else []
-            return Ready(self.log.accepting, degraded, self.open_access, None, None, None)
-        return Ready(self.log.accepting, self.degraded, self.open_access, self.log, self.mill, self.store)
+            return Ready(self.ready, degraded, self.open_access, None, None, None)
+        return Ready(self.ready, self.degraded, self.open_access, self.log, self.mill, self.store)
+
+    @property
+    def ready(self) -> bool:
+        """Whether new payloads should be sent here."""
+        return self.log.accepting and not self.draining
 
 
 class StoreWatch:
@@ -158,14 +166,16 @@ class Health:
     async def state(self) -> State:
         """The present state of log, mill and store."""
         log = await asyncio.to_thread(self._services.log.health)
-        return State(self._is_open(), log, self.mill(), await self._store.view(), self._degraded(log))
+        store, draining = await self._store.view(), self._services.draining.under_way
+        return State(self._is_open(), log, self.mill(), store, self._degraded(log), draining)
 
     def _degraded(self, log: LogHealth) -> list[str]:
         status = combine_statuses(self._statuses())
         doubt = log.clock_doubt or (status.clock_doubt if status else "")
         stall = self.stall()
         stalled = f"the mill has applied nothing more for {stall.seconds:.0f} s: {stall.why}" if stall.why else ""
-        return [reason for reason in (doubt, log.degraded, stalled, self._not_trimmed(log)) if reason]
+        ending = DRAINING if self._services.draining.under_way else ""
+        return [reason for reason in (ending, doubt, log.degraded, stalled, self._not_trimmed(log)) if reason]
 
     def _not_trimmed(self, log: LogHealth) -> str:
         """Why the log has not been trimmed for long, or never can be; empty: it is trimmed."""
@@ -282,8 +292,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(
     request: Request[Any, Any, Any], health: NamedDependency[Health], authenticator: NamedDependency[Authenticator]
 ) -> Response[Ready]:
-    """Whether payloads can be made durable and acknowledged; `503` when they cannot. Shows log, mill and store to
-    administrators, and to everybody while no key exists. Needs no key; a wrong one is refused."""
+    """Whether payloads can be made durable and acknowledged; `503` when they cannot, or the server is ending. Shows
+    log, mill and store to administrators, and to everybody while no key exists. Needs no key; a wrong one is
+    refused."""
     details = authenticator.has_scope(dict(request.scope["headers"]), "admin", client_address(request.scope))
     ready = (await health.state()).shown(details=details)
     if ready.ready:

@@ -1,17 +1,21 @@
 """Builds the uvicorn server that runs the API, with its protocol, its time limits, and a graceful end.
 
-On SIGTERM the server takes no new connections and ends waits for the mill (they answer `202`); requests finish, then
-the application's lifespan ends and closes the log.
+On SIGTERM the server drains: for `drain` seconds `/readyz` answers 503 and everything else goes on, so that a balancer
+sends new requests elsewhere. Then it takes no new connections and ends waits for the mill (they answer `202`); requests
+finish, and the application's lifespan ends and closes the log. A second signal, and SIGINT, end the drain at once.
 """
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final
 
 import uvicorn
 
+from tidemill.api.draining import Draining
 from tidemill.api.protocol import LimitedProtocol
 from tidemill.settings import Settings
 
@@ -28,9 +32,14 @@ class ApiServer(uvicorn.Server):
     """A server whose `run(sockets)` serves on uvloop until SIGTERM or SIGINT; `should_exit = True` ends it too."""
 
     def __init__(
-        self, config: uvicorn.Config, before_shutdown: Callable[[], None], beat: Callable[[], None] = lambda: None
+        self,
+        config: uvicorn.Config,
+        before_shutdown: Callable[[], None],
+        beat: Callable[[], None],
+        draining: Draining,
     ) -> None:
         super().__init__(config)
+        self._draining = draining
         self._before_shutdown = before_shutdown
         self._beat = beat
 
@@ -47,6 +56,11 @@ class ApiServer(uvicorn.Server):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain on the first SIGTERM; end at once on any other signal, and where there is nothing to drain."""
+        if sig != signal.SIGTERM or not self._draining.begin(time.monotonic()):
+            super().handle_exit(sig, frame)
+
     async def on_tick(self, counter: int) -> bool:
         """Call `beat`, and enforce the deadlines of all connections."""
         if counter % _TICKS_A_BEAT == 0:
@@ -55,6 +69,8 @@ class ApiServer(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, LimitedProtocol):
                     connection.enforce_deadlines(connection.loop.time())
+        if self._draining.is_over(time.monotonic()):
+            self.should_exit = True
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: Any = None) -> None:
@@ -68,9 +84,10 @@ def build_server(
     settings: Settings,
     before_shutdown: Callable[[], None] = lambda: None,
     beat: Callable[[], None] = lambda: None,
+    draining: Draining | None = None,
 ) -> ApiServer:
     """The server of `app`; `before_shutdown` is called in the loop when it begins to end (`applied.stop`), `beat` about
-    once a second for as long as the loop turns."""
+    once a second for as long as the loop turns. `draining`: the one that the routes of `app` ask (null: no drain)."""
     protocol = type("ApiProtocol", (LimitedProtocol,), {"arrival_s": settings.body_timeout})
     config = uvicorn.Config(
         app,
@@ -87,4 +104,4 @@ def build_server(
         timeout_graceful_shutdown=SHUTDOWN_S,
         backlog=2048,
     )
-    return ApiServer(config, before_shutdown, beat)
+    return ApiServer(config, before_shutdown, beat, draining or Draining(0.0))

@@ -7,6 +7,7 @@ import msgspec
 from anyio import to_thread
 
 from tidemill.api.applied import AppliedOffsets
+from tidemill.api.draining import Draining
 from tidemill.api.guide_files import GUIDE_FOLDER
 from tidemill.api.page_files import PAGE_FOLDER
 from tidemill.api.pending_deletions import PendingDeletions
@@ -28,7 +29,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     `clock` is ns since the epoch, UTC. `mills` are the states of the mills of the partitions.
     `internal_secret` opens `/internal/...`; `open_access`: no key is needed while none exists. `wake_worker()` tells a
     worker that a job waits. `warm_workers`: worker processes are started before a request needs them. `page_folder`:
-    where `make ui` built the page; `guide_folder`: where `make guide` built the documentation.
+    where `make ui` built the page; `guide_folder`: where `make guide` built the documentation. `draining`: whether the
+    server was told to end.
     """
 
     settings: Settings
@@ -49,6 +51,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     warm_workers: bool = False
     page_folder: Path = PAGE_FOLDER
     guide_folder: Path = GUIDE_FOLDER
+    draining: Draining = msgspec.field(default_factory=lambda: Draining(0.0))
 
 
 async def newest_version(book: FeedBook, tenant: str, name: str) -> Feed:

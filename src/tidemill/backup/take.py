@@ -30,6 +30,7 @@ from tidemill.data_folder import CLOSED_MARK
 from tidemill.errors import BackupError
 from tidemill.log.opening import log_files
 from tidemill.log.partitions import PARTITIONS_FILE
+from tidemill.log.shared_log import read_mark
 from tidemill.mill import backup_hold
 from tidemill.mill.backup_hold import Held
 from tidemill.mill.progress import LogProgress, PartitionProgress
@@ -113,6 +114,8 @@ def take_backup(folder: Path, to: Path, hold_mill: HoldMill, progress: Progress 
     folder, to = folder.resolve(), to.resolve()
     if to.is_relative_to(folder):
         raise BackupError(f"'{to}' is inside the data folder '{folder}': name another place with --to.")
+    if read_mark(folder) is not None:
+        raise BackupError(f"The log of '{folder}' is over NATS and would not be in the backup: back up its nodes.")
     if folder.stat().st_uid != os.geteuid():
         raise BackupError(f"'{folder}' belongs to another user: run the backup as that one, as the server does.")
     with private_umask(), backup_lock(folder), ExitStack() as undo:

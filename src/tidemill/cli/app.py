@@ -23,6 +23,7 @@ from tidemill.cli import (
     import_files,
     jobs,
     keys,
+    parts,
     query,
     receipts,
     replay,
@@ -162,6 +163,8 @@ def version() -> None:
     out.print(__version__, highlight=False)
 
 
+for _part in (parts.api, parts.mill, parts.store, parts.worker):
+    app.command(_part.__name__)(_part)
 app.command("health")(health.show_health)
 app.command("verify")(verify.verify)
 app.command("why")(why.why)

@@ -103,7 +103,7 @@ def _verify_folder(
             verifier = Verifier(
                 store,
                 book,
-                lambda: open_log_reader(settings.folder),
+                lambda: open_log_reader(settings.folder, settings.log),
                 lambda: progress_of(states),
                 catalog=catalog,
                 max_depth=settings.max_depth,

@@ -37,7 +37,7 @@ def _verify(catalog: Catalog, store: "Callable[[], Store]", settings: Settings) 
         return Verifier(
             store(),
             FeedBook(CatalogFeeds(catalog)),
-            lambda: open_log_reader(settings.folder),
+            lambda: open_log_reader(settings.folder, settings.log),
             lambda: progress_of(mills),
             catalog=catalog,
             live=True,

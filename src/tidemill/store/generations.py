@@ -18,6 +18,7 @@ import threading
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -48,6 +49,16 @@ def shared_memory() -> int:
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
     os.write(fd, bytes(_BYTES))  # every page is there: no later access fails for want of memory
+    return fd
+
+
+def memory_file(path: Path) -> int:
+    """A file descriptor of memory for the generations in a file, which is made if it is missing: for processes that do
+    not inherit from each other. What it holds of an earlier store is valid until the store starts again."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if os.fstat(fd).st_size < _BYTES:
+        os.ftruncate(fd, 0)
+        os.posix_fallocate(fd, 0, _BYTES)
     return fd
 
 

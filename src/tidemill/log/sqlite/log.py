@@ -26,8 +26,8 @@ from tidemill.log.sqlite import database, erasing, mending, recovery, retention
 from tidemill.log.sqlite.high_water import HIGH_WATER_FILE, HighWaterMark
 from tidemill.log.sqlite.reader import SqliteLogReader
 from tidemill.log.sqlite.upkeep import Upkeep
-from tidemill.log.sqlite.waiters import Waiter
 from tidemill.log.sqlite.writer import Writer
+from tidemill.log.waiters import Waiter
 from tidemill.model.payload import Payload
 
 T = TypeVar("T")

@@ -29,7 +29,7 @@ from tidemill.log.sqlite import database, recovery
 from tidemill.log.sqlite.continuation import continue_above
 from tidemill.log.sqlite.high_water import HighWaterMark
 from tidemill.log.sqlite.idempotency import KeyClock, Keys
-from tidemill.log.sqlite.waiters import Outcome, Waiter, copy_of_error, fail_waiters, settle_waiters
+from tidemill.log.waiters import Outcome, Waiter, copy_of_error, fail_waiters, settle_waiters
 from tidemill.model.offset import partition_of, start_of
 
 T = TypeVar("T")
