@@ -38,7 +38,7 @@ _CONFLICTS: Final = frozenset({10071, 10164})
 _AT_ONCE: Final = 64  # reads of a list under way
 
 
-class _Stored(msgspec.Struct, frozen=True):
+class _Newest(msgspec.Struct, frozen=True):
     """The newest message of a subject: a value, or the marker of a deletion."""
 
     entry: CatalogEntry
@@ -155,7 +155,7 @@ class JetStreamCatalog:
         parent, slash, _ = prefix.rpartition("/")
         return f"{self._subject(parent)}.>" if slash else f"$KV.{self._bucket}.>"
 
-    async def _message(self, request: dict[str, Any]) -> _Stored | None:
+    async def _message(self, request: dict[str, Any]) -> _Newest | None:
         try:
             answer = await self._link.api(f"STREAM.MSG.GET.{self._stream}", request)
         except ApiError as error:
@@ -167,9 +167,9 @@ class JetStreamCatalog:
         found_id = re.search(r"^Nats-Msg-Id: ?(\S+)", headers, re.MULTILINE)
         key = _decode(message["subject"].removeprefix(f"$KV.{self._bucket}."))
         entry = CatalogEntry(key, base64.b64decode(message.get("data", "")), message["seq"])
-        return _Stored(entry, "KV-Operation:" in headers, found_id[1] if found_id else "")
+        return _Newest(entry, "KV-Operation:" in headers, found_id[1] if found_id else "")
 
-    async def _newest(self, subject: str) -> _Stored | None:
+    async def _newest(self, subject: str) -> _Newest | None:
         return await self._message({"last_by_subj": subject})
 
     async def _last(self) -> int:
