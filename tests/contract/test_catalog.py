@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.nats import needs_nats, shared_nats
 from tidemill.catalog.contract import Catalog
-from tidemill.catalog.jetstream import JetStreamCatalog
+from tidemill.catalog.opening import open_cluster_catalog
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import ConflictError
 from tidemill.log.jetstream.names import parse_log_address
@@ -22,7 +22,7 @@ from tidemill.log.jetstream.names import parse_log_address
 def jetstream_catalog(folder: Path) -> Catalog:
     """A catalog of its own for each folder, on the three nodes that the tests of this process share."""
     name = f"c{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
-    return JetStreamCatalog(parse_log_address(shared_nats().url(name)))
+    return open_cluster_catalog(parse_log_address(shared_nats().url(name)))
 
 
 OPENERS: dict[str, Callable[[Path], Catalog]] = {
@@ -150,11 +150,12 @@ def test_watch_tells_of_writes_and_deletes_of_any_catalog_under_its_prefix_only(
     ours, theirs = threading.Event(), threading.Event()
     watcher.watch("ours/", ours.set)
     end = watcher.watch("theirs/", theirs.set)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: writer.put("ours/a", b"1"),
         lambda: writer.delete("ours/a"),
         lambda: watcher.put("ours/b", b""),
-    ):
+    )
+    for change in changes:
         change()
         assert ours.wait(1.0)
         ours.clear()
