@@ -42,6 +42,7 @@ JOINS = {
     ("lock", "errors"),
     ("decode", "feeds"),  # decode and rules are compiled from feed definitions
     ("rules", "feeds"),
+    ("catalog", "log"),  # the catalog of a cluster uses the log's connection to JetStream
     ("rules", "decode"),  # rules take decode's batch
 }
 

@@ -1,5 +1,6 @@
 """What every `Catalog` promises, run over every implementation. A new one adds its name and opener to OPENERS."""
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,15 +11,29 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.nats import needs_nats, shared_nats
 from tidemill.catalog.contract import Catalog
+from tidemill.catalog.opening import open_cluster_catalog
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.errors import ConflictError
+from tidemill.log.jetstream.names import parse_log_address
 
-OPENERS: dict[str, Callable[[Path], Catalog]] = {"sqlite": lambda folder: SqliteCatalog(folder / "catalog.sqlite")}
+
+def jetstream_catalog(folder: Path) -> Catalog:
+    """A catalog of its own for each folder, on the three nodes that the tests of this process share."""
+    name = f"c{hashlib.sha256(str(folder).encode()).hexdigest()[:12]}"
+    return open_cluster_catalog(parse_log_address(shared_nats().url(name)))
+
+
+OPENERS: dict[str, Callable[[Path], Catalog]] = {
+    "sqlite": lambda folder: SqliteCatalog(folder / "catalog.sqlite"),
+    "jetstream": jetstream_catalog,
+}
+SLOW = {"jetstream": (pytest.mark.slow, needs_nats)}
 Open = Callable[[], Catalog]
 
 
-@pytest.fixture(params=OPENERS)
+@pytest.fixture(params=[pytest.param(name, marks=SLOW.get(name, ())) for name in OPENERS])
 def open_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     opened: list[Catalog] = []
 
@@ -135,11 +150,12 @@ def test_watch_tells_of_writes_and_deletes_of_any_catalog_under_its_prefix_only(
     ours, theirs = threading.Event(), threading.Event()
     watcher.watch("ours/", ours.set)
     end = watcher.watch("theirs/", theirs.set)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: writer.put("ours/a", b"1"),
         lambda: writer.delete("ours/a"),
         lambda: watcher.put("ours/b", b""),
-    ):
+    )
+    for change in changes:
         change()
         assert ours.wait(1.0)
         ours.clear()

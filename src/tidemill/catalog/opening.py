@@ -9,10 +9,13 @@ import msgspec
 
 from tidemill.catalog.contract import Catalog
 from tidemill.catalog.feeds import FEEDS_PREFIX
+from tidemill.catalog.jetstream import JetStreamCatalog
 from tidemill.catalog.keys import CLOSED_KEY
 from tidemill.catalog.sqlite import SqliteCatalog
 from tidemill.catalog.watching import after_prefix
 from tidemill.errors import UnavailableError
+from tidemill.log.jetstream.names import LogAddress
+from tidemill.log.jetstream.streams import check_nodes
 from tidemill.sqlite import wal
 from tidemill.sqlite.copies import BUSY_MS, FileSnapshot, structure_fault
 
@@ -37,6 +40,12 @@ class Inspected(msgspec.Struct, frozen=True):
 def open_catalog(data: Path) -> Catalog:
     """Open the catalog of a data folder, which is made if it does not exist. Raises UnavailableError, StartupError."""
     return SqliteCatalog(data / CATALOG_FILE)
+
+
+def open_cluster_catalog(address: LogAddress) -> Catalog:
+    """Open the catalog of a cluster, which is made if it does not exist. Raises UnavailableError, or StartupError when
+    a node does not sync always."""
+    return JetStreamCatalog(address, replicas=min(3, check_nodes(address.monitors)))
 
 
 def inspect_catalog(data: Path) -> Inspected:
