@@ -261,7 +261,10 @@ class JetStreamCatalog:
         with self._lock:
             behind = [(number, *watch) for number, watch in self._watches.items() if watch[2] < last]
         for number, prefix, changed, seen in behind:
-            if self._call(partial(self._changed, prefix, seen)):
+            has_changed = self._call(partial(self._changed, prefix, seen))
+            with self._lock:
+                has_ended = number not in self._watches  # while the servers were asked
+            if has_changed and not has_ended:
                 try:
                     changed()
                 except Exception:
