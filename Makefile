@@ -80,7 +80,11 @@ lint-ui: setup ## types, tests and sizes of the web page, and whether its types 
 	@$(BIN)/python scripts/page.py
 	@$(BIN)/python scripts/page_checks.py
 
-lint: setup lint-ui ## ruff (style, format), mypy (strict) and the checks of the web page
+lint: setup ## ruff (style, format), mypy (strict) and the checks of the web page, side by side
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint-ui lint-python
+
+.PHONY: lint-python
+lint-python: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
