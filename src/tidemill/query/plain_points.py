@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from tidemill.query.parameters import TimeRange
-from tidemill.query.series_extents import unmerged_parts
+from tidemill.query.series_extents import rows_that_differ, unmerged_parts
 from tidemill.query.series_rows import Description
 from tidemill.store.client import Store
 
@@ -94,18 +94,28 @@ def plain_windows_of_many(
     )
     fresh = unmerged_parts(frame["part"].unique())
     unsure = frame.filter(pl.col("parts").cast(pl.Boolean) | pl.col("part").is_in(fresh))
-    if len(unsure) and _is_repeated(store, tenant, unsure, length):
+    if len(unsure) and _is_repeated(store, tenant, unsure, length, within):
         return None
     frame = frame.with_columns(pl.col(name).cast(pl.Int64) for name in _COUNTS)
     return frame.select(list(dict.fromkeys(["series", "ns", *aggregates, "count"])))
 
 
-def _is_repeated(store: Store, tenant: str, windows: pl.DataFrame, length: Mapping[str, Any]) -> bool:
-    """Whether an instant of the time that these windows take has two rows of a series."""
+def _is_repeated(
+    store: Store, tenant: str, windows: pl.DataFrame, length: Mapping[str, Any], within: Mapping[str, Any]
+) -> bool:
+    """Whether an instant of one of these windows may have two rows of a series. Also where a window has other rows than
+    it had: a merge may have removed the second row since."""
     begins, right = windows["ns"].to_numpy(), length["closed_right"]
-    bound = {"first": int(begins.min()) + right, "last": int(begins.max()) + length["length"] - 1 + right}
-    rows = store.rows("points_repeated", tenant=tenant, series=windows["series"].unique().to_list(), **bound)
-    return bool(rows)
+    counted = store.frame(
+        "points_instants",
+        tenant=tenant,
+        series=windows["series"].unique().to_list(),
+        first=max(within["first"], int(begins.min()) + right),
+        last=min(within["last"], int(begins.max()) + length["length"] - 1 + right),
+        length=length["length"],
+        closed_right=right,
+    )
+    return len(rows_that_differ(windows.with_columns(had=pl.col("count") + pl.col("missing")), counted, "ns")) > 0
 
 
 def samples_frame(store: Store, tenant: str, described: Description, span: TimeRange, limit: int) -> pl.DataFrame:

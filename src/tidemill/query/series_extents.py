@@ -98,13 +98,22 @@ class SeriesExtents:
         fresh = frame.filter(pl.col("part").is_in(unmerged_parts(frame["part"].unique())))
         if len(fresh):
             bound = {"series": fresh["series"].unique().to_list(), "parts": fresh["part"].unique().to_list()}
-            unsure |= {row["series"] for row in self._store.rows("series_repeated_in_parts", tenant=tenant, **bound)}
+            counted = self._store.frame("series_instants_in_parts", tenant=tenant, **bound)
+            unsure |= set(rows_that_differ(fresh.rename({"rows": "had"}), counted, "part")["series"].to_list())
         return unsure
 
 
 def unmerged_parts(names: Iterable[str]) -> Sequence[str]:
     """Of parts of a table those that were never merged, which may have two rows of one key."""
     return [name for name in names if name.split("_")[_LEVEL] == "0"]
+
+
+def rows_that_differ(earlier: pl.DataFrame, counted: pl.DataFrame, unit: str) -> pl.DataFrame:
+    """The rows of `earlier` (series, `unit`, and how many rows of the table each `had`) of which `counted` does not say
+    that each of just so many rows has an instant of its own (`rows`, `instants`): an instant has two, or had."""
+    both = earlier.join(counted.select("series", unit, "rows", "instants"), on=["series", unit], how="left")
+    same = (pl.col("rows") == pl.col("had")) & (pl.col("instants") == pl.col("had"))
+    return both.filter(~same.fill_null(value=False))
 
 
 def _extents(frame: pl.DataFrame) -> dict[int, Extent]:

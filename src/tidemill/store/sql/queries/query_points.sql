@@ -452,16 +452,20 @@ HAVING ns > {after:Int64} AND ({nulls:UInt8} = 1 OR count > 0)
 ORDER BY ns, series
 LIMIT {limit:UInt32}
 
--- name: points_repeated
--- The series that have two rows of one instant in a range.
-SELECT p.series AS series
+-- name: points_instants
+-- Of the same windows, how many rows and how many instants each has.
+WITH toUnixTimestamp64Nano(p.time) - {closed_right:Int64} AS ns_at
+SELECT
+    p.series AS series,
+    ns_at - positiveModulo(ns_at, {length:Int64}) AS ns,
+    count() AS rows,
+    uniqExact(p.time, p.ordinal) AS instants
 FROM points AS p
 WHERE p.tenant = {tenant:String}
   AND p.series IN {series:Array(UInt64)}
   AND p.time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')
   AND p.time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')
-GROUP BY series
-HAVING count() > uniqExact(p.time, p.ordinal)
+GROUP BY series, ns
 
 -- name: points_spread_windows
 -- The same with the mode and quantiles: longer to plan.

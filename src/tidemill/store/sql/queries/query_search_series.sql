@@ -83,16 +83,12 @@ WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)}
 GROUP BY series, number
 ORDER BY series, first_ns
 
--- name: series_repeated_in_parts
--- Of these series those that have two rows of one instant in one of these parts.
-SELECT DISTINCT series
-FROM (
-    SELECT p.series AS series
-    FROM points AS p
-    WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)} AND _part IN {parts:Array(String)}
-    GROUP BY p.series, _part_index
-    HAVING count() > uniqExact(p.time, p.ordinal)
-)
+-- name: series_instants_in_parts
+-- How many rows and how many instants these series have in each of these parts.
+SELECT p.series AS series, toString(_part) AS part, count() AS rows, uniqExact(p.time, p.ordinal) AS instants
+FROM points AS p
+WHERE p.tenant = {tenant:String} AND p.series IN {series:Array(UInt64)} AND _part IN {parts:Array(String)}
+GROUP BY series, part
 
 -- name: series_values_at
 -- The values of series at one time (ns) each, side by side with `series`. Of several points of an instant (`ordinal`) the
