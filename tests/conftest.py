@@ -7,6 +7,7 @@ and tried first by the next run (`scripts/fuzz.py`).
 
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -101,6 +102,11 @@ SLOW = {
     "store/test_value_codec.py",
     "test_readme.py",
 }
+
+# Tests start Python thousands of times. Compiled anew, the modules of a part take 1.7 s of a processor at each start,
+# and the tests themselves 10 s in each worker; kept, nothing. An environment that says not to keep them is overruled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Nearly all tests sync to disk, many times: in memory they take half as long. What disks do is tried in tests/faults.
 if "TMPDIR" not in os.environ and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM_BYTES:
