@@ -71,7 +71,7 @@ test-faults: setup ## run the slow tests, and those that kill, fill, flip and fl
 
 faults: setup ## the same for much longer: every rig at its full number of rounds
 	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest tests/faults
-	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest -m hypothesis tests/mill
+	@TIDEMILL_TEST_ROUNDS=full $(BIN)/python -m pytest -m hypothesis tests/mill tests/decode
 
 fuzz: setup ## search for what breaks the properties that tests state, at random, for MINUTES (10)
 	@$(BIN)/python scripts/fuzz.py $(MINUTES)

@@ -8,13 +8,12 @@ import pytest
 from tidemill import docs
 
 ROOT = Path(__file__).parents[1]
+PAGES = docs.reference_pages()
 
 
-@pytest.mark.parametrize("name", sorted(docs.reference_pages()))
+@pytest.mark.parametrize("name", sorted(PAGES))
 def test_generated_pages_are_up_to_date(name: str) -> None:
-    assert (ROOT / docs.FOLDER / name).read_text("utf-8") == docs.reference_pages()[name], (
-        "run `make docs` and commit the result"
-    )
+    assert (ROOT / docs.FOLDER / name).read_text("utf-8") == PAGES[name], "run `make docs` and commit the result"
 
 
 WRITTEN = ["README.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/**/*.md"))]

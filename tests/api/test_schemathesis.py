@@ -61,7 +61,7 @@ def protobuf(_: SerializationContext, value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
-schema = schemathesis.openapi.from_dict(Document().data)
+schema = schemathesis.openapi.from_dict(json.loads(json.dumps(Document().data)))
 
 
 @pytest.fixture(scope="module")

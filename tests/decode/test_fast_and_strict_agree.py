@@ -11,6 +11,7 @@ from tests.decode.json_texts import RECORDS, documents, lines
 from tests.decode.strict_only import strict_reader
 from tests.support.payloads import FEEDS as OF_RECIPES
 from tests.support.payloads import FIX, logged
+from tests.support.rounds import rounds
 from tidemill.decode.batch import assemble_batch
 from tidemill.decode.decoder import Decoder
 from tidemill.decode.plan import compile_plan
@@ -97,7 +98,7 @@ def agree(name: str, bodies: list[bytes], format: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=rounds(20, 50), deadline=None)
 @given(data=st.data())
 def test_fast_and_strict_agree_on_json(name: str, data: st.DataObject) -> None:
     inside = "data" if name == "meters" else None
@@ -105,14 +106,14 @@ def test_fast_and_strict_agree_on_json(name: str, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=rounds(12, 30), deadline=None)
 @given(data=st.data())
 def test_fast_and_strict_agree_on_lines(name: str, data: st.DataObject) -> None:
     agree(name, data.draw(st.lists(lines(RECORDS[name]), min_size=1, max_size=3)), "ndjson")
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=rounds(20, 50), deadline=None)
 @given(data=st.data())
 def test_check_finds_a_fault_exactly_where_decoding_rejects(name: str, data: st.DataObject) -> None:
     body = data.draw(documents(RECORDS[name], "data" if name == "meters" else None))
@@ -121,7 +122,7 @@ def test_check_finds_a_fault_exactly_where_decoding_rejects(name: str, data: st.
     assert bool(faults) == bool(refused)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=rounds(20, 50), deadline=None)
 @given(body=st.binary(max_size=60))
 @example(FIX + FIX)
 @example(b'{"lat":1}{"lat":2}\n{"lat":\n3}')

@@ -3,7 +3,7 @@
 `server.py` runs it; `service.py` chooses its parts.
 """
 
-from functools import cached_property
+from functools import cache
 from typing import Any, Final
 
 from litestar import Litestar, Request
@@ -85,12 +85,17 @@ FIXED_PATHS: Final = frozenset(path for handler in HANDLERS for path in handler.
 
 
 class Document:
-    """The OpenAPI document, made once, when it is first requested."""
+    """The OpenAPI document, made once in a process, when it is first requested (it takes most of a second)."""
 
-    @cached_property
+    @property
     def data(self) -> dict[str, Any]:
-        """The document as plain data."""
-        return openapi.describe_api(HANDLERS, _dependencies({}))
+        """The document as plain data, which nobody may change."""
+        return _document()
+
+
+@cache
+def _document() -> dict[str, Any]:
+    return openapi.describe_api(HANDLERS, _dependencies({}))
 
 
 def create_app(services: Services) -> Front:
