@@ -84,4 +84,8 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, di
             "writer": create_key(catalog, "default", ["write"], "a writer")[1],
             "admin": create_key(catalog, "default", ["admin"], "an administrator")[1],
         }
+        deadline = time.monotonic() + 60
+        while server.client.get("/v1/feeds").status_code != 401:  # until the server has seen its first key, it is open
+            assert time.monotonic() < deadline, "the server needs no key"
+            time.sleep(0.02)
         yield server, secrets

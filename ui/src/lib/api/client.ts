@@ -8,9 +8,10 @@ import { problemOf, unreachable } from "./problem";
 
 const SAFE = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** What the shell sets: the CSRF token of the session, and what to do when the server wants a key. */
+/** What the shell sets: the CSRF token of the session, how often its user changed, and what to do when the server wants a key. */
 export const access = {
   csrf: "",
+  changes: 0,
   signIn: (): void => {},
 };
 
@@ -19,6 +20,7 @@ export async function send(input: Request | string, init?: RequestInit): Promise
   const request = new Request(input, init);
   if (!SAFE.has(request.method) && access.csrf) request.headers.set("X-Tidemill-CSRF", access.csrf);
   const asked = `${request.method} ${request.url}`;
+  const before = access.changes;
   let response: Response;
   try {
     response = await fetch(request);
@@ -28,7 +30,8 @@ export async function send(input: Request | string, init?: RequestInit): Promise
   }
   if (response.ok || response.status === 304) return response;
   const problem = await problemOf(response, asked);
-  if (problem.status === 401 && !request.url.endsWith("/v1/session")) access.signIn();
+  // A request from before a sign-in says nothing of the session that began since.
+  if (problem.status === 401 && before === access.changes && !request.url.endsWith("/v1/session")) access.signIn();
   throw problem;
 }
 

@@ -61,9 +61,13 @@ class Session {
   /** Ask who this is. A server that does not answer leaves what was known: pages then say so themselves. */
   async load(): Promise<void> {
     access.signIn = () => this.#toSignIn();
+    const before = access.changes;
     try {
-      this.#take(await json<SessionView>("/v1/session"));
+      const view = await json<SessionView>("/v1/session");
+      if (before !== access.changes) return; // somebody signed in meanwhile
+      this.#take(view);
     } catch (error) {
+      if (before !== access.changes) return;
       if (!(error instanceof Problem) || error.status !== 401) {
         this.known = true;
         return;
@@ -81,6 +85,7 @@ class Session {
     const before = this.#who;
     const headers = { "Content-Type": "application/json" };
     this.#take(await json<SessionView>("/v1/session", { method: "POST", headers, body: JSON.stringify({ key }) }));
+    access.changes += 1;
     this.#tabs?.postMessage("in");
     return before !== "" && before !== this.#who;
   }
