@@ -38,6 +38,8 @@ def test_a_full_disk_is_507_and_not_ready(tmp_path_factory: pytest.TempPathFacto
         assert (state.status_code, state.json()["ready"]) == (503, False)
         assert "retry-after" in state.headers
         assert "disk" in state.json()["log"]["reason"]
+        influx = api.client.get("/health")
+        assert (influx.status_code, influx.json()["status"]) == (503, "fail")
 
 
 def test_a_clock_in_doubt_is_shown_and_stops_no_intake(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -203,3 +203,10 @@ def test_ping_and_health_need_no_key(locked: tuple[Api, str]) -> None:
     assert api.client.head("/ping").status_code == 204
     assert api.client.get("/health").json()["status"] == "pass"
     assert json.loads(api.client.post("/write?db=d", content=b"m f=1").content)["error"].startswith("This needs a key")
+
+
+@pytest.mark.parametrize("path", ["/write?db=d", "/api/v2/write?bucket=d", "/api/v3/write_lp?db=d"])
+def test_basic_without_a_password_is_told_where_the_key_goes(locked: tuple[Api, str], path: str) -> None:
+    refused = locked[0].client.post(path, content=b"m f=1", auth=("anyone", ""))
+    assert refused.status_code == 401
+    assert "password of Basic is empty" in refused.text

@@ -19,6 +19,7 @@ from tests.support.api import Api, running_api
 from tidemill.api.app import HANDLERS, Document
 from tidemill.api.body import MAX_REQUESTS
 from tidemill.api.forecast_request import ForecastBody
+from tidemill.api.guide import GUIDE_ROUTES
 from tidemill.api.job_request import VerifyBody
 from tidemill.api.openapi import TAGS
 from tidemill.api.page import PAGE_FILE_ROUTES
@@ -395,7 +396,7 @@ def close_log(api: Api) -> None:
 
 
 def unavailable(houses: Houses, method: str, path: str) -> httpx.Response:
-    if path == "/readyz":
+    if path in ("/readyz", "/health"):
         return houses.full.client.get(path)
     if (method, path) in INTAKE:
         close_log(houses.tired)
@@ -534,7 +535,7 @@ def test_every_documented_status_is_reached(houses: Houses, method: str, path: s
 
 
 def test_every_route_is_documented(api: Api) -> None:
-    pages = [*PAGE_ROUTES, *PAGE_FILE_ROUTES]
+    pages = [*PAGE_ROUTES, *PAGE_FILE_ROUTES, *GUIDE_ROUTES]
     for handler in [handler for handler in HANDLERS if handler not in pages]:
         for path in handler.paths:
             plain = re.sub(r"\{(\w+):\w+\}", r"{\1}", path)

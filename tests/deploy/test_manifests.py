@@ -66,6 +66,31 @@ def test_compose_takes_its_file() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / ".github/workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_workflows_are_what_their_runner_takes_and_pin_every_action(path: Path) -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", path]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (workflow,) = documents(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+    for step in [step for step in steps if "uses" in step]:
+        assert re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", step["uses"])
+        assert "checkout" not in step["uses"] or step["with"]["persist-credentials"] is False
+    assert not [step for step in steps if "${{" in step.get("run", "")], "what is put into a script is a variable of it"
+
+
+def test_a_node_of_the_log_takes_its_configuration() -> None:
+    nats = shutil.which("nats-server") or str(Path(sys.prefix) / "bin/nats-server")
+    routes = "[nats-route://nats-0:6222, nats-route://nats-1:6222, nats-route://nats-2:6222]"
+    command = [nats, "-t", "-c", str(DEPLOY / "nats.conf")]
+    environment = {"NATS_NAME": "nats-0", "NATS_ROUTES": routes}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "sync_interval: always" in (DEPLOY / "nats.conf").read_text()
+
+
 def test_every_setting_exists() -> None:
     variables = {f"TIDEMILL_{name.upper()}" for name in Settings.__struct_fields__}
     places = (ROOT / "Dockerfile", DEPLOY / "compose.yaml", SINGLE / "settings.yaml", DEPLOY / "haproxy.cfg")

@@ -143,7 +143,7 @@ def test_what_an_earlier_process_left_counts_until_no_mutation_goes_on(memory: i
 @given(st.sets(st.integers(0, 2**64 - 1), min_size=1, max_size=1_024))
 def test_the_header_of_an_insert_names_the_buckets_of_its_series(series: set[int]) -> None:
     buckets = read_buckets(bucket_header(series) or "")
-    assert buckets is not None and set(buckets) == {number % (1 << 14) for number in series}
+    assert buckets is not None and set(buckets) == {number % (1 << 18) for number in series}
 
 
 @pytest.mark.parametrize("header", ["", "?", "AA", "//8=", "YQ"])

@@ -4,8 +4,11 @@ from typing import Final
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 
 import tidemill
+from tidemill.api.health import Health
 
 PUBLIC: Final = {"scope": None}
 
@@ -29,10 +32,20 @@ async def ping() -> Response[None]:
     )
 
 
-@get("/health", opt=PUBLIC, tags=["intake"], summary="Healthy, for InfluxDB's clients", operation_id="health")
-async def influx_health() -> InfluxHealth:
-    """`status` is `pass` while the server answers."""
-    return InfluxHealth("tidemill", "ready for writes", "pass", tidemill.__version__)
+@get(
+    "/health",
+    opt=PUBLIC,
+    tags=["intake"],
+    summary="Healthy, for InfluxDB's clients",
+    operation_id="health",
+    responses={503: ResponseSpec(InfluxHealth, generate_examples=False, description="It cannot acknowledge writes.")},
+)
+async def influx_health(health: NamedDependency[Health]) -> Response[InfluxHealth]:
+    """`status` is `pass` while writes can be acknowledged, as `/readyz` says; else `503` and `fail`."""
+    if (await health.state()).log.accepting:
+        return Response(InfluxHealth("tidemill", "ready for writes", "pass", tidemill.__version__))
+    refusal = InfluxHealth("tidemill", "writes cannot be acknowledged; /readyz says more", "fail", tidemill.__version__)
+    return Response(refusal, status_code=503, headers={"Retry-After": "5"})
 
 
 INFLUX_HEALTH_ROUTES: Final = [ping, influx_health]

@@ -19,7 +19,7 @@ from tidemill.api.open_intake import OpenAccepted, OpenIntake
 from tidemill.api.points_routes import query_values
 from tidemill.api.problems import Header, HttpAnswer, RefusedError
 from tidemill.decode.open.options import OpenOptions
-from tidemill.errors import Fault, InputError
+from tidemill.errors import AccessError, Fault, InputError
 
 Dialect = Literal["v1", "v2", "v3"]
 FORMAT: Final = "line_protocol"
@@ -106,7 +106,8 @@ VERSION: Final[list[Header]] = [(b"x-influxdb-build", b"Tidemill"), (b"x-influxd
 
 def with_key(headers: dict[bytes, bytes], given: Mapping[str, str]) -> dict[bytes, bytes]:
     """The headers with the key of `Authorization: Token KEY`, of Basic (its password), or of the parameter `p`, as
-    X-API-Key; as they are where the key is given as elsewhere, or not at all."""
+    X-API-Key; as they are where the key is given as elsewhere, or not at all. Raises AccessError for Basic without a
+    password."""
     if b"x-api-key" in headers:
         return headers
     scheme, _, rest = headers.get(b"authorization", b"").strip().partition(b" ")
@@ -118,6 +119,8 @@ def with_key(headers: dict[bytes, bytes], given: Mapping[str, str]) -> dict[byte
             key = base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
         except binascii.Error:
             key = b"?"  # no key: refused as an unknown one
+        if not key:
+            raise AccessError("The password of Basic is empty. Send the key as the password; any user name will do.")
     elif not scheme:
         key = given.get("p", "").encode("latin-1", "replace")
     if not key:

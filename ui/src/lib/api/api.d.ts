@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * Healthy, for InfluxDB's clients
-         * @description `status` is `pass` while the server answers.
+         * @description `status` is `pass` while writes can be acknowledged, as `/readyz` says; else `503` and `fail`.
          */
         get: operations["health"];
         put?: never;
@@ -194,8 +194,9 @@ export interface paths {
         };
         /**
          * Can acknowledge
-         * @description Whether payloads can be made durable and acknowledged; `503` when they cannot. Shows log, mill and store to
-         *     administrators, and to everybody while no key exists. Needs no key; a wrong one is refused.
+         * @description Whether payloads can be made durable and acknowledged; `503` when they cannot, or the server is ending. Shows
+         *     log, mill and store to administrators, and to everybody while no key exists. Needs no key; a wrong one is
+         *     refused.
          */
         get: operations["readyz"];
         put?: never;
@@ -4085,7 +4086,7 @@ export interface components {
         };
         /**
          * Ready
-         * @description The answer of `/readyz`. `ready`: payloads can be acknowledged; store and mill are shown and do not decide it. `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null except for administrators, and `degraded` then says only that something is degraded.
+         * @description The answer of `/readyz`. `ready`: payloads can be acknowledged, and the server is not ending; store and mill are shown and do not decide it. `degraded`: what does not work as it should, one sentence each. Once keys exist, `log`, `mill` and `store` are null except for administrators, and `degraded` then says only that something is degraded.
          */
         Ready: {
             ready: boolean;
