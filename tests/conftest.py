@@ -56,6 +56,7 @@ SLOW = {
     "clients/test_influx_clients.py",
     "contract/test_engine_sinks.py",
     "decode/test_combinations.py",
+    "deploy/test_guide.py",
     "decode/test_nested.py",
     "deploy/test_proxy.py",
     "e2e/test_meters.py",

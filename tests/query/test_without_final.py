@@ -10,6 +10,7 @@ from polars.testing import assert_frame_equal
 
 from tests.query.conftest import Writer
 from tests.query.support import SECOND, START, asked
+from tests.support.rounds import rounds
 from tidemill.model.ids import parse_series
 from tidemill.query.many_points_query import ManyPointsQuery
 from tidemill.query.parameters import TimeRange
@@ -21,7 +22,7 @@ from tidemill.query.window_frames import BEFORE_ALL
 from tidemill.store.client import Store
 from tidemill.store.queries import packaged_queries, query
 
-STEPS = 40
+STEPS = rounds(20, 60)
 SPAN = TimeRange(START, START + 600 * SECOND)
 LENGTH: dict[str, Any] = {"length": 60 * SECOND, "closed_right": 0}
 MORE = {
@@ -79,7 +80,7 @@ class Written:
                 self.writer.points(name, times, values, seq=self.seq, first_wins=name == self.names[1])
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(rounds(2, 8)))
 def test_what_is_read_without_final_is_what_final_reads(
     store: Store, writer: Writer, merging: Store, seed: int
 ) -> None:
